@@ -1,0 +1,9 @@
+//! Which stored bits of a quantized network on a streaming accelerator matter under radiation,
+//! which to protect, what that costs, and what it buys.
+
+#![warn(missing_docs)]
+
+pub mod data;
+pub mod fixed_point;
+pub mod network;
+pub mod simulate;

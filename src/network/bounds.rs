@@ -1,0 +1,83 @@
+//! Ranges that follow from formats alone.
+
+use super::{Encoding, Geometry};
+use crate::fixed_point::{Format, FormatError};
+
+/// The narrowest exact accumulator of a matrix product: it holds the bias plus `taps` products of
+/// any mantissas that the operands' *formats* allow, so that no flip of a stored bit overflows it.
+///
+/// Its fractional bits are the finer of the product's and the bias's.
+///
+/// # Errors
+/// [`FormatError::Width`] where that takes more than 127 bits.
+pub fn exact_accumulator(
+    taps: usize,
+    weight: &Encoding,
+    input: &Encoding,
+    bias: Option<&Encoding>,
+) -> Result<Format, FormatError> {
+    let (wl, wh) = weight.range();
+    let (xl, xh) = input.range();
+    let too_wide = FormatError::Width {
+        width: 128,
+        max: crate::fixed_point::MAX_WIDTH,
+    };
+    let mut products = [0i128; 4];
+    for (slot, (w, x)) in products.iter_mut().zip([(wl, xl), (wl, xh), (wh, xl), (wh, xh)]) {
+        *slot = w.checked_mul(x).ok_or(too_wide.clone())?;
+    }
+    let taps = i128::try_from(taps).map_err(|_| too_wide.clone())?;
+    let product_frac = weight.frac() + input.frac();
+    let frac = bias.map_or(product_frac, |bias| bias.frac().max(product_frac));
+    let raise = |value: i128, by: i32| -> Result<i128, FormatError> {
+        let by = u32::try_from(by).map_err(|_| too_wide.clone())?;
+        value
+            .checked_mul(
+                1i128
+                    .checked_shl(by)
+                    .filter(|&f| by < 127 && f > 0)
+                    .ok_or(too_wide.clone())?,
+            )
+            .ok_or(too_wide.clone())
+    };
+    let extreme = |product: i128, bias: i128| -> Result<i128, FormatError> {
+        let sum = raise(
+            product.checked_mul(taps).ok_or(too_wide.clone())?,
+            frac - product_frac,
+        )?;
+        sum.checked_add(bias).ok_or(too_wide.clone())
+    };
+    let (bl, bh) = match bias {
+        Some(bias) => {
+            let (low, high) = bias.range();
+            (raise(low, frac - bias.frac())?, raise(high, frac - bias.frac())?)
+        }
+        None => (0, 0),
+    };
+    let low = extreme(*products.iter().min().expect("four products"), bl)?;
+    let high = extreme(*products.iter().max().expect("four products"), bh)?;
+    Format::holding(low.min(0), high.max(0), frac)
+}
+
+impl Geometry {
+    /// Taps of one output: rows times columns times the channels that one group reads.
+    #[must_use]
+    pub fn taps(&self, groups: usize) -> usize {
+        self.window.kernel[0] * self.window.kernel[1] * (self.input[2] / groups.max(1))
+    }
+
+    /// A dense layer over `vectors` vectors of `inputs` values.
+    #[must_use]
+    pub fn dense(vectors: usize, inputs: usize, outputs: usize) -> Self {
+        Self {
+            input: [1, vectors, inputs],
+            output: [1, vectors, outputs],
+            window: super::Window {
+                kernel: [1, 1],
+                stride: [1, 1],
+                dilation: [1, 1],
+                pad: [0, 0],
+            },
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Readers of network files.
+
+mod error;
+pub mod limits;
+pub mod onnx;
+
+pub use error::{ImportError, Reason};

@@ -1,0 +1,6 @@
+//! The ONNX container: what its bytes say, before any meaning.
+
+mod model;
+pub mod proto;
+
+pub use model::{Constant, ConstantData, OnnxGraph, OnnxNode, OnnxValue};

@@ -1,0 +1,109 @@
+//! Element-wise operations.
+
+use super::{Parameters, cast_from};
+use crate::network::{Affine, MultiThreshold, Network, Node, Relu, Slope, Table, TableIndex};
+
+/// One element of a rectifier.
+pub fn relu(
+    network: &Network,
+    node: &Node,
+    relu: &Relu,
+    parameters: &Parameters,
+    input: &[i64],
+    index: usize,
+) -> i64 {
+    let tensor = network.tensor(node.inputs[0]);
+    let frac = tensor.encoding.frac();
+    let x = relu
+        .ceiling
+        .map_or(input[index], |ceiling| input[index].min(ceiling));
+    if x > relu.threshold {
+        return cast_from(network, node, frac, i128::from(x));
+    }
+    let (slope, slope_frac) = match relu.slope {
+        None => (0, 0),
+        Some(Slope::Constant { mantissa, frac }) => (mantissa, frac),
+        Some(Slope::Param(id)) => {
+            let values = parameters.values(id);
+            (values[index % values.len()], network.param(id).encoding.frac())
+        }
+    };
+    cast_from(
+        network,
+        node,
+        frac + slope_frac,
+        i128::from(x) * i128::from(slope),
+    )
+}
+
+/// One element of a per-channel affine map.
+pub fn affine(
+    network: &Network,
+    node: &Node,
+    affine: &Affine,
+    parameters: &Parameters,
+    input: &[i64],
+    index: usize,
+) -> i64 {
+    let scales = parameters.values(affine.scale);
+    let channel = index % scales.len();
+    let product = i128::from(input[index]) * i128::from(scales[channel]);
+    let product_frac =
+        network.tensor(node.inputs[0]).encoding.frac() + network.param(affine.scale).encoding.frac();
+    let Some(bias) = affine.bias else {
+        return cast_from(network, node, product_frac, product);
+    };
+    let bias_frac = network.param(bias).encoding.frac();
+    let frac = product_frac.max(bias_frac);
+    let sum = (product << (frac - product_frac))
+        + (i128::from(parameters.values(bias)[channel]) << (frac - bias_frac));
+    cast_from(network, node, frac, sum)
+}
+
+/// One element of a thresholding.
+pub fn multi_threshold(
+    network: &Network,
+    node: &Node,
+    op: &MultiThreshold,
+    parameters: &Parameters,
+    input: &[i64],
+    index: usize,
+) -> i64 {
+    let shape = &network.param(op.thresholds).shape;
+    let (rows, steps) = (shape[0], shape[1]);
+    let row = index % network.tensor(node.inputs[0]).channels() % rows;
+    let count = parameters.values(op.thresholds)[row * steps..][..steps]
+        .iter()
+        .filter(|&&threshold| input[index] >= threshold)
+        .count();
+    op.offset + op.factor * count as i64
+}
+
+/// One element of a tabulated function.
+pub fn table(network: &Network, node: &Node, table: &Table, input: &[i64], index: usize) -> i64 {
+    let frac = network.tensor(node.inputs[0]).encoding.frac();
+    let x = i128::from(input[index]);
+    let last = table.entries.len() as i128 - 1;
+    // Truncation towards zero of `value * 2^log2_factor`.
+    let scaled = |x: i128, log2_factor: i32| {
+        let shift = frac - log2_factor;
+        if shift <= 0 {
+            x << (-shift).min(62)
+        } else if shift > 126 {
+            0
+        } else {
+            x / (1i128 << shift)
+        }
+    };
+    let entry = match table.index {
+        TableIndex::Scaled { log2_factor, offset } => scaled(x, log2_factor) + i128::from(offset),
+        TableIndex::NegativeHalf { log2_factor } => {
+            if x > 0 {
+                return cast_from(network, node, frac, x);
+            }
+            scaled(-x, log2_factor)
+        }
+    };
+    let value = table.entries[entry.clamp(0, last) as usize];
+    cast_from(network, node, table.entry_format.frac(), i128::from(value))
+}

@@ -1,0 +1,44 @@
+//! The plain evaluation: every element of every tensor, one after the other, in exact arithmetic.
+//! It is the twin that the fast paths are compared with.
+
+use super::{Parameters, ops};
+use crate::network::{Network, TensorId};
+
+/// The mantissas of every tensor for one sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    tensors: Vec<Vec<i64>>,
+}
+
+impl Trace {
+    /// The mantissas of one tensor.
+    #[must_use]
+    pub fn tensor(&self, id: TensorId) -> &[i64] {
+        &self.tensors[id.index()]
+    }
+}
+
+/// Evaluates one sample: `input` holds the mantissas of the network's input tensor.
+///
+/// # Panics
+/// Where `input` has another length than the input tensor.
+#[must_use]
+pub fn evaluate(network: &Network, parameters: &Parameters, input: &[i64]) -> Trace {
+    assert_eq!(
+        input.len(),
+        network.tensor(network.input).len(),
+        "one mantissa per input element"
+    );
+    let mut tensors: Vec<Vec<i64>> = vec![Vec::new(); network.tensors.len()];
+    tensors[network.input.index()] = input.to_vec();
+    for node in &network.nodes {
+        let operands: Vec<&[i64]> = node
+            .inputs
+            .iter()
+            .map(|id| tensors[id.index()].as_slice())
+            .collect();
+        let output = ops::evaluate(network, node, parameters, &operands);
+        tensors[node.output.index()] = output;
+    }
+    Trace { tensors }
+}

@@ -1,0 +1,3 @@
+//! Engines that compute what the accelerator outputs.
+
+pub mod functional;
