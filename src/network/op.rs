@@ -61,10 +61,10 @@ pub enum Op {
     },
     /// `offset + factor * x` on mantissas, exact; used where a constant moves a tensor's zero.
     Rescale {
-        /// Factor on the mantissa.
-        factor: i64,
-        /// Offset in mantissas of the output.
-        offset: i64,
+        /// Factor on the mantissa, one per channel or one for all.
+        factor: Vec<i64>,
+        /// Offset in mantissas of the output, as many as factors.
+        offset: Vec<i64>,
     },
 }
 
@@ -179,14 +179,15 @@ pub struct Affine {
 /// `offset + factor * #{ steps | x >= threshold }`, in mantissas of the output.
 ///
 /// All steps are compared: thresholds that a fault has put out of order still count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MultiThreshold {
-    /// `[channel][step]`, or one row for all channels; mantissas of the input's format.
+    /// `[channel][step]`, or one row for all channels; mantissas with the input's fractional bits.
     pub thresholds: ParamId,
-    /// Output mantissa per step.
-    pub factor: i64,
-    /// Output mantissa where no step is reached.
-    pub offset: i64,
+    /// Output mantissa per step, one per channel or one for all; negative where the activation
+    /// falls with the accumulator.
+    pub factor: Vec<i64>,
+    /// Output mantissa where no step is reached, as many as factors.
+    pub offset: Vec<i64>,
 }
 
 /// A function given by its table.

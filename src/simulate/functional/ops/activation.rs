@@ -76,7 +76,7 @@ pub fn multi_threshold(
         .iter()
         .filter(|&&threshold| input[index] >= threshold)
         .count();
-    op.offset + op.factor * count as i64
+    op.offset[index % op.offset.len()] + op.factor[index % op.factor.len()] * count as i64
 }
 
 /// One element of a tabulated function.

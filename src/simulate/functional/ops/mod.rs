@@ -45,7 +45,9 @@ pub fn element(
             0,
             i128::from(operands[0][index].clamp(*low, *high)),
         ),
-        Op::Rescale { factor, offset } => operands[0][index] * factor + offset,
+        Op::Rescale { factor, offset } => {
+            operands[0][index] * factor[index % factor.len()] + offset[index % offset.len()]
+        }
         Op::Softmax(softmax) => softmax::element(network, node, softmax, operands[0], index),
         Op::Pool(pool) => pool::element(network, node, pool, operands[0], index),
         Op::Combine(combine) => combine::element(network, node, combine, operands, index),
