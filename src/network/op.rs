@@ -112,8 +112,8 @@ pub struct Mac {
     pub transposed: bool,
     /// How the sum is kept.
     pub accumulator: Accumulator,
-    /// Whether the sum counts matching bits of bipolar operands, `(n + dot) / 2`, where `n` is the
-    /// number of taps; no padding then.
+    /// Whether the sum counts the matching bits of bipolar operands, `(n + dot) / 2` for `n` taps,
+    /// as an XNOR array does; no padding then.
     pub popcount: bool,
 }
 

@@ -3,5 +3,6 @@
 mod error;
 pub mod limits;
 pub mod onnx;
+pub mod qonnx;
 
 pub use error::{ImportError, Reason};

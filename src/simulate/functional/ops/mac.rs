@@ -21,7 +21,8 @@ pub fn element(
     let weight_frac = network.param(mac.weight).encoding.frac();
     let input_frac = network.tensor(node.inputs[0]).encoding.frac();
     let format = &mac.accumulator.format;
-    let from_product = Cast::new(weight_frac + input_frac, format);
+    let product_frac = if mac.popcount { 0 } else { weight_frac + input_frac };
+    let from_product = Cast::new(product_frac, format);
     let from_sum = Cast::new(format.frac(), format);
 
     let mut sum = mac.bias.map_or(0, |bias| {
@@ -32,6 +33,8 @@ pub fn element(
     let mut add = |tap: usize| {
         if let Some(at) = input_of_tap(mac, pixel, out, tap) {
             let product = i128::from(weights[out * taps + tap]) * i128::from(input[at]);
+            // Bipolar operands multiply to +1 where their bits match and to -1 where they differ.
+            let product = if mac.popcount { (product + 1) / 2 } else { product };
             sum = from_sum.apply(sum + from_product.apply(product));
         }
     };
@@ -43,10 +46,7 @@ pub fn element(
             }
         }
     }
-    if mac.popcount {
-        sum = (taps as i128 + sum) / 2;
-    }
-    cast_from(network, node, if mac.popcount { 0 } else { format.frac() }, sum)
+    cast_from(network, node, format.frac(), sum)
 }
 
 /// The input element that a tap of an output reads, or `None` where it lies in the padding.

@@ -1,0 +1,781 @@
+//! From real functions back to integers: quantizers, thresholds, activations.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{Signed, ToPrimitive, Zero};
+
+use super::constant::{Const, Elements, Quantized, broadcast_index, data_type};
+use super::exact::{self, common_grid, power_of_two};
+use super::matrix::with_frac;
+use super::quant::{Quantizer, Truncation};
+use super::stream::{PerChannel, Reached, Step, Stream, Undecided, at, reached, uniform};
+use super::{Importer, Value, single, zeros};
+use crate::fixed_point::{Format, Quantization};
+use crate::network::import::ImportError;
+use crate::network::import::onnx::OnnxNode;
+use crate::network::{Encoding, MultiThreshold, Op, ParamKind, Relu};
+
+/// Most thresholds per channel that an activation may turn into.
+const MAX_STEPS: usize = 1 << 16;
+
+/// Thresholds of all channels with the output that they lead to.
+struct Steps {
+    rows: usize,
+    count: usize,
+    values: Vec<i128>,
+    factor: Vec<i64>,
+    offset: Vec<i64>,
+}
+
+impl Importer<'_> {
+    /// `Quant` and `IntQuant`.
+    pub fn quant(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let quantizer = Quantizer::of(self, node)?;
+        match self.value(node, 0)? {
+            Value::Const(constant) => self
+                .quantized_constant(node, &quantizer, &constant)
+                .map(Value::Const),
+            Value::Input { rearranged } => self
+                .quantized_input(node, &quantizer, &rearranged)
+                .map(Value::Stream),
+            Value::Stream(stream) => self.requantize(node, stream, &quantizer).map(Value::Stream),
+        }
+    }
+
+    fn quantized_constant(
+        &self,
+        node: &OnnxNode,
+        quantizer: &Quantizer,
+        constant: &Const,
+    ) -> Result<Const, ImportError> {
+        if quantizer.zero != 0 {
+            return Err(self
+                .unsupported(
+                    node,
+                    &format!("quantizes a constant with the zero point {}", quantizer.zero),
+                )
+                .expected("zero point 0 on weights and biases")
+                .help("use a symmetric quantizer for parameters"));
+        }
+        let format = quantizer.storage(0).ok_or_else(|| {
+            self.structure(node, "has no storage type")
+                .expected("1 to 64 bits")
+                .help("check the bit width")
+        })?;
+        let values = self.exact_elements(node, constant, "constant")?;
+        let mantissas: Option<Vec<i64>> = values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| {
+                let scale = &quantizer.scale[broadcast_index(&constant.shape, &quantizer.scale_shape, index)];
+                quantizer.apply(value, scale)
+            })
+            .collect();
+        let mantissas = mantissas.ok_or_else(|| {
+            self.structure(node, "does not fit 64 bits")
+                .expected("integers of at most 64 bits")
+                .help("narrow the quantizer")
+        })?;
+        let (scale, scale_shape) = match uniform(&quantizer.scale) {
+            Some(scale) => (single(scale.clone()), Vec::new()),
+            None => (quantizer.scale.clone(), quantizer.scale_shape.clone()),
+        };
+        let quantized = Quantized {
+            mantissas,
+            encoding: Encoding::Fixed(format),
+            scale,
+            scale_shape,
+        };
+        Ok(Const {
+            name: constant.name.clone(),
+            shape: constant.shape.clone(),
+            elements: Elements::Quantized(quantized),
+        })
+    }
+
+    /// Quantizes a stream: by a cast where every step is a power of two, by thresholds otherwise.
+    fn requantize(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        quantizer: &Quantizer,
+    ) -> Result<Stream, ImportError> {
+        if let Some(stream) = self.requantize_by_cast(node, &stream, quantizer)? {
+            return Ok(stream);
+        }
+        let (low, high) = quantizer.levels();
+        let count = usize::try_from(high - low)
+            .ok()
+            .filter(|&n| n <= MAX_STEPS)
+            .ok_or_else(|| {
+                self.inexact(
+                    node,
+                    &format!(
+                        "has 2^{} levels and a scale that is not a power of two",
+                        quantizer.bits
+                    ),
+                )
+                .expected("at most 16 bits where the scale is not a power of two")
+                .help("use a power-of-two scale, or fewer bits")
+            })?;
+        let scales = self.per_channel(node, &stream, quantizer.scale.clone(), &quantizer.scale_shape)?;
+        let zero = BigRational::from_integer(BigInt::from(quantizer.zero));
+        let level = |channel: usize, step: usize| {
+            let (boundary, strict) = quantizer.rounding.boundary((low + 1) as i64 + step as i64);
+            ((boundary - &zero) * at(&scales, channel), strict)
+        };
+        let per_channel = scales.len() > 1;
+        let mut steps = self.steps_of(node, &stream, count, per_channel, false, level)?;
+        let first = low as i64 - quantizer.zero;
+        for offset in &mut steps.offset {
+            *offset += first;
+        }
+        let frac = quantizer.frac().unwrap_or(0);
+        let encoding = if quantizer.zero == 0 {
+            quantizer.storage(frac).map(Encoding::Fixed)
+        } else {
+            Format::holding(
+                low - i128::from(quantizer.zero),
+                high - i128::from(quantizer.zero),
+                frac,
+            )
+            .ok()
+            .map(Encoding::Fixed)
+        };
+        let encoding = encoding.ok_or_else(|| {
+            self.structure(node, "has no output type")
+                .expected("1 to 64 bits")
+                .help("check the quantizer")
+        })?;
+        self.emit_thresholds(node, stream, steps, encoding, scales)
+    }
+
+    fn requantize_by_cast(
+        &mut self,
+        node: &OnnxNode,
+        stream: &Stream,
+        quantizer: &Quantizer,
+    ) -> Result<Option<Stream>, ImportError> {
+        let Some(frac) = quantizer.frac() else {
+            return Ok(None);
+        };
+        // A zero point shifts where the clipping happens; thresholds say it exactly.
+        let Some(format) = quantizer.format(frac).filter(|_| quantizer.zero == 0) else {
+            return Ok(None);
+        };
+        let Some(scale) = stream.uniform_scale().cloned() else {
+            return Ok(None);
+        };
+        if exact::log2(&scale).is_none() || !stream.offset.iter().all(Zero::is_zero) {
+            return Ok(None);
+        }
+        let ceiling_of = |high: &Option<BigRational>| match high {
+            None => Some(None),
+            Some(high) => exact::integer(&(high / &scale)).map(Some),
+        };
+        let op = match stream.steps.as_slice() {
+            [] => Op::Cast,
+            [Step::Clamp { low: Some(low), high }] if low.is_zero() => match ceiling_of(high) {
+                Some(ceiling) => Op::Relu(Relu {
+                    slope: None,
+                    threshold: 0,
+                    ceiling,
+                }),
+                None => return Ok(None),
+            },
+            [Step::Clamp { low, high }] => {
+                let bound = |value: &Option<BigRational>, open: i64| match value {
+                    None => Some(open),
+                    Some(value) => exact::integer(&(value / &scale)),
+                };
+                match (bound(low, i64::MIN), bound(high, i64::MAX)) {
+                    (Some(low), Some(high)) if low <= high => Op::Clip { low, high },
+                    _ => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        // Alignment renames the unit and leaves mantissas alone, so the bounds above still hold.
+        let base = self.aligned(
+            node,
+            Stream {
+                steps: Vec::new(),
+                ..stream.clone()
+            },
+        )?;
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer_for_activation(base.tensor, &name, &node.op);
+        let shape = self.builder.tensors[base.tensor.index()].shape.clone();
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], shape, Encoding::Fixed(format), 1.0);
+        self.builder.node(&name, layer, op, vec![base.tensor], output);
+        Ok(Some(Stream {
+            tensor: output,
+            axes: base.axes,
+            scale: single(power_of_two(-frac)),
+            offset: zeros(),
+            steps: Vec::new(),
+        }))
+    }
+
+    /// `BipolarQuant`: `x >= 0 ? scale : -scale`.
+    pub fn bipolar_quant(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let (scale, scale_shape) = self.exact_constant(node, 1, "scale")?;
+        if scale.iter().any(|s| !s.is_positive()) {
+            return Err(self
+                .structure(node, "has a scale that is not above zero")
+                .expected("positive scales")
+                .help("check the quantizer"));
+        }
+        match self.value(node, 0)? {
+            Value::Const(constant) => {
+                let values = self.exact_elements(node, &constant, "constant")?;
+                let mantissas = values
+                    .iter()
+                    .map(|value| if value.is_negative() { -1 } else { 1 })
+                    .collect();
+                let quantized = Quantized {
+                    mantissas,
+                    encoding: Encoding::Bipolar { frac: 0 },
+                    scale,
+                    scale_shape,
+                };
+                Ok(Value::Const(Const {
+                    elements: Elements::Quantized(quantized),
+                    ..constant
+                }))
+            }
+            Value::Input { .. } => Err(self
+                .unsupported(node, "reduces the network's real input to its sign")
+                .expected("a Quant node on the input")
+                .help("quantize the data beforehand and start the network at integers (--raw-inputs)")),
+            Value::Stream(stream) => {
+                let scale = self.per_channel(node, &stream, scale, &scale_shape)?;
+                let steps = self.steps_of(node, &stream, 1, false, false, |_, _| {
+                    (BigRational::zero(), false)
+                })?;
+                let steps = Steps {
+                    factor: steps.factor.iter().map(|f| 2 * f).collect(),
+                    offset: steps.offset.iter().map(|o| 2 * o - 1).collect(),
+                    ..steps
+                };
+                let frac = uniform(&scale).and_then(exact::log2).map_or(0, |k| -k);
+                self.emit_thresholds(node, stream, steps, Encoding::Bipolar { frac }, scale)
+                    .map(Value::Stream)
+            }
+        }
+    }
+
+    /// `MultiThreshold`: `out_bias + out_scale * #{ x >= threshold }`.
+    pub fn multi_threshold(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let stream = self.stream(node, 0)?;
+        let first = node
+            .text("data_layout")
+            .is_none_or(|layout| layout.starts_with("NC"));
+        let stream = if first && stream.axes.len() > 1 {
+            self.as_image(node, stream)?.0
+        } else {
+            let identity: Vec<usize> = (0..stream.axes.len()).collect();
+            self.with_layout(node, stream, &identity)?
+        };
+        let channels = self.builder.tensors[stream.tensor.index()].channels();
+        let (thresholds, shape) = self.exact_constant(node, 1, "threshold")?;
+        let count = match shape.as_slice() {
+            [rows, count] if (*rows == channels || *rows == 1) && *count <= MAX_STEPS => *count,
+            _ => {
+                return Err(self
+                    .structure(
+                        node,
+                        &format!("has thresholds of shape {shape:?} for {channels} channels"),
+                    )
+                    .expected(format!(
+                        "[{channels}, steps] or [1, steps] with at most {MAX_STEPS} steps"
+                    ))
+                    .help("export the network again"));
+            }
+        };
+        let rows = shape[0];
+        let attribute = |name: &str, default: f64| exact::rational(node.float(name).unwrap_or(default));
+        let (Some(scale), Some(bias)) = (attribute("out_scale", 1.0), attribute("out_bias", 0.0)) else {
+            return Err(self
+                .structure(node, "has a scale or bias that is no finite number")
+                .expected("finite out_scale and out_bias")
+                .help("export the network again"));
+        };
+        if scale.is_zero() {
+            return Err(self
+                .structure(node, "has out_scale 0")
+                .expected("a scale other than 0")
+                .help("check the activation"));
+        }
+        let grid = common_grid(&scale, &bias);
+        let (Some(factor), Some(offset)) = (
+            exact::integer(&(&scale / &grid)),
+            exact::integer(&(&bias / &grid)),
+        ) else {
+            return Err(self
+                .inexact(
+                    node,
+                    "has out_scale and out_bias without a common unit of 64 bits",
+                )
+                .expected("a bias that is a multiple of the scale")
+                .help("round out_bias"));
+        };
+        let level =
+            |channel: usize, step: usize| (thresholds[(channel % rows) * count + step].clone(), false);
+        // A file's own thresholds are stored bits: all of them are kept as they are.
+        let steps = self.steps_of(node, &stream, count, rows > 1, true, level)?;
+        let scaled = |value: i64, by: i64| value.checked_mul(by);
+        let factors: Option<Vec<i64>> = steps.factor.iter().map(|&f| scaled(f, factor)).collect();
+        let offsets: Option<Vec<i64>> = steps
+            .offset
+            .iter()
+            .map(|&o| scaled(o, factor).and_then(|o| o.checked_add(offset)))
+            .collect();
+        let (Some(factors), Some(offsets)) = (factors, offsets) else {
+            return Err(self
+                .inexact(node, "has outputs beyond 64 bits")
+                .expected("outputs of at most 64 bits")
+                .help("round out_bias"));
+        };
+        let steps = Steps {
+            factor: factors,
+            offset: offsets,
+            ..steps
+        };
+        let frac = exact::log2(&grid).map_or(0, |k| -k);
+        let reach = i128::from(factor) * count as i128 + i128::from(offset);
+        let (low, high) = (i128::from(offset).min(reach), i128::from(offset).max(reach));
+        let annotated = node
+            .text("out_dtype")
+            .and_then(|text| data_type(&text))
+            .and_then(|encoding| with_frac(encoding, frac));
+        let encoding = match annotated {
+            Some(encoding) if encoding.contains(low) && encoding.contains(high) => Some(encoding),
+            _ => Format::holding(low.min(0), high.max(0), frac)
+                .ok()
+                .filter(|f| f.width() <= 64)
+                .map(Encoding::Fixed),
+        };
+        let encoding = encoding.ok_or_else(|| {
+            self.inexact(node, "has outputs beyond 64 bits")
+                .expected("outputs of at most 64 bits")
+                .help("round out_bias")
+        })?;
+        self.emit_thresholds(node, stream, steps, encoding, single(grid))
+            .map(Value::Stream)
+    }
+
+    /// Turns levels of the file's values into thresholds on mantissas. `level(channel, step)` is
+    /// the value that the step needs, and whether it must be exceeded. Unless `keep_all`, thresholds
+    /// are clamped to the tensor's range and steps that never differ are left out.
+    fn steps_of(
+        &self,
+        node: &OnnxNode,
+        stream: &Stream,
+        count: usize,
+        level_per_channel: bool,
+        keep_all: bool,
+        level: impl Fn(usize, usize) -> (BigRational, bool),
+    ) -> Result<Steps, ImportError> {
+        let tensor = &self.builder.tensors[stream.tensor.index()];
+        let (low, high) = tensor.encoding.range();
+        let function_per_channel = stream.scale.len() > 1
+            || stream.offset.len() > 1
+            || stream.steps.iter().any(|step| match step {
+                Step::Affine { factor, offset } => factor.len() > 1 || offset.len() > 1,
+                Step::BatchNormalization { .. } => true,
+                _ => false,
+            });
+        let rows = if level_per_channel || function_per_channel {
+            tensor.channels()
+        } else {
+            1
+        };
+        let elements = rows
+            .checked_mul(count)
+            .filter(|&n| n <= crate::network::import::limits::MAX_ELEMENTS);
+        if elements.is_none() {
+            return Err(self
+                .structure(node, "needs too many thresholds")
+                .expected("fewer levels or channels")
+                .help("use fewer bits"));
+        }
+        let mut values = Vec::with_capacity(rows * count);
+        let (mut factor, mut offset) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        for row in 0..rows {
+            let conditions: Result<Vec<Reached>, Undecided> = (0..count)
+                .map(|step| {
+                    let (value, strict) = level(row, step);
+                    reached(stream, row, &value, strict)
+                })
+                .collect();
+            let conditions = conditions.map_err(|undecided| match undecided {
+                Undecided::NestedRoots => self
+                    .inexact(
+                        node,
+                        "quantizes a function with two square roots or exponentials in a row",
+                    )
+                    .expected("a quantizer between two such operators")
+                    .help("quantize between them"),
+                Undecided::TooClose => self
+                    .inexact(
+                        node,
+                        "has a level that no float can tell from a neighbouring integer",
+                    )
+                    .expected("levels that can be decided")
+                    .help("change the quantizer's scale slightly"),
+            })?;
+            let falling = conditions
+                .iter()
+                .any(|condition| matches!(condition, Reached::UpTo(_)));
+            let (least, most) = if keep_all {
+                (i128::from(i64::MIN), i128::from(i64::MAX))
+            } else {
+                (low, high + 1)
+            };
+            let clamp = |n: &BigInt| {
+                n.clone()
+                    .clamp(BigInt::from(least), BigInt::from(most))
+                    .to_i128()
+                    .unwrap_or(most)
+            };
+            let mut row_values: Vec<i128> = conditions
+                .iter()
+                .map(|condition| match condition {
+                    // Reached by every mantissa: at or above the lowest. Where the function falls
+                    // a step counts unless its threshold is reached.
+                    Reached::Always => {
+                        if falling {
+                            high + 1
+                        } else {
+                            low
+                        }
+                    }
+                    Reached::Never => {
+                        if falling {
+                            low
+                        } else {
+                            high + 1
+                        }
+                    }
+                    Reached::From(n) => clamp(n),
+                    Reached::UpTo(n) => clamp(&(n + 1)),
+                })
+                .collect();
+            if !keep_all {
+                row_values.sort_unstable();
+            }
+            values.extend(row_values);
+            factor.push(if falling { -1 } else { 1 });
+            offset.push(if falling { count as i64 } else { 0 });
+        }
+        Ok(drop_idle_steps(
+            Steps {
+                rows,
+                count,
+                values,
+                factor,
+                offset,
+            },
+            low,
+            high,
+        ))
+    }
+
+    fn emit_thresholds(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        steps: Steps,
+        encoding: Encoding,
+        scale: PerChannel,
+    ) -> Result<Stream, ImportError> {
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let arithmetic = tensor.encoding.arithmetic();
+        let low = steps
+            .values
+            .iter()
+            .copied()
+            .min()
+            .unwrap_or(0)
+            .min(arithmetic.min_mantissa());
+        let high = steps
+            .values
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(0)
+            .max(arithmetic.max_mantissa());
+        let format = Format::holding(low, high, tensor.encoding.frac())
+            .ok()
+            .filter(|f| f.width() <= 64);
+        let format = format.ok_or_else(|| {
+            self.structure(node, "needs thresholds beyond 64 bits")
+                .expected("an accumulator below 64 bits")
+                .help("narrow the operands")
+        })?;
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, &node.op);
+        let values = steps.values.iter().map(|&value| value as i64).collect();
+        let shape = vec![steps.rows, steps.count];
+        let thresholds = self.builder.param(
+            layer,
+            ParamKind::Threshold,
+            shape,
+            Encoding::Fixed(format),
+            values,
+        );
+        let unit = power_of_two(-encoding.frac());
+        let outside = uniform(&scale).map_or(1.0, |s| exact::to_f64(&(s / unit)));
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], tensor.shape, encoding, outside);
+        let op = Op::MultiThreshold(MultiThreshold {
+            thresholds,
+            factor: steps.factor,
+            offset: steps.offset,
+        });
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        Ok(Stream {
+            tensor: output,
+            axes: stream.axes,
+            scale,
+            offset: zeros(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// `Trunc`: low bits of an integer are dropped.
+    pub fn trunc(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let truncation = Truncation::of(self, node)?;
+        let stream = self.stream(node, 0)?;
+        let stream = self.materialise(node, stream)?;
+        let refuse = |importer: &Self, problem: &str| {
+            importer
+                .inexact(node, problem)
+                .expected("power-of-two scales, zero point 0, rounding FLOOR or ROUND")
+                .help("replace it by a Quant node")
+        };
+        let Some(frac) = exact::log2(&truncation.scale)
+            .map(|k| -k)
+            .filter(|_| truncation.zero == 0)
+        else {
+            return Err(refuse(
+                self,
+                "truncates on a scale that is not a power of two, or around a zero point",
+            ));
+        };
+        if exact::log2(&stream.scale[0]).is_none() {
+            return Err(refuse(
+                self,
+                "truncates values that are no multiples of a power of two",
+            ));
+        }
+        let Some(rounding) = truncation.rounding.quantization() else {
+            return Err(refuse(self, "truncates with an unusual rounding"));
+        };
+        let stream = self.aligned(node, stream)?;
+        let from = self.builder.tensors[stream.tensor.index()].encoding.arithmetic();
+        // First to whole steps of the operand, to even; then without the low bits.
+        let mut tensor = stream.tensor;
+        for (frac, rounding, last) in [
+            (frac, Quantization::RndConv, false),
+            (frac - truncation.dropped as i32, rounding, true),
+        ] {
+            let frac_now = self.builder.tensors[tensor.index()].encoding.frac();
+            if frac_now <= frac && !last {
+                continue;
+            }
+            // One more integer bit holds what rounding carries.
+            let width = (from.integer() + 1 + frac).max(1);
+            let format = u32::try_from(width)
+                .ok()
+                .and_then(|width| Format::new(width, from.integer() + 1, from.signed()).ok());
+            let format = format
+                .ok_or_else(|| refuse(self, "leaves 64 bits"))?
+                .with_quantization(rounding);
+            let name = self
+                .builder
+                .other_name(if last { &node.name } else { "" }, &node.op);
+            let layer = self.builder.layer_for_activation(tensor, &name, &node.op);
+            let shape = self.builder.tensors[tensor.index()].shape.clone();
+            let output = self
+                .builder
+                .tensor(&node.outputs[0], shape, Encoding::Fixed(format), 1.0);
+            self.builder.node(&name, layer, Op::Cast, vec![tensor], output);
+            tensor = output;
+        }
+        Ok(Value::Stream(Stream {
+            tensor,
+            scale: single(truncation.output_scale),
+            ..stream
+        }))
+    }
+
+    /// `BatchNormalization` with fixed statistics.
+    pub fn batch_normalization(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let mut stream = self.stream(node, 0)?;
+        let channels = self.builder.tensors[stream.tensor.index()].channels();
+        let mut numbers = Vec::with_capacity(4);
+        for (position, what) in [(1, "scale"), (2, "bias"), (3, "mean"), (4, "variance")] {
+            let (values, _) = self.exact_constant(node, position, what)?;
+            let on_channels = stream.axes.first() == Some(&(stream.axes.len() - 1));
+            if values.len() != channels || !on_channels {
+                return Err(self
+                    .structure(
+                        node,
+                        &format!("has {} values of {what} for {channels} channels", values.len()),
+                    )
+                    .expected("one value per channel, channels first")
+                    .help("export the network again"));
+            }
+            numbers.push(values);
+        }
+        let epsilon = node.float("epsilon").unwrap_or(f64::from(1e-5f32));
+        let epsilon = exact::rational(epsilon).unwrap_or_else(BigRational::zero);
+        let variance: PerChannel = numbers[3].iter().map(|value| value + &epsilon).collect();
+        if variance.iter().any(|value| !value.is_positive()) {
+            return Err(self
+                .structure(node, "has a variance that is not above zero")
+                .expected("positive variances")
+                .help("check the trained statistics"));
+        }
+        let mut numbers = numbers.into_iter();
+        let mut next = || numbers.next().unwrap_or_default();
+        let (gamma, beta, mean) = (next(), next(), next());
+        stream.steps.push(Step::BatchNormalization {
+            gamma,
+            beta,
+            mean,
+            variance,
+        });
+        Ok(Value::Stream(stream))
+    }
+
+    /// `Relu`, `LeakyRelu`, `Clip`, `Sigmoid`, `Tanh`.
+    pub fn activation(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let mut stream = self.stream(node, 0)?;
+        let bound = |importer: &Self,
+                     attributes: &[&str],
+                     position: usize|
+         -> Result<Option<BigRational>, ImportError> {
+            for attribute in attributes {
+                if let Some(value) = node.float(attribute) {
+                    return exact::rational(value).map(Some).ok_or_else(|| {
+                        importer
+                            .structure(node, "has a bound that is no finite number")
+                            .expected("finite bounds")
+                            .help("export the network again")
+                    });
+                }
+            }
+            match node.input(position) {
+                Some(_) => Ok(importer
+                    .exact_constant(node, position, "bound")?
+                    .0
+                    .into_iter()
+                    .next()),
+                None => Ok(None),
+            }
+        };
+        let step = match node.op.as_str() {
+            "Relu" => Step::Clamp {
+                low: Some(BigRational::zero()),
+                high: None,
+            },
+            "LeakyRelu" => {
+                let alpha = exact::rational(node.float("alpha").unwrap_or(f64::from(0.01f32)))
+                    .filter(|a| !a.is_negative());
+                match alpha {
+                    Some(alpha) if alpha.is_zero() => Step::Clamp {
+                        low: Some(BigRational::zero()),
+                        high: None,
+                    },
+                    Some(slope) => Step::Leaky { slope },
+                    None => {
+                        return Err(self
+                            .unsupported(node, "has a slope below zero")
+                            .expected("alpha of at least 0")
+                            .help("use a monotone activation"));
+                    }
+                }
+            }
+            "Sigmoid" => Step::Sigmoid,
+            "Tanh" => Step::Tanh,
+            _ => {
+                let low = bound(self, &["min", "min_val"], 1)?;
+                let high = bound(self, &["max", "max_val"], 2)?;
+                if let (Some(low), Some(high)) = (&low, &high)
+                    && low > high
+                {
+                    return Err(self
+                        .structure(node, "has a lower bound above its upper bound")
+                        .expected("min <= max")
+                        .help("check the bounds"));
+                }
+                Step::Clamp { low, high }
+            }
+        };
+        match (stream.steps.last_mut(), step) {
+            // A rectifier before a clip with the same or a higher floor is part of the clip.
+            (
+                Some(Step::Clamp {
+                    low: Some(floor),
+                    high: None,
+                }),
+                Step::Clamp { low: Some(low), high },
+            ) if low >= *floor => {
+                *floor = low;
+                if let Some(Step::Clamp { high: ceiling, .. }) = stream.steps.last_mut() {
+                    *ceiling = high;
+                }
+            }
+            (_, step) => stream.steps.push(step),
+        }
+        Ok(Value::Stream(stream))
+    }
+}
+
+/// Leaves out steps that all channels always or never take.
+fn drop_idle_steps(steps: Steps, low: i128, high: i128) -> Steps {
+    let Steps {
+        rows,
+        count,
+        values,
+        factor,
+        mut offset,
+    } = steps;
+    let column = |step: usize| (0..rows).map(move |row| row * count + step);
+    let always: Vec<usize> = (0..count)
+        .filter(|&step| column(step).all(|at| values[at] <= low))
+        .collect();
+    let never: Vec<usize> = (0..count)
+        .filter(|&step| column(step).all(|at| values[at] > high))
+        .collect();
+    let mut kept: Vec<usize> = (0..count)
+        .filter(|step| !always.contains(step) && !never.contains(step))
+        .collect();
+    let mut always = always;
+    if kept.is_empty() {
+        // A constant activation keeps one step, so that the stored tensor is not empty.
+        if let Some(step) = always.pop().or_else(|| never.first().copied()) {
+            kept.push(step);
+        }
+    }
+    for (row, offset) in offset.iter_mut().enumerate() {
+        *offset += factor[row] * always.len() as i64;
+    }
+    let values = (0..rows)
+        .flat_map(|row| kept.iter().map(move |&step| row * count + step))
+        .map(|at| values[at])
+        .collect();
+    Steps {
+        rows,
+        count: kept.len(),
+        values,
+        factor,
+        offset,
+    }
+}

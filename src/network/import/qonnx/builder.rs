@@ -1,0 +1,178 @@
+//! The network under construction.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::network::{
+    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Op, Param, ParamId, ParamKind,
+    Tensor, TensorId,
+};
+
+/// Collects tensors, nodes, layers and parameters.
+pub struct Builder {
+    name: String,
+    pub tensors: Vec<Tensor>,
+    pub nodes: Vec<Node>,
+    pub layers: Vec<Layer>,
+    pub params: Vec<Param>,
+    pub input: Option<TensorId>,
+    pub input_rule: InputRule,
+    /// Names of nodes and layers that are taken.
+    taken: HashSet<String>,
+    /// Number of matrix products so far.
+    compute_nodes: usize,
+    /// Number of other layers so far.
+    other_nodes: usize,
+}
+
+impl Builder {
+    /// An empty network named after the file.
+    pub fn new(file: &Path) -> Self {
+        let stem = file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let name = stem
+            .trim_end_matches(".onnx")
+            .trim_end_matches(".qonnx")
+            .to_owned();
+        Self {
+            name,
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            layers: Vec::new(),
+            params: Vec::new(),
+            input: None,
+            input_rule: InputRule::Raw,
+            taken: HashSet::new(),
+            compute_nodes: 0,
+            other_nodes: 0,
+        }
+    }
+
+    /// A name for a matrix product: the file's, or `<op>_<k>` with k counting compute nodes.
+    pub fn compute_name(&mut self, given: &str, op: &str) -> String {
+        let k = self.compute_nodes;
+        self.compute_nodes += 1;
+        self.unique(if given.is_empty() {
+            format!("{}_{k}", op.to_lowercase())
+        } else {
+            given.to_owned()
+        })
+    }
+
+    /// A name for any other node.
+    pub fn other_name(&mut self, given: &str, op: &str) -> String {
+        if !given.is_empty() {
+            return self.unique(given.to_owned());
+        }
+        let k = self.other_nodes;
+        self.other_nodes += 1;
+        self.unique(format!("{}_{k}", op.to_lowercase()))
+    }
+
+    fn unique(&mut self, wanted: String) -> String {
+        let mut name = wanted.clone();
+        let mut k = 1;
+        while !self.taken.insert(name.clone()) {
+            name = format!("{wanted}_{k}");
+            k += 1;
+        }
+        name
+    }
+
+    /// Adds a tensor.
+    pub fn tensor(&mut self, name: &str, shape: Vec<usize>, encoding: Encoding, scale: f64) -> TensorId {
+        self.tensors.push(Tensor {
+            name: name.to_owned(),
+            shape,
+            encoding,
+            scale,
+        });
+        TensorId::from(self.tensors.len() - 1)
+    }
+
+    /// Adds a layer whose output is not known yet.
+    pub fn layer(&mut self, name: &str, kind: &str) -> LayerId {
+        let output = self.input.unwrap_or(TensorId(0));
+        self.layers.push(Layer {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            output,
+            hints: BuildHints::default(),
+        });
+        LayerId::from(self.layers.len() - 1)
+    }
+
+    /// Adds a stored tensor.
+    pub fn param(
+        &mut self,
+        layer: LayerId,
+        kind: ParamKind,
+        shape: Vec<usize>,
+        encoding: Encoding,
+        values: Vec<i64>,
+    ) -> ParamId {
+        self.params.push(Param {
+            layer,
+            kind,
+            shape,
+            encoding,
+            values,
+        });
+        ParamId::from(self.params.len() - 1)
+    }
+
+    /// Adds an operation to a layer; its output becomes what the layer hands on.
+    pub fn node(
+        &mut self,
+        name: &str,
+        layer: LayerId,
+        op: Op,
+        inputs: Vec<TensorId>,
+        output: TensorId,
+    ) -> NodeId {
+        self.layers[layer.index()].output = output;
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            layer,
+            op,
+            inputs,
+            output,
+        });
+        NodeId::from(self.nodes.len() - 1)
+    }
+
+    /// The node that makes a tensor, `None` for the network's input.
+    pub fn maker(&self, tensor: TensorId) -> Option<NodeId> {
+        self.nodes
+            .iter()
+            .rposition(|node| node.output == tensor)
+            .map(NodeId::from)
+    }
+
+    /// The layer that an activation on this tensor belongs to: its maker's, or a new one where it
+    /// sits on the network's input.
+    pub fn layer_for_activation(&mut self, tensor: TensorId, name: &str, kind: &str) -> LayerId {
+        match self.maker(tensor) {
+            Some(node) => self.nodes[node.index()].layer,
+            None => self.layer(name, kind),
+        }
+    }
+
+    /// The finished network.
+    pub fn finish(self, output_name: &str, output: TensorId) -> Network {
+        let mut tensors = self.tensors;
+        output_name.clone_into(&mut tensors[output.index()].name);
+        Network {
+            name: self.name,
+            tensors,
+            nodes: self.nodes,
+            layers: self.layers,
+            params: self.params,
+            input: self.input.unwrap_or(TensorId(0)),
+            input_rule: self.input_rule,
+            output,
+        }
+    }
+}

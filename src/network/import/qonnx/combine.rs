@@ -1,0 +1,657 @@
+//! Arithmetic between tensors and constants, and the way back from real functions to plain
+//! integers where no quantizer follows.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{One, Signed, Zero};
+
+use super::constant::{Const, Elements, broadcast_index};
+use super::exact::{self, common_grid, power_of_two};
+use super::stream::{PerChannel, Step, Stream, at};
+use super::{Importer, Value, ones, single, zeros};
+use crate::fixed_point::Format;
+use crate::network::import::ImportError;
+use crate::network::import::onnx::OnnxNode;
+use crate::network::{Broadcast, Combine, CombineOp, Encoding, Op, Relu, Slope, TensorId};
+
+impl Importer<'_> {
+    /// `Add`, `Sub`, `Mul`, `Div`.
+    pub fn arithmetic(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let (first, second) = (self.value(node, 0)?, self.value(node, 1)?);
+        match (first, second) {
+            (Value::Const(a), Value::Const(b)) => self.fold(node, &a, &b).map(Value::Const),
+            (Value::Const(constant), _) => self.with_constant(node, 1, &constant, true).map(Value::Stream),
+            (_, Value::Const(constant)) => self.with_constant(node, 0, &constant, false).map(Value::Stream),
+            _ => self.combine(node).map(Value::Stream),
+        }
+    }
+
+    /// `Neg`.
+    pub fn negate(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let mut stream = self.stream(node, 0)?;
+        stream.affine(&single(-BigRational::one()), &zeros());
+        Ok(Value::Stream(stream))
+    }
+
+    fn fold(&self, node: &OnnxNode, a: &Const, b: &Const) -> Result<Const, ImportError> {
+        let shape = if a.len() >= b.len() {
+            a.shape.clone()
+        } else {
+            b.shape.clone()
+        };
+        let (left, right) = (
+            self.exact_elements(node, a, "operand")?,
+            self.exact_elements(node, b, "operand")?,
+        );
+        let len: usize = shape.iter().product();
+        let mut values = Vec::with_capacity(len);
+        for index in 0..len {
+            let (i, j) = (
+                broadcast_index(&shape, &a.shape, index),
+                broadcast_index(&shape, &b.shape, index),
+            );
+            let (Some(x), Some(y)) = (left.get(i), right.get(j)) else {
+                return Err(self
+                    .structure(
+                        node,
+                        &format!("combines constants of shapes {:?} and {:?}", a.shape, b.shape),
+                    )
+                    .expected("shapes that spread over each other")
+                    .help("export the network again"));
+            };
+            values.push(match node.op.as_str() {
+                "Add" => x + y,
+                "Sub" => x - y,
+                "Mul" => x * y,
+                _ if y.is_zero() => {
+                    return Err(self
+                        .structure(node, "divides by zero")
+                        .expected("a divisor other than 0")
+                        .help("check the constants"));
+                }
+                _ => x / y,
+            });
+        }
+        Ok(Const {
+            name: String::new(),
+            shape,
+            elements: Elements::Exact(values),
+        })
+    }
+
+    /// A stream and a constant; `constant_first` where the constant is the first operand.
+    fn with_constant(
+        &mut self,
+        node: &OnnxNode,
+        position: usize,
+        constant: &Const,
+        constant_first: bool,
+    ) -> Result<Stream, ImportError> {
+        let mut stream = self.stream(node, position)?;
+        if node.op == "Add" {
+            let own = node
+                .input(position)
+                .is_some_and(|name| self.readers.get(name) == Some(&1));
+            return self.add_bias(node, stream, constant, own);
+        }
+        let values = self.exact_elements(node, constant, "operand")?;
+        let values = self.per_channel(node, &stream, values, &constant.shape)?;
+        let negative = || single(-BigRational::one());
+        match (node.op.as_str(), constant_first) {
+            ("Sub", false) => stream.affine(&ones(), &values.iter().map(|v| -v).collect()),
+            ("Sub", true) => stream.affine(&negative(), &values),
+            ("Mul", _) => stream.affine(&values, &zeros()),
+            ("Div", false) if values.iter().all(|v| !v.is_zero()) => {
+                stream.affine(&values.iter().map(|v| BigRational::one() / v).collect(), &zeros());
+            }
+            ("Div", false) => {
+                return Err(self
+                    .structure(node, "divides by zero")
+                    .expected("a divisor other than 0")
+                    .help("check the constants"));
+            }
+            _ => {
+                return Err(self
+                    .unsupported(node, "divides a constant by the stream")
+                    .expected("a stream divided by a constant")
+                    .help("tabulate the function as a MultiThreshold"));
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Two streams, element by element.
+    fn combine(&mut self, node: &OnnxNode) -> Result<Stream, ImportError> {
+        let (first, second) = (self.stream(node, 0)?, self.stream(node, 1)?);
+        let op = match node.op.as_str() {
+            "Add" => CombineOp::Add,
+            "Sub" => CombineOp::Subtract,
+            "Mul" => CombineOp::Multiply,
+            _ => {
+                return Err(self
+                    .unsupported(node, "divides one stream by another")
+                    .expected("a constant divisor")
+                    .help("tabulate the function as a MultiThreshold"));
+            }
+        };
+        if first.axes.len() != second.axes.len() {
+            return Err(self
+                .unsupported(node, "combines tensors of different rank")
+                .expected("equal ranks")
+                .help("reshape the smaller one"));
+        }
+        let count = |stream: &Stream, importer: &Self| importer.builder.tensors[stream.tensor.index()].len();
+        let swap = op != CombineOp::Subtract && count(&first, self) < count(&second, self);
+        let (first, second) = if swap { (second, first) } else { (first, second) };
+        let second = self.with_layout(node, second, &first.axes.clone())?;
+        let (first, second) = (self.materialise(node, first)?, self.materialise(node, second)?);
+        let (s1, s2) = (first.scale[0].clone(), second.scale[0].clone());
+        let (first, second, scale) = if op == CombineOp::Multiply {
+            (self.aligned(node, first)?, self.aligned(node, second)?, &s1 * &s2)
+        } else {
+            let (unified, scale) = self.on_common_grid(node, vec![first, second])?;
+            let mut unified = unified.into_iter();
+            match (unified.next(), unified.next()) {
+                (Some(first), Some(second)) => (first, second, scale),
+                _ => {
+                    return Err(self
+                        .structure(node, "lacks an operand")
+                        .expected("two operands")
+                        .help("export the network again"));
+                }
+            }
+        };
+        let (a, b) = (
+            self.builder.tensors[first.tensor.index()].clone(),
+            self.builder.tensors[second.tensor.index()].clone(),
+        );
+        let broadcast = if a.shape == b.shape {
+            Broadcast::None
+        } else if b.len() == 1 {
+            Broadcast::Scalar
+        } else if b.len() == b.channels() && b.channels() == a.channels() {
+            Broadcast::PerChannel
+        } else {
+            return Err(self
+                .unsupported(
+                    node,
+                    &format!("combines tensors of shapes {:?} and {:?}", a.shape, b.shape),
+                )
+                .expected("equal shapes, one value, or one value per channel")
+                .help("repeat the smaller one explicitly"));
+        };
+        let (fa, fb) = (a.encoding.frac(), b.encoding.frac());
+        let ((al, ah), (bl, bh)) = (a.encoding.range(), b.encoding.range());
+        let wide = || {
+            self.unsupported(node, "needs a result of more than 64 bits")
+                .expected("narrower operands")
+                .help("quantize the operands first")
+        };
+        let (low, high, frac) = if op == CombineOp::Multiply {
+            let products = [
+                al.checked_mul(bl),
+                al.checked_mul(bh),
+                ah.checked_mul(bl),
+                ah.checked_mul(bh),
+            ];
+            let products: Option<Vec<i128>> = products.into_iter().collect();
+            let products = products.ok_or_else(wide)?;
+            (
+                products.iter().copied().min().unwrap_or(0),
+                products.iter().copied().max().unwrap_or(0),
+                fa + fb,
+            )
+        } else {
+            let frac = fa.max(fb);
+            if frac - fa > 62 || frac - fb > 62 {
+                return Err(wide());
+            }
+            let (al, ah, bl, bh) = (
+                al << (frac - fa),
+                ah << (frac - fa),
+                bl << (frac - fb),
+                bh << (frac - fb),
+            );
+            if op == CombineOp::Add {
+                (al + bl, ah + bh, frac)
+            } else {
+                (al - bh, ah - bl, frac)
+            }
+        };
+        let format = Format::holding(low, high, frac)
+            .ok()
+            .filter(|f| f.width() <= 64)
+            .ok_or_else(wide)?;
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let outside = exact::to_f64(&(&scale / power_of_two(-frac)));
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], a.shape, Encoding::Fixed(format), outside);
+        self.builder.node(
+            &name,
+            layer,
+            Op::Combine(Combine { op, broadcast }),
+            vec![first.tensor, second.tensor],
+            output,
+        );
+        Ok(Stream {
+            tensor: output,
+            axes: first.axes,
+            scale: single(scale),
+            offset: zeros(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// `Concat` along one axis.
+    pub fn concat(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let mut streams = Vec::with_capacity(node.inputs.len());
+        for position in 0..node.inputs.len() {
+            let stream = self.stream(node, position)?;
+            streams.push(stream);
+        }
+        let Some(axes) = streams.first().map(|stream| stream.axes.clone()) else {
+            return Err(self
+                .structure(node, "has no input")
+                .expected("at least one input")
+                .help("export the network again"));
+        };
+        let axis = self.axis(node, node.int("axis").unwrap_or(1), axes.len() + 1)?;
+        if axis == 0 {
+            return Err(self
+                .unsupported(node, "concatenates samples")
+                .expected("another axis than the batch")
+                .help("concatenate within each sample"));
+        }
+        let axis = axes[axis - 1];
+        let mut plain = Vec::with_capacity(streams.len());
+        for stream in streams {
+            if stream.axes.len() != axes.len() {
+                return Err(self
+                    .structure(node, "concatenates tensors of different rank")
+                    .expected("equal ranks")
+                    .help("export the network again"));
+            }
+            let stream = self.with_layout(node, stream, &axes)?;
+            plain.push(self.materialise(node, stream)?);
+        }
+        let (plain, scale) = self.on_common_grid(node, plain)?;
+        let tensors: Vec<_> = plain
+            .iter()
+            .map(|stream| self.builder.tensors[stream.tensor.index()].clone())
+            .collect();
+        let mut shape = tensors[0].shape.clone();
+        shape[axis] = 0;
+        for tensor in &tensors {
+            let fits = (0..shape.len()).all(|k| k == axis || tensor.shape[k] == tensors[0].shape[k]);
+            if !fits {
+                return Err(self
+                    .structure(node, "concatenates tensors of different extents")
+                    .expected("equal extents besides the axis")
+                    .help("export the network again"));
+            }
+            shape[axis] += tensor.shape[axis];
+        }
+        let encoding = if tensors
+            .iter()
+            .all(|tensor| tensor.encoding == tensors[0].encoding)
+        {
+            tensors[0].encoding
+        } else {
+            let frac = tensors
+                .iter()
+                .map(|tensor| tensor.encoding.frac())
+                .max()
+                .unwrap_or(0);
+            let wide = || {
+                self.unsupported(node, "concatenates formats that no 64 bits hold together")
+                    .expected("closer formats")
+                    .help("quantize the inputs alike")
+            };
+            let (mut low, mut high) = (0i128, 0i128);
+            for tensor in &tensors {
+                let raise = frac - tensor.encoding.frac();
+                if raise > 62 {
+                    return Err(wide());
+                }
+                let (l, h) = tensor.encoding.range();
+                low = low.min(l << raise);
+                high = high.max(h << raise);
+            }
+            Encoding::Fixed(
+                Format::holding(low, high, frac)
+                    .ok()
+                    .filter(|f| f.width() <= 64)
+                    .ok_or_else(wide)?,
+            )
+        };
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let outside = exact::to_f64(&(&scale / power_of_two(-encoding.frac())));
+        let output = self.builder.tensor(&node.outputs[0], shape, encoding, outside);
+        let inputs: Vec<TensorId> = plain.iter().map(|stream| stream.tensor).collect();
+        self.builder
+            .node(&name, layer, Op::Concat { axis }, inputs, output);
+        Ok(Value::Stream(Stream {
+            tensor: output,
+            axes,
+            scale: single(scale),
+            offset: zeros(),
+            steps: Vec::new(),
+        }))
+    }
+
+    /// Plain streams whose fractional bits tell their scales apart, or whose scales are one.
+    fn on_common_grid(
+        &mut self,
+        node: &OnnxNode,
+        streams: Vec<Stream>,
+    ) -> Result<(Vec<Stream>, BigRational), ImportError> {
+        let powers: Option<Vec<i32>> = streams
+            .iter()
+            .map(|stream| exact::log2(&stream.scale[0]))
+            .collect();
+        if let Some(powers) = powers {
+            let least = powers.iter().copied().min().unwrap_or(0);
+            let aligned: Result<Vec<Stream>, ImportError> = streams
+                .into_iter()
+                .map(|stream| self.aligned(node, stream))
+                .collect();
+            return Ok((aligned?, power_of_two(least)));
+        }
+        let grid = streams.iter().fold(BigRational::zero(), |grid, stream| {
+            common_grid(&grid, &stream.scale[0])
+        });
+        let mut unified = Vec::with_capacity(streams.len());
+        for stream in streams {
+            let factor = &stream.scale[0] / &grid;
+            let frac = self.builder.tensors[stream.tensor.index()].encoding.frac();
+            unified.push(if factor.is_one() && frac == 0 {
+                stream
+            } else {
+                self.rescaled(node, stream, &grid, 0)?
+            });
+        }
+        Ok((unified, grid))
+    }
+
+    /// A plain power-of-two stream whose tensor's fractional bits say its scale.
+    pub fn aligned(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        let Some(frac) = stream.uniform_scale().and_then(exact::log2).map(|k| -k) else {
+            return Ok(stream);
+        };
+        if self.builder.tensors[stream.tensor.index()].encoding.frac() == frac {
+            return Ok(stream);
+        }
+        let grid = stream.scale[0].clone();
+        self.rescaled(node, stream, &grid, frac)
+    }
+
+    /// The same values as whole multiples of `grid`, in a tensor with `frac` fractional bits.
+    fn rescaled(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        grid: &BigRational,
+        frac: i32,
+    ) -> Result<Stream, ImportError> {
+        let refuse = |importer: &Self| {
+            importer
+                .inexact(node, "leads to values whose common unit needs more than 64 bits")
+                .expected("scales and offsets that are multiples of one unit, or a quantizer behind them")
+                .help("quantize the result, use power-of-two scales, or round the constants")
+        };
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let length = stream.scale.len().max(stream.offset.len());
+        let on_grid = |values: &PerChannel| -> Option<Vec<i64>> {
+            (0..length)
+                .map(|c| exact::integer(&(at(values, c) / grid)))
+                .collect()
+        };
+        let (Some(factor), Some(offset)) = (on_grid(&stream.scale), on_grid(&stream.offset)) else {
+            return Err(refuse(self));
+        };
+        let (low, high) = tensor.encoding.range();
+        let mut reach = (0i128, 0i128);
+        for (&f, &o) in factor.iter().zip(&offset) {
+            for end in [low, high] {
+                let value = end
+                    .checked_mul(i128::from(f))
+                    .and_then(|v| v.checked_add(i128::from(o)))
+                    .ok_or_else(|| refuse(self))?;
+                reach = (reach.0.min(value), reach.1.max(value));
+            }
+        }
+        let same = factor.iter().all(|&f| f == 1) && offset.iter().all(|&o| o == 0);
+        let encoding = match (tensor.encoding, same) {
+            (Encoding::Bipolar { .. }, true) => Encoding::Bipolar { frac },
+            (Encoding::Fixed(format), true) => Encoding::Fixed(
+                Format::new(format.width(), format.width() as i32 - frac, format.signed())
+                    .map_err(|_| refuse(self))?,
+            ),
+            _ => Encoding::Fixed(
+                Format::holding(reach.0, reach.1, frac)
+                    .ok()
+                    .filter(|f| f.width() <= 64)
+                    .ok_or_else(|| refuse(self))?,
+            ),
+        };
+        let name = self.builder.other_name("", "rescale");
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, "Rescale");
+        let outside = exact::to_f64(&(grid / power_of_two(-frac)));
+        let output = self.builder.tensor(&name, tensor.shape, encoding, outside);
+        self.builder.node(
+            &name,
+            layer,
+            Op::Rescale { factor, offset },
+            vec![stream.tensor],
+            output,
+        );
+        Ok(Stream {
+            tensor: output,
+            axes: stream.axes,
+            scale: single(grid.clone()),
+            offset: zeros(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// The stream as integers times one positive real factor, without pending arithmetic.
+    pub fn materialise(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        if stream.is_plain() {
+            return Ok(stream);
+        }
+        let steps = stream.steps.clone();
+        let mut base = Stream {
+            steps: Vec::new(),
+            ..stream
+        };
+        for step in steps {
+            base = match step {
+                Step::Affine { factor, offset } => {
+                    base.affine(&factor, &offset);
+                    base
+                }
+                Step::BatchNormalization {
+                    gamma,
+                    beta,
+                    mean,
+                    variance,
+                } => {
+                    let roots: Option<PerChannel> = variance.iter().map(exact_root).collect();
+                    let Some(roots) = roots else {
+                        return Err(self
+                            .inexact(node, "follows a batch normalization whose square root is irrational, with no quantizer between")
+                            .expected("a quantizer behind the batch normalization")
+                            .help("quantize its result, or leave it to the off-chip readout"));
+                    };
+                    let factor: PerChannel = (0..gamma.len()).map(|c| &gamma[c] / &roots[c]).collect();
+                    let offset: PerChannel = (0..gamma.len())
+                        .map(|c| &beta[c] - &factor[c] * &mean[c])
+                        .collect();
+                    base.affine(&factor, &offset);
+                    base
+                }
+                Step::Clamp { low, high } => self.clamped(node, base, low, high)?,
+                Step::Leaky { slope } => self.leaky(node, base, &slope)?,
+                Step::Sigmoid | Step::Tanh => {
+                    return Err(self
+                        .inexact(
+                            node,
+                            "needs the result of a sigmoid or hyperbolic tangent that is not quantized",
+                        )
+                        .expected("a Quant node behind it")
+                        .help("quantize its result, or leave it to the off-chip readout (--readout)"));
+                }
+            };
+        }
+        self.plain(node, base)
+    }
+
+    fn plain(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        if stream.is_plain() {
+            return Ok(stream);
+        }
+        let grid = stream
+            .scale
+            .iter()
+            .chain(&stream.offset)
+            .fold(BigRational::zero(), |grid, value| common_grid(&grid, value));
+        let grid = if grid.is_zero() {
+            BigRational::one()
+        } else {
+            grid.abs()
+        };
+        let frac = exact::log2(&grid).map_or(0, |k| -k);
+        self.rescaled(node, stream, &grid, frac)
+    }
+
+    fn clamped(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        low: Option<BigRational>,
+        high: Option<BigRational>,
+    ) -> Result<Stream, ImportError> {
+        let stream = self.plain(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let (least, most) = tensor.encoding.range();
+        let scale = &stream.scale[0];
+        let bound = |value: &Option<BigRational>, open: i128| match value {
+            None => Some(open),
+            Some(value) => exact::integer(&(value / scale)).map(i128::from),
+        };
+        let (Some(low), Some(high)) = (bound(&low, least), bound(&high, most)) else {
+            return Err(self
+                .inexact(
+                    node,
+                    "clips at a bound that is no multiple of the integers' unit, with no quantizer behind it",
+                )
+                .expected("bounds on the grid of the values")
+                .help("quantize its result"));
+        };
+        let (low, high) = (low.clamp(least, most.max(0)), high.clamp(least.min(0), most));
+        let format = Format::holding(low.min(0), high.max(0), tensor.encoding.frac())
+            .ok()
+            .filter(|f| f.width() <= 64);
+        let format = format.ok_or_else(|| {
+            self.structure(node, "leaves 64 bits")
+                .expected("narrower values")
+                .help("quantize first")
+        })?;
+        let op = if low == 0 && high >= most {
+            Op::Relu(Relu {
+                slope: None,
+                threshold: 0,
+                ceiling: None,
+            })
+        } else {
+            Op::Clip {
+                low: low as i64,
+                high: high as i64,
+            }
+        };
+        self.activate(node, stream, op, format)
+    }
+
+    fn leaky(&mut self, node: &OnnxNode, stream: Stream, slope: &BigRational) -> Result<Stream, ImportError> {
+        let stream = self.plain(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let denominator = exact::log2(&BigRational::from_integer(slope.denom().clone()));
+        let mantissa = exact::integer(&BigRational::from_integer(slope.numer().clone()));
+        let (Some(slope_frac), Some(mantissa)) = (denominator, mantissa) else {
+            return Err(self
+                .inexact(node, "has a slope that is no binary fraction")
+                .expected("a dyadic slope or a quantizer behind it")
+                .help("quantize its result"));
+        };
+        let (low, high) = tensor.encoding.range();
+        let wide = || {
+            self.inexact(node, "has a slope with too many bits")
+                .expected("a short slope or a quantizer behind it")
+                .help("quantize its result, or use a slope such as 1/8")
+        };
+        let raise = u32::try_from(slope_frac)
+            .ok()
+            .filter(|&r| r < 62)
+            .ok_or_else(wide)?;
+        let low = low.checked_mul(i128::from(mantissa)).ok_or_else(wide)?.min(0);
+        let high = high.checked_mul(1i128 << raise).ok_or_else(wide)?.max(0);
+        let format = Format::holding(low, high, tensor.encoding.frac() + slope_frac)
+            .ok()
+            .filter(|f| f.width() <= 64)
+            .ok_or_else(wide)?;
+        let slope = Some(Slope::Constant {
+            mantissa,
+            frac: slope_frac,
+        });
+        let stream = self.activate(
+            node,
+            stream,
+            Op::Relu(Relu {
+                slope,
+                threshold: 0,
+                ceiling: None,
+            }),
+            format,
+        )?;
+        let scale = &stream.scale[0] * power_of_two(-slope_frac);
+        Ok(Stream {
+            scale: single(scale),
+            ..stream
+        })
+    }
+
+    fn activate(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        op: Op,
+        format: Format,
+    ) -> Result<Stream, ImportError> {
+        let shape = self.builder.tensors[stream.tensor.index()].shape.clone();
+        let name = self.builder.other_name("", "activation");
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, &node.op);
+        let outside = exact::to_f64(
+            &(&stream.scale[0] / power_of_two(-self.builder.tensors[stream.tensor.index()].encoding.frac())),
+        );
+        let output = self
+            .builder
+            .tensor(&name, shape, Encoding::Fixed(format), outside);
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        Ok(Stream {
+            tensor: output,
+            ..stream
+        })
+    }
+}
+
+/// The square root where it is rational.
+fn exact_root(value: &BigRational) -> Option<BigRational> {
+    let root = |n: &BigInt| {
+        let root = n.sqrt();
+        (&root * &root == *n).then_some(root)
+    };
+    Some(BigRational::new(root(value.numer())?, root(value.denom())?))
+}

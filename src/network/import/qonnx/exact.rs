@@ -1,0 +1,205 @@
+//! Exact numbers for scales, offsets and decision boundaries.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{One, Signed, ToPrimitive, Zero};
+
+/// The exact value of a finite float.
+#[must_use]
+pub fn rational(value: f64) -> Option<BigRational> {
+    BigRational::from_float(value)
+}
+
+/// `2^exponent`.
+#[must_use]
+pub fn power_of_two(exponent: i32) -> BigRational {
+    let power = BigInt::one() << exponent.unsigned_abs();
+    if exponent >= 0 {
+        BigRational::from_integer(power)
+    } else {
+        BigRational::new(BigInt::one(), power)
+    }
+}
+
+/// `k` where the number is exactly `2^k`.
+#[must_use]
+pub fn log2(value: &BigRational) -> Option<i32> {
+    let single_bit = |n: &BigInt| {
+        let bits = n.bits();
+        (n.is_positive() && n.trailing_zeros() == Some(bits - 1))
+            .then(|| i32::try_from(bits - 1).ok())
+            .flatten()
+    };
+    if value.denom().is_one() {
+        single_bit(value.numer())
+    } else {
+        value
+            .numer()
+            .is_one()
+            .then(|| single_bit(value.denom()).map(|k| -k))
+            .flatten()
+    }
+}
+
+/// The largest rational of which both are whole multiples; zero only for two zeros.
+#[must_use]
+pub fn common_grid(a: &BigRational, b: &BigRational) -> BigRational {
+    let gcd = |mut a: BigInt, mut b: BigInt| {
+        while !b.is_zero() {
+            let rest = &a % &b;
+            a = b;
+            b = rest;
+        }
+        a.abs()
+    };
+    let denominator = a.denom() / gcd(a.denom().clone(), b.denom().clone()) * b.denom();
+    let on = |value: &BigRational| value.numer() * (&denominator / value.denom());
+    BigRational::new(gcd(on(a), on(b)), denominator)
+}
+
+/// The number as a machine integer, where it is one.
+#[must_use]
+pub fn integer(value: &BigRational) -> Option<i64> {
+    value.is_integer().then(|| value.to_integer().to_i64()).flatten()
+}
+
+/// The nearest float; for people and for the real factor outside the integers.
+#[must_use]
+pub fn to_f64(value: &BigRational) -> f64 {
+    value.to_f64().unwrap_or(f64::NAN)
+}
+
+/// A boundary `rational + root * sqrt(radicand)`, exact; or one that is known only to lie within
+/// `uncertainty` of `rational`.
+#[derive(Clone, Debug)]
+pub struct Boundary {
+    rational: BigRational,
+    root: BigRational,
+    radicand: BigRational,
+    uncertainty: Option<BigRational>,
+}
+
+impl Boundary {
+    /// A rational boundary.
+    #[must_use]
+    pub fn exact(value: BigRational) -> Self {
+        Self {
+            rational: value,
+            root: BigRational::zero(),
+            radicand: BigRational::zero(),
+            uncertainty: None,
+        }
+    }
+
+    /// A transcendental boundary known to relative precision 2^-40.
+    #[must_use]
+    pub fn near(value: f64) -> Option<Self> {
+        let value = rational(value)?;
+        let uncertainty = Some(value.abs() * power_of_two(-40) + power_of_two(-60));
+        Some(Self {
+            uncertainty,
+            ..Self::exact(value)
+        })
+    }
+
+    /// The value, where it is rational and exact.
+    #[must_use]
+    pub fn as_rational(&self) -> Option<&BigRational> {
+        (self.root.is_zero() && self.uncertainty.is_none()).then_some(&self.rational)
+    }
+
+    /// `self * sqrt(radicand) * factor + offset` for a rational boundary.
+    #[must_use]
+    pub fn times_root(
+        &self,
+        factor: &BigRational,
+        radicand: &BigRational,
+        offset: &BigRational,
+    ) -> Option<Self> {
+        let value = self.as_rational()?;
+        Some(Self {
+            rational: offset.clone(),
+            root: value * factor,
+            radicand: radicand.clone(),
+            uncertainty: None,
+        })
+    }
+
+    /// `(self - offset) / factor` for a factor other than zero.
+    #[must_use]
+    pub fn solve_affine(&self, factor: &BigRational, offset: &BigRational) -> Self {
+        Self {
+            rational: (&self.rational - offset) / factor,
+            root: &self.root / factor,
+            radicand: self.radicand.clone(),
+            uncertainty: self.uncertainty.as_ref().map(|u| (u / factor).abs()),
+        }
+    }
+
+    /// Whether a rational number lies below, at or above the boundary, or `None` where the
+    /// boundary is not known well enough.
+    #[must_use]
+    pub fn compare(&self, value: &BigRational) -> Option<std::cmp::Ordering> {
+        use std::cmp::Ordering;
+        let difference = value - &self.rational;
+        if let Some(uncertainty) = &self.uncertainty {
+            return (difference.abs() > *uncertainty).then(|| difference.cmp(&BigRational::zero()));
+        }
+        if self.root.is_zero() || self.radicand.is_zero() {
+            return Some(difference.cmp(&BigRational::zero()));
+        }
+        // Compares `difference` with `root * sqrt(radicand)` by sign first, by squares next.
+        let signs = (difference.is_negative(), self.root.is_negative());
+        Some(match signs {
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            _ => {
+                let squares = (&difference * &difference).cmp(&(&self.root * &self.root * &self.radicand));
+                if signs.0 { squares.reverse() } else { squares }
+            }
+        })
+    }
+
+    /// The smallest integer at or above the boundary (`strict`: above it), or `None` where the
+    /// boundary is not known well enough.
+    #[must_use]
+    pub fn first_integer(&self, strict: bool) -> Option<BigInt> {
+        use std::cmp::Ordering;
+        if let Some(value) = self.as_rational() {
+            return Some(if strict {
+                value.floor().to_integer() + 1
+            } else {
+                value.ceil().to_integer()
+            });
+        }
+        let guess = to_f64(&self.rational) + to_f64(&self.root) * libm::sqrt(to_f64(&self.radicand));
+        let mut candidate = BigRational::from_float(libm::ceil(guess))?.to_integer();
+        let reached = |n: &BigInt| {
+            self.compare(&BigRational::from_integer(n.clone()))
+                .map(|order| order == Ordering::Greater || (order == Ordering::Equal && !strict))
+        };
+        // The float guess is off by a few units at most relative to its size; walk to the truth.
+        let mut step = BigInt::one();
+        while !reached(&candidate)? {
+            candidate += &step;
+            step *= 2;
+        }
+        let mut below = &candidate - 1;
+        step = BigInt::one();
+        while reached(&below)? {
+            candidate = below.clone();
+            below -= &step;
+            step *= 2;
+        }
+        // `candidate` reaches, `below` does not; close the gap.
+        while &candidate - &below > BigInt::one() {
+            let middle = (&candidate + &below) / 2;
+            if reached(&middle)? {
+                candidate = middle;
+            } else {
+                below = middle;
+            }
+        }
+        Some(candidate)
+    }
+}

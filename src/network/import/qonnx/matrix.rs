@@ -1,0 +1,735 @@
+//! Matrix products: `Conv`, `ConvTranspose`, `MatMul`, `Gemm`.
+
+use num_rational::BigRational;
+use num_traits::One;
+
+use super::constant::{Const, Elements, Quantized, broadcast_index};
+use super::stream::{PerChannel, Stream, uniform};
+use super::{Importer, Value, exact, ones, single};
+use crate::fixed_point::Format;
+use crate::network::bounds::exact_accumulator;
+use crate::network::import::ImportError;
+use crate::network::import::onnx::OnnxNode;
+use crate::network::{Accumulator, Encoding, Geometry, Mac, NodeId, Op, Order, ParamKind, Window};
+
+/// A weight in canonical order with one scale per output.
+struct Weight {
+    mantissas: Vec<i64>,
+    encoding: Encoding,
+    scale: PerChannel,
+    shape: Vec<usize>,
+}
+
+/// Everything that a matrix product is made of.
+struct Product {
+    stream: Stream,
+    weight: Weight,
+    geometry: Geometry,
+    groups: usize,
+    transposed: bool,
+    padded: bool,
+    output_shape: Vec<usize>,
+    axes: Vec<usize>,
+}
+
+impl Importer<'_> {
+    /// `Conv` and `ConvTranspose` in one or two dimensions.
+    pub fn conv(&mut self, node: &OnnxNode, transposed: bool) -> Result<Value, ImportError> {
+        let stream = self.stream(node, 0)?;
+        let rank = stream.axes.len();
+        let (stream, image) = self.as_image(node, stream)?;
+        let constant = self.constant(node, 1, "weight")?;
+        let spatial = rank - 1;
+        if constant.shape.len() != spatial + 2 {
+            return Err(self
+                .structure(
+                    node,
+                    &format!(
+                        "has a weight of shape {:?} for {spatial} spatial dimensions",
+                        constant.shape
+                    ),
+                )
+                .expected("[out, in/groups, kernel...]")
+                .help("export the network again"));
+        }
+        let groups = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
+        let inputs = image[2];
+        let (outputs, per_group) = if transposed {
+            (
+                constant.shape[1].saturating_mul(groups),
+                constant.shape[0] / groups.max(1),
+            )
+        } else {
+            (constant.shape[0], constant.shape[1])
+        };
+        let consistent = groups > 0
+            && per_group * groups == inputs
+            && outputs > 0
+            && outputs % groups == 0
+            && (!transposed || constant.shape[0] == inputs);
+        if !consistent {
+            return Err(self
+                .structure(
+                    node,
+                    &format!(
+                        "has a weight of shape {:?} in {groups} groups on {inputs} channels",
+                        constant.shape
+                    ),
+                )
+                .expected("as many weight channels as the input has")
+                .help("export the network again"));
+        }
+        let kernel = two(&constant.shape[2..]);
+        let window = self.window(node, kernel, image, spatial, transposed)?;
+        let extents = self.output_extents(node, &window, image, transposed)?;
+        let geometry = Geometry {
+            input: image,
+            output: [extents[0], extents[1], outputs],
+            window: window.window,
+        };
+        self.check_size(node, geometry.output)?;
+
+        // [O][I/g][ky][kx], or [I][O/g][ky][kx] where transposed, to [O][ky][kx][I/g].
+        let quantized = self.integer_constant(node, &constant, "weight")?;
+        let taps = kernel[0] * kernel[1];
+        let per_out = outputs / groups;
+        let source = |index: usize| {
+            let channel = index % per_group;
+            let tap = index / per_group % taps;
+            let out = index / per_group / taps;
+            if transposed {
+                let from = out / per_out * per_group + channel;
+                (from * per_out + out % per_out) * taps + tap
+            } else {
+                (out * per_group + channel) * taps + tap
+            }
+        };
+        let shape = vec![outputs, kernel[0], kernel[1], per_group];
+        let weight = self.canonical(node, &constant, quantized, shape, outputs, source)?;
+        let product = Product {
+            axes: stream.axes.clone(),
+            stream,
+            weight,
+            geometry,
+            groups,
+            transposed,
+            padded: window.padded,
+            output_shape: Self::image_shape(rank, geometry.output),
+        };
+        let stream = self.product(node, product)?;
+        match node.input(2) {
+            Some(_) => {
+                let bias = self.constant(node, 2, "bias")?;
+                let bias = Const {
+                    shape: vec![bias.len()],
+                    ..bias
+                };
+                self.add_bias(node, stream, &bias, true).map(Value::Stream)
+            }
+            None => Ok(Value::Stream(stream)),
+        }
+    }
+
+    /// `MatMul` of the stream with a constant.
+    pub fn mat_mul(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        if let (Value::Const(_), Value::Stream(_) | Value::Input { .. }) =
+            (self.value(node, 0)?, self.value(node, 1)?)
+        {
+            return Err(self
+                .unsupported(node, "multiplies a constant by the stream")
+                .expected("the stream first, the constant second")
+                .help("transpose the product"));
+        }
+        let constant = self.constant(node, 1, "second operand")?;
+        self.dense(node, &constant, false).map(Value::Stream)
+    }
+
+    /// `Gemm` with the stream first.
+    pub fn gemm(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        if node.int("transA").unwrap_or(0) != 0 {
+            return Err(self
+                .unsupported(node, "transposes its first operand")
+                .expected("transA = 0")
+                .help("transpose before the node"));
+        }
+        let constant = self.constant(node, 1, "weight")?;
+        let mut stream = self.dense(node, &constant, node.int("transB").unwrap_or(0) != 0)?;
+        let factor = |name: &str| {
+            node.float(name)
+                .map_or_else(|| Some(BigRational::one()), exact::rational)
+        };
+        let (Some(alpha), Some(beta)) = (factor("alpha"), factor("beta")) else {
+            return Err(self
+                .structure(node, "has a factor that is no finite number")
+                .expected("finite alpha and beta")
+                .help("export the network again"));
+        };
+        if !alpha.is_one() {
+            stream.affine(&single(alpha), &super::zeros());
+        }
+        if node.input(2).is_none() {
+            return Ok(Value::Stream(stream));
+        }
+        let mut bias = self.constant(node, 2, "bias")?;
+        if !beta.is_one() {
+            let values = self.exact_elements(node, &bias, "bias")?;
+            bias.elements = Elements::Exact(values.iter().map(|value| value * &beta).collect());
+        }
+        self.add_bias(node, stream, &bias, true).map(Value::Stream)
+    }
+
+    fn dense(&mut self, node: &OnnxNode, constant: &Const, transposed: bool) -> Result<Stream, ImportError> {
+        let stream = self.stream(node, 0)?;
+        let rank = stream.axes.len();
+        let identity: Vec<usize> = (0..rank).collect();
+        let stream = self.with_layout(node, stream, &identity)?;
+        let shape = self.builder.tensors[stream.tensor.index()].shape.clone();
+        let inputs = shape.last().copied().unwrap_or(1);
+        let vectors = shape.iter().product::<usize>() / inputs.max(1);
+        let (k, n) = match (constant.shape.as_slice(), transposed) {
+            ([k, n], false) | ([n, k], true) => (*k, *n),
+            _ => (0, 0),
+        };
+        if k != inputs || n == 0 {
+            return Err(self
+                .structure(
+                    node,
+                    &format!(
+                        "multiplies vectors of {inputs} values by a constant of shape {:?}",
+                        constant.shape
+                    ),
+                )
+                .expected(format!(
+                    "a matrix with {inputs} {}",
+                    if transposed { "columns" } else { "rows" }
+                ))
+                .help("export the network again"));
+        }
+        let geometry = Geometry::dense(vectors, inputs, n);
+        self.check_size(node, geometry.output)?;
+        let quantized = self.integer_constant(node, constant, "weight")?;
+        let source = |index: usize| {
+            if transposed {
+                index
+            } else {
+                index % inputs * n + index / inputs
+            }
+        };
+        let weight = self.canonical(node, constant, quantized, vec![n, inputs], n, source)?;
+        let mut output_shape = shape;
+        if let Some(last) = output_shape.last_mut() {
+            *last = n;
+        }
+        let product = Product {
+            axes: stream.axes.clone(),
+            stream,
+            weight,
+            geometry,
+            groups: 1,
+            transposed: false,
+            padded: false,
+            output_shape,
+        };
+        self.product(node, product)
+    }
+
+    /// Reorders a weight and finds the one scale of each output.
+    fn canonical(
+        &self,
+        node: &OnnxNode,
+        constant: &Const,
+        quantized: Quantized,
+        shape: Vec<usize>,
+        outputs: usize,
+        source: impl Fn(usize) -> usize,
+    ) -> Result<Weight, ImportError> {
+        let per_output = constant.len() / outputs;
+        let scale_at = |index: usize| {
+            &quantized.scale[broadcast_index(&constant.shape, &quantized.scale_shape, source(index))]
+        };
+        let scale: PerChannel = if quantized.scale.len() == 1 {
+            quantized.scale.clone()
+        } else {
+            let mut scales = Vec::with_capacity(outputs);
+            for out in 0..outputs {
+                let first = scale_at(out * per_output);
+                if (1..per_output).any(|k| scale_at(out * per_output + k) != first) {
+                    return Err(self
+                        .inexact(
+                            node,
+                            "has weights of one output with different scales, so its sum has no common unit",
+                        )
+                        .expected("one scale per tensor or per output channel")
+                        .help("quantize the weights per tensor or per output channel"));
+                }
+                scales.push(first.clone());
+            }
+            scales
+        };
+        let mantissas = (0..constant.len())
+            .map(|index| quantized.mantissas[source(index)])
+            .collect();
+        Ok(Weight {
+            mantissas,
+            encoding: quantized.encoding,
+            scale,
+            shape,
+        })
+    }
+
+    /// Adds the matrix product as a layer of its own.
+    fn product(&mut self, node: &OnnxNode, product: Product) -> Result<Stream, ImportError> {
+        let stream = self.materialise(node, product.stream)?;
+        let input = self.builder.tensors[stream.tensor.index()].clone();
+        let input_scale = stream.scale[0].clone();
+        // A power of two goes into the fractional bits; what is left stays outside the integers.
+        let frac = uniform(&product.weight.scale)
+            .and_then(exact::log2)
+            .map_or(0, |k| -k);
+        let encoding = with_frac(product.weight.encoding, frac).ok_or_else(|| {
+            self.structure(node, "has a weight scale beyond 2^-1024..2^1024")
+                .expected("a scale that hardware has")
+                .help("check the quantizer")
+        })?;
+        let bipolar = |encoding: &Encoding| matches!(encoding, Encoding::Bipolar { .. });
+        if bipolar(&input.encoding) && product.padded {
+            return Err(self
+                .inexact(node, "pads a bipolar input with zeros, which one bit cannot hold")
+                .expected("no padding, or an input type that holds 0")
+                .help("pad with +1 or -1 by a Pad node, or use a ternary activation"));
+        }
+        let popcount = bipolar(&input.encoding) && bipolar(&encoding);
+        let taps = product.geometry.taps(product.groups);
+        let too_wide = |importer: &Self| {
+            importer
+                .unsupported(node, "needs an accumulator of more than 64 bits")
+                .expected("operand widths whose sum of products fits 64 bits")
+                .help("narrow the weights or the activations")
+        };
+        let format = if popcount {
+            Format::holding(0, taps as i128, 0).map_err(|_| too_wide(self))?
+        } else {
+            exact_accumulator(taps, &encoding, &input.encoding, None).map_err(|_| too_wide(self))?
+        };
+        if format.width() > crate::fixed_point::MAX_STORED_WIDTH {
+            return Err(too_wide(self));
+        }
+        let name = self.builder.compute_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let weight = self.builder.param(
+            layer,
+            ParamKind::Weight,
+            product.weight.shape,
+            encoding,
+            product.weight.mantissas,
+        );
+        let scale: PerChannel = product.weight.scale.iter().map(|s| s * &input_scale).collect();
+        let unit = exact::power_of_two(-format.frac());
+        let outside = uniform(&scale).map_or(1.0, |s| exact::to_f64(&(s / unit)));
+        let output = self.builder.tensor(
+            &node.outputs[0],
+            product.output_shape,
+            Encoding::Fixed(format),
+            outside,
+        );
+        let accumulator = Accumulator {
+            format,
+            stated: false,
+            order: Order::Natural,
+        };
+        let mac = Mac {
+            weight,
+            bias: None,
+            geometry: product.geometry,
+            groups: product.groups,
+            transposed: product.transposed,
+            accumulator,
+            popcount,
+        };
+        self.builder
+            .node(&name, layer, Op::Mac(mac), vec![stream.tensor], output);
+        // A popcount p of n bits stands for the dot product 2p - n.
+        let (scale, offset) = if popcount {
+            let taps = BigRational::from_integer(taps.into());
+            let two = exact::power_of_two(1);
+            (
+                scale.iter().map(|s| s * &two).collect(),
+                scale.iter().map(|s| -(s * &taps)).collect(),
+            )
+        } else {
+            (scale, super::zeros())
+        };
+        Ok(Stream {
+            tensor: output,
+            axes: product.axes,
+            scale,
+            offset,
+            steps: Vec::new(),
+        })
+    }
+
+    /// Adds a constant to a stream: as the bias of the matrix product that made it where both are
+    /// integers on power-of-two related steps, as exact real arithmetic otherwise. `own` says that
+    /// nothing else can read the sum without the bias.
+    pub fn add_bias(
+        &mut self,
+        node: &OnnxNode,
+        mut stream: Stream,
+        bias: &Const,
+        own: bool,
+    ) -> Result<Stream, ImportError> {
+        if own && let Some(stream) = self.attach_bias(node, &stream, bias)? {
+            return Ok(stream);
+        }
+        let values = self.exact_elements(node, bias, "bias")?;
+        let offset = self.per_channel(node, &stream, values, &bias.shape)?;
+        stream.affine(&ones(), &offset);
+        Ok(stream)
+    }
+
+    fn attach_bias(
+        &mut self,
+        node: &OnnxNode,
+        stream: &Stream,
+        bias: &Const,
+    ) -> Result<Option<Stream>, ImportError> {
+        let Some(maker) = self.builder.maker(stream.tensor) else {
+            return Ok(None);
+        };
+        let Op::Mac(mac) = self.builder.nodes[maker.index()].op.clone() else {
+            return Ok(None);
+        };
+        let fresh = stream.steps.is_empty()
+            && !mac.popcount
+            && mac.bias.is_none()
+            && stream.offset.iter().all(num_traits::Zero::is_zero);
+        let Elements::Quantized(quantized) = &bias.elements else {
+            return Ok(None);
+        };
+        if !fresh {
+            return Ok(None);
+        }
+        let outputs = mac.geometry.output[2];
+        // One element per output, in whatever shape.
+        let spread = |values: PerChannel| self.per_channel(node, stream, values, &bias.shape);
+        let scales: PerChannel = (0..bias.len())
+            .map(|i| quantized.scale[broadcast_index(&bias.shape, &quantized.scale_shape, i)].clone())
+            .collect();
+        let scales = spread(scales)?;
+        let mantissas = spread(
+            quantized
+                .mantissas
+                .iter()
+                .map(|&m| BigRational::from_integer(m.into()))
+                .collect(),
+        )?;
+        let ratio: PerChannel = super::stream::zip(&scales, &stream.scale, |b, s| b / s);
+        let Some(raised) = uniform(&ratio).and_then(exact::log2) else {
+            return Ok(None);
+        };
+        let product_frac = self.product_frac(maker);
+        let Some(encoding) = with_frac(quantized.encoding, product_frac - raised) else {
+            return Ok(None);
+        };
+        let values: Vec<i64> = (0..outputs)
+            .map(|o| exact::integer(super::stream::at(&mantissas, o)).unwrap_or(0))
+            .collect();
+        let input = self.builder.nodes[maker.index()].inputs[0];
+        let input_encoding = self.builder.tensors[input.index()].encoding;
+        let weight_encoding = self.builder.params[mac.weight.index()].encoding;
+        let taps = mac.geometry.taps(mac.groups);
+        let Ok(format) = exact_accumulator(taps, &weight_encoding, &input_encoding, Some(&encoding)) else {
+            return Ok(None);
+        };
+        if format.width() > crate::fixed_point::MAX_STORED_WIDTH {
+            return Ok(None);
+        }
+        let layer = self.builder.nodes[maker.index()].layer;
+        let param = self
+            .builder
+            .param(layer, ParamKind::Bias, vec![outputs], encoding, values);
+        if let Op::Mac(mac) = &mut self.builder.nodes[maker.index()].op {
+            mac.bias = Some(param);
+            mac.accumulator.format = format;
+        }
+        let finer = exact::power_of_two(product_frac - format.frac());
+        let scale: PerChannel = stream.scale.iter().map(|s| s * &finer).collect();
+        let unit = exact::power_of_two(-format.frac());
+        let tensor = &mut self.builder.tensors[stream.tensor.index()];
+        tensor.encoding = Encoding::Fixed(format);
+        tensor.scale = uniform(&scale).map_or(1.0, |s| exact::to_f64(&(s / unit)));
+        Ok(Some(Stream {
+            scale,
+            ..stream.clone()
+        }))
+    }
+
+    fn product_frac(&self, maker: NodeId) -> i32 {
+        let node = &self.builder.nodes[maker.index()];
+        match &node.op {
+            Op::Mac(mac) => {
+                let input = &self.builder.tensors[node.inputs[0].index()];
+                self.builder.params[mac.weight.index()].encoding.frac() + input.encoding.frac()
+            }
+            _ => 0,
+        }
+    }
+
+    /// Numbers of a constant as one per channel of a stream (or one for all).
+    pub fn per_channel(
+        &self,
+        node: &OnnxNode,
+        stream: &Stream,
+        values: PerChannel,
+        shape: &[usize],
+    ) -> Result<PerChannel, ImportError> {
+        if values.len() == 1 {
+            return Ok(values);
+        }
+        // The file's axes from the right, the batch in front of them.
+        let rank = stream.axes.len();
+        let varying: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
+        let axis_of_stream = |axis: usize| {
+            (axis + rank)
+                .checked_sub(shape.len())
+                .map(|axis| stream.axes[axis])
+        };
+        let tensor = &self.builder.tensors[stream.tensor.index()];
+        let channels = tensor.channels();
+        match varying.as_slice() {
+            [axis] if axis_of_stream(*axis) == Some(tensor.shape.len() - 1) && shape[*axis] == channels => {
+                Ok(values)
+            }
+            // A bias of a convolution comes as a plain vector.
+            [0] if shape.len() == 1
+                && shape[0] == channels
+                && matches!(node.op.as_str(), "Conv" | "ConvTranspose") =>
+            {
+                Ok(values)
+            }
+            _ => Err(self
+                .unsupported(
+                    node,
+                    &format!(
+                        "combines a tensor of shape {:?} with a constant of shape {shape:?}",
+                        self.file_shape(stream)
+                    ),
+                )
+                .expected("one number, or one per channel")
+                .help("use constants that vary along the channels only")),
+        }
+    }
+}
+
+/// A window with what is known about its padding.
+struct PaddedWindow {
+    window: Window,
+    /// Rows below and columns right.
+    after: [usize; 2],
+    padded: bool,
+    /// Extra rows and columns of a transposed convolution.
+    extra: [usize; 2],
+}
+
+impl Importer<'_> {
+    fn window(
+        &self,
+        node: &OnnxNode,
+        kernel: [usize; 2],
+        image: [usize; 3],
+        spatial: usize,
+        transposed: bool,
+    ) -> Result<PaddedWindow, ImportError> {
+        if let Some(stated) = node.ints("kernel_shape")
+            && stated
+                .iter()
+                .map(|&k| usize::try_from(k).unwrap_or(0))
+                .ne(kernel[2 - spatial..].iter().copied())
+        {
+            return Err(self
+                .structure(
+                    node,
+                    &format!("states kernel {stated:?} for a weight of {kernel:?}"),
+                )
+                .expected("the weight's own kernel")
+                .help("export the network again"));
+        }
+        let (stride, dilation) = self.steps(node, spatial)?;
+        let (before, after) = self.pads(node, spatial, kernel, stride, dilation, image, transposed)?;
+        let mut extra = [0; 2];
+        if let Some(stated) = node.ints("output_padding") {
+            extra = self.small(node, stated, spatial, 0, "output_padding")?;
+        }
+        if transposed && node.ints("output_shape").is_some() {
+            return Err(self
+                .unsupported(node, "states its output shape")
+                .expected("pads and output_padding")
+                .help("export with explicit pads"));
+        }
+        let padded = before != [0, 0] || after != [0, 0] || transposed;
+        Ok(PaddedWindow {
+            window: Window {
+                kernel,
+                stride,
+                dilation,
+                pad: before,
+            },
+            after,
+            padded,
+            extra,
+        })
+    }
+
+    /// Strides and dilations of a windowed operator.
+    pub fn steps(&self, node: &OnnxNode, spatial: usize) -> Result<([usize; 2], [usize; 2]), ImportError> {
+        let stride = self.small(node, node.ints("strides").unwrap_or(&[]), spatial, 1, "strides")?;
+        let dilation = self.small(
+            node,
+            node.ints("dilations").unwrap_or(&[]),
+            spatial,
+            1,
+            "dilations",
+        )?;
+        Ok((stride, dilation))
+    }
+
+    /// A short list of small numbers, one per spatial dimension; the first is 1 (or 0) for one
+    /// spatial dimension.
+    fn small(
+        &self,
+        node: &OnnxNode,
+        stated: &[i64],
+        spatial: usize,
+        least: usize,
+        what: &str,
+    ) -> Result<[usize; 2], ImportError> {
+        let mut values = [least; 2];
+        if stated.is_empty() {
+            return Ok(values);
+        }
+        let parsed: Option<Vec<usize>> = stated
+            .iter()
+            .map(|&v| usize::try_from(v).ok().filter(|&v| v >= least && v <= 1 << 20))
+            .collect();
+        match parsed.filter(|values| values.len() == spatial) {
+            Some(parsed) => {
+                values[2 - spatial..].copy_from_slice(&parsed);
+                Ok(values)
+            }
+            None => Err(self
+                .structure(node, &format!("has {what} {stated:?}"))
+                .expected(format!("{spatial} numbers of at least {least}"))
+                .help("export the network again")),
+        }
+    }
+
+    /// Padding before and after, from `pads` or `auto_pad`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn pads(
+        &self,
+        node: &OnnxNode,
+        spatial: usize,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        dilation: [usize; 2],
+        image: [usize; 3],
+        transposed: bool,
+    ) -> Result<([usize; 2], [usize; 2]), ImportError> {
+        let auto = node.text("auto_pad").unwrap_or_else(|| "NOTSET".to_owned());
+        match auto.as_str() {
+            "NOTSET" | "" => {
+                let stated = node.ints("pads").unwrap_or(&[]);
+                if stated.is_empty() {
+                    return Ok(([0; 2], [0; 2]));
+                }
+                if stated.len() != 2 * spatial {
+                    return Err(self
+                        .structure(node, &format!("has pads {stated:?}"))
+                        .expected(format!("{} numbers", 2 * spatial))
+                        .help("export the network again"));
+                }
+                Ok((
+                    self.small(node, &stated[..spatial], spatial, 0, "pads")?,
+                    self.small(node, &stated[spatial..], spatial, 0, "pads")?,
+                ))
+            }
+            "VALID" => Ok(([0; 2], [0; 2])),
+            "SAME_UPPER" | "SAME_LOWER" if !transposed => {
+                let (mut before, mut after) = ([0; 2], [0; 2]);
+                for axis in 0..2 {
+                    let out = image[axis].div_ceil(stride[axis]);
+                    let reach = (out - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1;
+                    let total = reach.saturating_sub(image[axis]);
+                    let (less, more) = (total / 2, total - total / 2);
+                    (before[axis], after[axis]) = if auto == "SAME_UPPER" {
+                        (less, more)
+                    } else {
+                        (more, less)
+                    };
+                }
+                Ok((before, after))
+            }
+            other => Err(self
+                .unsupported(node, &format!("pads by `{other}`"))
+                .expected("explicit pads, VALID, SAME_UPPER or SAME_LOWER")
+                .help("export with explicit pads")),
+        }
+    }
+
+    fn output_extents(
+        &self,
+        node: &OnnxNode,
+        padded: &PaddedWindow,
+        image: [usize; 3],
+        transposed: bool,
+    ) -> Result<[usize; 2], ImportError> {
+        let window = &padded.window;
+        let mut extents = [0; 2];
+        for axis in 0..2 {
+            let reach = (window.kernel[axis].saturating_sub(1)).saturating_mul(window.dilation[axis]) + 1;
+            let extent = if transposed {
+                ((image[axis].max(1) - 1).saturating_mul(window.stride[axis]) + reach + padded.extra[axis])
+                    .checked_sub(window.pad[axis] + padded.after[axis])
+            } else {
+                (image[axis] + window.pad[axis] + padded.after[axis])
+                    .checked_sub(reach)
+                    .map(|room| room / window.stride[axis] + 1)
+            };
+            extents[axis] = extent
+                .filter(|&e| e > 0 && window.kernel[axis] > 0)
+                .ok_or_else(|| {
+                    self.structure(
+                        node,
+                        &format!(
+                            "has a kernel of {:?} on an input of {:?}",
+                            window.kernel,
+                            &image[..2]
+                        ),
+                    )
+                    .expected("a kernel that fits the padded input")
+                    .help("check kernel, padding and input size")
+                })?;
+        }
+        Ok(extents)
+    }
+}
+
+/// Two spatial extents; one dimension counts as columns.
+fn two(shape: &[usize]) -> [usize; 2] {
+    match *shape {
+        [rows, columns] => [rows, columns],
+        [columns] => [1, columns],
+        _ => [0, 0],
+    }
+}
+
+/// The same bits with another number of fractional bits.
+pub fn with_frac(encoding: Encoding, frac: i32) -> Option<Encoding> {
+    match encoding {
+        Encoding::Bipolar { .. } => Some(Encoding::Bipolar { frac }),
+        Encoding::Fixed(format) => {
+            let moved = Format::new(format.width(), format.width() as i32 - frac, format.signed()).ok()?;
+            Some(Encoding::Fixed(moved))
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! QONNX: ONNX with quantizer nodes, as Brevitas, QKeras and FINN write it.
+//!
+//! The importer walks the graph once. Each tensor of the file is either a constant, the network's
+//! real input, or a [`Stream`]: an integer tensor with the exact real function from its mantissas
+//! to the file's values. Real arithmetic (scales, biases that are not quantized, batch
+//! normalization, rectifiers) only changes that function; a quantizer turns it back into integers:
+//! a cast where every step is a power of two, thresholds otherwise. Nothing is rounded on the way.
+
+mod activation;
+mod builder;
+mod combine;
+mod constant;
+mod exact;
+mod input;
+mod matrix;
+mod pool;
+mod quant;
+mod shape;
+mod stream;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use num_rational::BigRational;
+use num_traits::{One, Zero};
+
+use self::builder::Builder;
+use self::constant::Const;
+use self::stream::{PerChannel, Stream};
+use super::onnx::{OnnxGraph, OnnxNode};
+use super::{ImportError, limits};
+use crate::network::Network;
+
+/// What a name of the file stands for.
+#[derive(Clone, Debug)]
+enum Value {
+    /// A constant.
+    Const(Const),
+    /// The real input before its quantizer, and the nodes that only rearranged it so far.
+    Input {
+        /// Nodes to replay on the integers.
+        rearranged: Vec<OnnxNode>,
+    },
+    /// Integers on their way.
+    Stream(Stream),
+}
+
+/// The state of one import.
+struct Importer<'a> {
+    graph: &'a OnnxGraph,
+    builder: Builder,
+    values: HashMap<String, Value>,
+    /// How many nodes and graph outputs read a tensor.
+    readers: HashMap<String, usize>,
+}
+
+/// Reads a QONNX file.
+///
+/// # Errors
+/// [`ImportError`] where the file is damaged, uses an operator that is not supported, or holds
+/// numbers that are not exact integers on any scale; it names the node.
+pub fn read(path: &Path) -> Result<Network, ImportError> {
+    import(&OnnxGraph::read(path)?)
+}
+
+/// Turns a parsed graph into a network.
+///
+/// # Errors
+/// As [`read`].
+pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
+    if graph.nodes.len() > limits::MAX_NODES {
+        return Err(ImportError::structure(
+            &graph.file,
+            "the graph",
+            format!("has {} nodes", graph.nodes.len()),
+        )
+        .expected(format!("at most {} nodes", limits::MAX_NODES))
+        .help("check that this is a network for one accelerator"));
+    }
+    let mut readers: HashMap<String, usize> = HashMap::new();
+    for name in graph
+        .nodes
+        .iter()
+        .flat_map(|node| &node.inputs)
+        .chain(graph.outputs.iter().map(|o| &o.name))
+    {
+        *readers.entry(name.clone()).or_default() += 1;
+    }
+    let mut importer = Importer {
+        graph,
+        builder: Builder::new(&graph.file),
+        values: HashMap::new(),
+        readers,
+    };
+    importer.declare_input()?;
+    for node in &graph.nodes {
+        importer.node(node)?;
+    }
+    importer.finish()
+}
+
+impl Importer<'_> {
+    /// Translates one node.
+    fn node(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
+        let known_domain = matches!(
+            node.domain.as_str(),
+            "" | "qonnx.custom_op.general"
+                | "qonnx"
+                | "onnx.brevitas"
+                | "finn.custom_op.general"
+                | "qonnx.custom_op.channels_last"
+        );
+        if !known_domain {
+            return Err(self.unknown_operator(node));
+        }
+        let value = match node.op.as_str() {
+            "Identity" | "Dropout" | "Cast" => self.value(node, 0)?,
+            "Quant" | "IntQuant" => self.quant(node)?,
+            "BipolarQuant" => self.bipolar_quant(node)?,
+            "Trunc" => self.trunc(node)?,
+            "MultiThreshold" => self.multi_threshold(node)?,
+            "Conv" => self.conv(node, false)?,
+            "ConvTranspose" => self.conv(node, true)?,
+            "MatMul" => self.mat_mul(node)?,
+            "Gemm" => self.gemm(node)?,
+            "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node)?,
+            "Neg" => self.negate(node)?,
+            "BatchNormalization" => self.batch_normalization(node)?,
+            "Relu" | "LeakyRelu" | "Clip" | "HardTanh" | "Sigmoid" | "Tanh" => self.activation(node)?,
+            "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node)?,
+            "Concat" => self.concat(node)?,
+            "Pad" => self.pad(node)?,
+            "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.rearrange(node)?,
+            "Upsample" | "Resize" => self.upsample(node)?,
+            "TopK" => return self.top_k(node),
+            "ArgMax" => self.arg_max(node)?,
+            "Shape" | "Gather" | "Slice" | "Range" | "Where" | "Expand" => {
+                return Err(self
+                    .unsupported(node, "computes shapes at run time")
+                    .expected("a graph with constant shapes")
+                    .help("fold constants first, for example with qonnx-cleanup or onnx-simplifier"));
+            }
+            _ => return Err(self.unknown_operator(node)),
+        };
+        self.define(node, value)
+    }
+
+    /// Names the first output of a node; other outputs that are read are refused.
+    fn define(&mut self, node: &OnnxNode, value: Value) -> Result<(), ImportError> {
+        let read = |name: &String| !name.is_empty() && self.readers.contains_key(name);
+        if let Some(extra) = node.outputs.iter().skip(1).find(|name| read(name)) {
+            return Err(self
+                .unsupported(node, &format!("has a second output `{extra}` that is read"))
+                .expected("one output")
+                .help("export the network for inference"));
+        }
+        self.values.insert(node.outputs[0].clone(), value);
+        Ok(())
+    }
+
+    /// What the input of that position stands for.
+    fn value(&self, node: &OnnxNode, position: usize) -> Result<Value, ImportError> {
+        let name = node.input(position).ok_or_else(|| {
+            self.structure(node, &format!("lacks input {position}"))
+                .expected(format!("at least {} inputs", position + 1))
+                .help("the file is damaged; export the network again")
+        })?;
+        if let Some(value) = self.values.get(name) {
+            return Ok(value.clone());
+        }
+        if let Some(constant) = self.graph.constants.get(name) {
+            return Ok(Value::Const(Const::from_file(name, constant)));
+        }
+        Err(self
+            .structure(node, &format!("reads `{name}`, which is not there"))
+            .expected("a tensor that an earlier node makes")
+            .help("the file is damaged; export the network again"))
+    }
+
+    /// The integers on the input of that position.
+    fn stream(&mut self, node: &OnnxNode, position: usize) -> Result<Stream, ImportError> {
+        match self.value(node, position)? {
+            Value::Stream(stream) => Ok(stream),
+            Value::Input { rearranged } => self.raw_input(node, &rearranged),
+            Value::Const(_) => Err(self
+                .unsupported(node, &format!("has a constant as input {position}"))
+                .expected("a tensor that depends on the network's input")
+                .help("fold constants before export, for example with qonnx-cleanup")),
+        }
+    }
+
+    /// Ends the walk: the graph's output becomes the network's.
+    fn finish(mut self) -> Result<Network, ImportError> {
+        let file = &self.graph.file;
+        let outputs = &self.graph.outputs;
+        let [output] = outputs.as_slice() else {
+            let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+            return Err(
+                ImportError::unsupported(file, "the graph", format!("has the outputs {names:?}"))
+                    .expected("one output")
+                    .help("keep the one that leaves the chip"),
+            );
+        };
+        let name = output.name.clone();
+        let node = self
+            .graph
+            .nodes
+            .iter()
+            .find(|node| node.outputs.contains(&name))
+            .cloned();
+        match (self.values.get(&name).cloned(), node) {
+            (Some(Value::Stream(stream)), Some(node)) => {
+                let stream = self.materialise(&node, stream)?;
+                Ok(self.builder.finish(&name, stream.tensor))
+            }
+            _ => Err(ImportError::structure(
+                file,
+                format!("output `{name}`"),
+                "does not depend on the input".to_owned(),
+            )
+            .expected("a network between the graph's input and its output")
+            .help("export the network again")),
+        }
+    }
+
+    fn structure(&self, node: &OnnxNode, problem: &str) -> ImportError {
+        ImportError::structure(&self.graph.file, node.label(), problem.to_owned())
+    }
+
+    fn unsupported(&self, node: &OnnxNode, problem: &str) -> ImportError {
+        ImportError::unsupported(&self.graph.file, node.label(), problem.to_owned())
+    }
+
+    fn inexact(&self, node: &OnnxNode, problem: &str) -> ImportError {
+        ImportError::inexact(&self.graph.file, node.label(), problem.to_owned())
+    }
+
+    fn unknown_operator(&self, node: &OnnxNode) -> ImportError {
+        let domain = if node.domain.is_empty() {
+            "ai.onnx"
+        } else {
+            &node.domain
+        };
+        self.unsupported(node, &format!("uses the operator `{}` of domain `{domain}`, which is not supported", node.op))
+            .expected(nearest_form(&node.op))
+            .help("rewrite that node, or cut the graph there and evaluate the rest as an off-chip readout (--readout)")
+    }
+}
+
+/// The supported operator that comes closest to an unsupported one.
+fn nearest_form(op: &str) -> &'static str {
+    match op {
+        "Softmax" | "LogSoftmax" | "Exp" | "Log" => {
+            "a quantized tensor as the last on-chip result; Softmax belongs into the readout (nearest form: TopK or ArgMax)"
+        }
+        "PRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "HardSwish" | "Mish" | "Softplus" | "Softsign"
+        | "HardSigmoid" => {
+            "Relu, LeakyRelu, Clip, Sigmoid or Tanh followed by Quant, or a MultiThreshold (the nearest form of any monotone activation)"
+        }
+        "QuantizeLinear" | "DequantizeLinear" | "FakeQuantize" => {
+            "Quant of qonnx.custom_op.general (convert QCDQ with qonnx's QCDQToQuant)"
+        }
+        "QLinearConv" | "ConvInteger" => "Conv with Quant nodes on its input and weights",
+        "QLinearMatMul" | "MatMulInteger" | "QGemm" => "MatMul with Quant nodes on its inputs",
+        "XnorPopcountMatMul" => {
+            "MatMul with bipolar weights and inputs (BipolarQuant, or the data type BIPOLAR)"
+        }
+        "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" | "If" => {
+            "a feed-forward graph (nearest form: the unrolled loop)"
+        }
+        "ReduceMean" => "GlobalAveragePool or AveragePool",
+        "ReduceSum" | "ReduceMax" => "AveragePool, MaxPool or MatMul with ones",
+        "InstanceNormalization" | "LayerNormalization" | "GroupNormalization" => {
+            "BatchNormalization (fixed statistics)"
+        }
+        "FloatQuant" => "Quant or IntQuant (integers)",
+        "Pow" | "Sqrt" | "Abs" => "a MultiThreshold that tabulates the function",
+        "Split" => "one Conv or MatMul per part",
+        "Max" | "Min" => "Relu or Clip with constant bounds",
+        _ => {
+            "an operator of the list in the book's chapter on network files (nearest form: MultiThreshold for activations, MatMul for products)"
+        }
+    }
+}
+
+/// One exact number for all channels.
+fn single(value: BigRational) -> PerChannel {
+    vec![value]
+}
+
+/// The number one for all channels.
+fn ones() -> PerChannel {
+    single(BigRational::one())
+}
+
+/// The number zero for all channels.
+fn zeros() -> PerChannel {
+    single(BigRational::zero())
+}

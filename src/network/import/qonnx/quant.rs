@@ -1,0 +1,275 @@
+//! The quantizers of the QONNX operator set (`qonnx.custom_op.general`): `Quant`, `IntQuant`,
+//! `BipolarQuant`, `Trunc`.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{One, Signed, ToPrimitive, Zero};
+
+use super::Importer;
+use super::exact;
+use super::stream::PerChannel;
+use crate::fixed_point::{Format, Overflow, Quantization};
+use crate::network::import::{ImportError, onnx::OnnxNode};
+
+/// Rounding of `x / scale + zero point`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// To nearest, ties to even (`ROUND`, `HALF_EVEN`).
+    HalfEven,
+    /// Towards plus infinity.
+    Ceil,
+    /// Towards minus infinity.
+    Floor,
+    /// Towards zero (`ROUND_TO_ZERO`, `DOWN`).
+    TowardsZero,
+    /// Away from zero (`UP`).
+    AwayFromZero,
+    /// To nearest, ties away from zero (`HALF_UP`).
+    HalfUp,
+    /// To nearest, ties towards zero (`HALF_DOWN`).
+    HalfDown,
+}
+
+impl Rounding {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text.to_ascii_uppercase().as_str() {
+            "ROUND" | "HALF_EVEN" => Self::HalfEven,
+            "CEIL" => Self::Ceil,
+            "FLOOR" => Self::Floor,
+            "ROUND_TO_ZERO" | "DOWN" => Self::TowardsZero,
+            "UP" => Self::AwayFromZero,
+            "HALF_UP" => Self::HalfUp,
+            "HALF_DOWN" => Self::HalfDown,
+            _ => return None,
+        })
+    }
+
+    /// The mode of a fixed-point type that rounds the same way, where there is one.
+    pub fn quantization(self) -> Option<Quantization> {
+        match self {
+            Self::HalfEven => Some(Quantization::RndConv),
+            Self::Floor => Some(Quantization::Trn),
+            Self::TowardsZero => Some(Quantization::TrnZero),
+            Self::HalfUp => Some(Quantization::RndInf),
+            Self::HalfDown => Some(Quantization::RndZero),
+            Self::Ceil | Self::AwayFromZero => None,
+        }
+    }
+
+    /// The rounded number.
+    pub fn apply(self, value: &BigRational) -> BigInt {
+        let floor = value.floor().to_integer();
+        let fraction = value - BigRational::from_integer(floor.clone());
+        let half = BigRational::new(BigInt::one(), BigInt::from(2));
+        let up = match self {
+            Self::Floor => false,
+            Self::Ceil => !fraction.is_zero(),
+            Self::TowardsZero => value.is_negative() && !fraction.is_zero(),
+            Self::AwayFromZero => !value.is_negative() && !fraction.is_zero(),
+            Self::HalfEven => fraction > half || (fraction == half && floor.bit(0)),
+            Self::HalfUp => fraction > half || (fraction == half && !value.is_negative()),
+            Self::HalfDown => fraction > half || (fraction == half && value.is_negative()),
+        };
+        if up { floor + 1 } else { floor }
+    }
+
+    /// The smallest number that rounds to `level` or above, and whether it is itself excluded.
+    pub fn boundary(self, level: i64) -> (BigRational, bool) {
+        let whole = |n: i64| BigRational::from_integer(BigInt::from(n));
+        let half_below = || whole(level) - BigRational::new(BigInt::one(), BigInt::from(2));
+        match self {
+            Self::Floor => (whole(level), false),
+            Self::Ceil => (whole(level - 1), true),
+            Self::TowardsZero if level >= 1 => (whole(level), false),
+            Self::TowardsZero => (whole(level - 1), true),
+            Self::AwayFromZero if level >= 1 => (whole(level - 1), true),
+            Self::AwayFromZero => (whole(level), false),
+            Self::HalfEven => (half_below(), level % 2 != 0),
+            Self::HalfUp => (half_below(), level < 1),
+            Self::HalfDown => (half_below(), level >= 1),
+        }
+    }
+}
+
+/// A `Quant` node's parameters: `(clip(round(x / scale + zero)) - zero) * scale`.
+#[derive(Clone, Debug)]
+pub struct Quantizer {
+    /// Step, positive; one or several with the shape it has in the file.
+    pub scale: PerChannel,
+    /// Shape of `scale` in the file.
+    pub scale_shape: Vec<usize>,
+    /// Zero point.
+    pub zero: i64,
+    /// Number of bits.
+    pub bits: u32,
+    /// Whether the integers are signed.
+    pub signed: bool,
+    /// Whether the lowest signed (highest unsigned) integer is left out.
+    pub narrow: bool,
+    /// Rounding.
+    pub rounding: Rounding,
+}
+
+impl Quantizer {
+    /// Reads the parameters of a `Quant` or `IntQuant` node.
+    pub fn of(importer: &Importer, node: &OnnxNode) -> Result<Self, ImportError> {
+        let (scale, scale_shape) = importer.exact_constant(node, 1, "scale")?;
+        if scale.iter().any(|s| !s.is_positive()) {
+            return Err(importer
+                .structure(node, "has a scale that is not above zero")
+                .help("check the quantizer's scale"));
+        }
+        let zero = importer.scalar_integer(node, 2, "zero point")?;
+        let bits = importer.scalar_integer(node, 3, "bit width")?;
+        let max = i64::from(crate::fixed_point::MAX_STORED_WIDTH);
+        if !(1..=max).contains(&bits) {
+            return Err(importer
+                .structure(node, &format!("quantizes to {bits} bits"))
+                .expected(format!("1 to {max} bits"))
+                .help("train or export with a narrower quantizer"));
+        }
+        if zero.unsigned_abs() > 1 << 62 {
+            return Err(importer
+                .structure(node, &format!("has the zero point {zero}"))
+                .expected("a zero point within the integer range")
+                .help("check the quantizer"));
+        }
+        let mode = node.text("rounding_mode").unwrap_or_else(|| "ROUND".to_owned());
+        let rounding = Rounding::parse(&mode).ok_or_else(|| {
+            importer
+                .unsupported(node, &format!("rounds by `{mode}`"))
+                .expected("one of ROUND, CEIL, FLOOR, ROUND_TO_ZERO, UP, DOWN, HALF_UP, HALF_DOWN, HALF_EVEN")
+                .help("set rounding_mode to one of these")
+        })?;
+        Ok(Self {
+            scale,
+            scale_shape,
+            zero,
+            bits: bits as u32,
+            signed: node.int("signed").unwrap_or(1) != 0,
+            narrow: node.int("narrow").unwrap_or(0) != 0,
+            rounding,
+        })
+    }
+
+    /// Smallest and largest integer before the zero point is taken off.
+    pub fn levels(&self) -> (i128, i128) {
+        let narrow = i128::from(self.narrow);
+        if self.signed {
+            let half = 1i128 << (self.bits - 1);
+            (-half + narrow, half - 1)
+        } else {
+            (0, (1i128 << self.bits) - 1 - narrow)
+        }
+    }
+
+    /// The fixed-point type with the same integers, rounding and clipping for a step of
+    /// `2^-frac`, where there is one.
+    pub fn format(&self, frac: i32) -> Option<Format> {
+        let overflow = match (self.narrow, self.signed) {
+            (false, _) => Overflow::Sat,
+            (true, true) => Overflow::SatSym,
+            (true, false) => return None,
+        };
+        let format = Format::new(self.bits, self.bits as i32 - frac, self.signed).ok()?;
+        format
+            .with_quantization(self.rounding.quantization()?)
+            .with_overflow(overflow)
+            .ok()
+    }
+
+    /// The storage type of the integers for a step of `2^-frac`, without behaviour.
+    pub fn storage(&self, frac: i32) -> Option<Format> {
+        Format::new(self.bits, self.bits as i32 - frac, self.signed).ok()
+    }
+
+    /// Quantizes one constant with the scale of its position: the integer with the zero point
+    /// taken off.
+    pub fn apply(&self, value: &BigRational, scale: &BigRational) -> Option<i64> {
+        let (low, high) = self.levels();
+        let zero = BigRational::from_integer(BigInt::from(self.zero));
+        let rounded = self.rounding.apply(&(value / scale + zero));
+        let clipped = rounded.clamp(BigInt::from(low), BigInt::from(high));
+        (clipped - self.zero).to_i64()
+    }
+
+    /// The fractional bits of the step, where all steps are the same power of two.
+    pub fn frac(&self) -> Option<i32> {
+        super::stream::uniform(&self.scale)
+            .and_then(exact::log2)
+            .map(|k| -k)
+    }
+}
+
+/// A `Trunc` node's parameters: low bits of an integer are dropped.
+#[derive(Clone, Debug)]
+pub struct Truncation {
+    /// Step of the operand.
+    pub scale: BigRational,
+    /// Zero point.
+    pub zero: i64,
+    /// Bits that are dropped.
+    pub dropped: u32,
+    /// Rounding of the dropped bits.
+    pub rounding: Rounding,
+    /// Step of the result.
+    pub output_scale: BigRational,
+}
+
+impl Truncation {
+    /// Reads the parameters.
+    pub fn of(importer: &Importer, node: &OnnxNode) -> Result<Self, ImportError> {
+        let (scale, _) = importer.exact_constant(node, 1, "scale")?;
+        let [scale] = scale.as_slice() else {
+            return Err(importer
+                .unsupported(node, "has one scale per channel")
+                .expected("one scale")
+                .help("truncate per tensor"));
+        };
+        let zero = importer.scalar_integer(node, 2, "zero point")?;
+        let input_bits = importer.scalar_integer(node, 3, "input bit width")?;
+        // Operator set version 2 inserts the output's scale before its bit width.
+        let second_version = node.input(5).is_some();
+        let (output_scale, output_bits) = if second_version {
+            let (output_scale, _) = importer.exact_constant(node, 4, "output scale")?;
+            (
+                output_scale.first().cloned(),
+                importer.scalar_integer(node, 5, "output bit width")?,
+            )
+        } else {
+            (None, importer.scalar_integer(node, 4, "output bit width")?)
+        };
+        let mode = node.text("rounding_mode").unwrap_or_else(|| "FLOOR".to_owned());
+        let rounding = Rounding::parse(&mode).ok_or_else(|| {
+            importer
+                .unsupported(node, &format!("rounds by `{mode}`"))
+                .expected("FLOOR, ROUND or CEIL")
+                .help("set rounding_mode to one of these")
+        })?;
+        let dropped = match &output_scale {
+            Some(output) => exact::log2(&(output / scale))
+                .filter(|&k| (0..64).contains(&k))
+                .map(|k| k as u32),
+            None => u32::try_from(input_bits - output_bits).ok().filter(|&d| d < 64),
+        };
+        let dropped = dropped.ok_or_else(|| {
+            importer
+                .structure(node, "drops a number of bits that is not in 0..64")
+                .expected("fewer output bits than input bits")
+                .help("check the bit widths")
+        })?;
+        let output_scale = output_scale.unwrap_or_else(|| scale.clone());
+        if !scale.is_positive() || !output_scale.is_positive() {
+            return Err(importer
+                .structure(node, "has a scale that is not above zero")
+                .help("check the scales"));
+        }
+        Ok(Self {
+            scale: scale.clone(),
+            zero,
+            dropped,
+            rounding,
+            output_scale,
+        })
+    }
+}

@@ -1,0 +1,545 @@
+//! Operators that only move elements.
+
+use super::stream::{Stream, uniform};
+use super::{Importer, Value, constant};
+use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{ImportError, limits};
+use crate::network::{Encoding, Op};
+
+impl Importer<'_> {
+    /// `Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze` on anything.
+    pub fn rearrange(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        Ok(match self.value(node, 0)? {
+            Value::Input { mut rearranged } => {
+                rearranged.push(node.clone());
+                Value::Input { rearranged }
+            }
+            Value::Stream(stream) => Value::Stream(self.rearrange_stream(node, stream)?),
+            Value::Const(constant) => Value::Const(self.rearrange_constant(node, constant)?),
+        })
+    }
+
+    fn rearrange_constant(
+        &self,
+        node: &OnnxNode,
+        constant: constant::Const,
+    ) -> Result<constant::Const, ImportError> {
+        let rank = constant.shape.len();
+        match node.op.as_str() {
+            "Transpose" => {
+                let perm = match node.ints("perm") {
+                    Some(perm) => self.axes(node, perm, rank)?,
+                    None => (0..rank).rev().collect(),
+                };
+                self.check_permutation(node, &perm, rank)?;
+                Ok(constant.transposed(&perm))
+            }
+            _ => {
+                if let constant::Elements::Quantized(quantized) = &constant.elements
+                    && uniform(&quantized.scale).is_none()
+                {
+                    return Err(self
+                        .unsupported(node, "reshapes a weight that has one scale per channel")
+                        .expected("the weight's own shape")
+                        .help("reshape before the quantizer"));
+                }
+                let shape = match node.op.as_str() {
+                    "Flatten" => {
+                        let axis = self.axis(node, node.int("axis").unwrap_or(1), rank + 1)?;
+                        vec![
+                            constant.shape[..axis].iter().product(),
+                            constant.shape[axis..].iter().product(),
+                        ]
+                    }
+                    "Reshape" => self.target_shape(node, &constant.shape)?,
+                    "Squeeze" => self.squeezed(node, &constant.shape)?,
+                    _ => self.unsqueezed(node, &constant.shape)?,
+                };
+                let mut elements = constant.elements;
+                if let constant::Elements::Quantized(quantized) = &mut elements {
+                    quantized.scale.truncate(1);
+                    quantized.scale_shape = Vec::new();
+                }
+                Ok(constant::Const {
+                    name: constant.name,
+                    shape,
+                    elements,
+                })
+            }
+        }
+    }
+
+    /// Rearranges integers.
+    pub fn rearrange_stream(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        // The file's shapes carry a batch dimension of 1 in front.
+        let batched: Vec<usize> = std::iter::once(1).chain(self.file_shape(&stream)).collect();
+        let target = match node.op.as_str() {
+            "Transpose" => return self.transpose(node, stream),
+            "Flatten" => {
+                let axis = self.axis(node, node.int("axis").unwrap_or(1), batched.len() + 1)?;
+                vec![batched[..axis].iter().product(), batched[axis..].iter().product()]
+            }
+            "Reshape" => self.target_shape(node, &batched)?,
+            "Squeeze" => self.squeezed(node, &batched)?,
+            _ => self.unsqueezed(node, &batched)?,
+        };
+        let Some((&1, shape)) = target.split_first() else {
+            return Err(self
+                .unsupported(
+                    node,
+                    &format!("reshapes {batched:?} to {target:?}, which mixes the batch with the data"),
+                )
+                .expected("a shape that keeps the batch dimension in front")
+                .help("reshape each sample by itself"));
+        };
+        let shape = if shape.is_empty() { vec![1] } else { shape.to_vec() };
+        self.reshape_to(node, stream, shape)
+    }
+
+    fn transpose(&mut self, node: &OnnxNode, mut stream: Stream) -> Result<Stream, ImportError> {
+        let rank = stream.axes.len() + 1;
+        let perm = match node.ints("perm") {
+            Some(perm) => self.axes(node, perm, rank)?,
+            None => (0..rank).rev().collect(),
+        };
+        self.check_permutation(node, &perm, rank)?;
+        if perm[0] != 0 {
+            return Err(self
+                .unsupported(node, "moves the batch dimension")
+                .expected("a permutation that keeps axis 0")
+                .help("transpose each sample by itself"));
+        }
+        stream.axes = perm[1..].iter().map(|&axis| stream.axes[axis - 1]).collect();
+        Ok(stream)
+    }
+
+    fn check_permutation(&self, node: &OnnxNode, perm: &[usize], rank: usize) -> Result<(), ImportError> {
+        let mut sorted = perm.to_vec();
+        sorted.sort_unstable();
+        if sorted == (0..rank).collect::<Vec<_>>() {
+            Ok(())
+        } else {
+            Err(self
+                .structure(node, &format!("permutes by {perm:?}"))
+                .expected(format!("a permutation of 0..{rank}"))
+                .help("export the network again"))
+        }
+    }
+
+    /// Shape in the file's order, without the batch.
+    pub fn file_shape(&self, stream: &Stream) -> Vec<usize> {
+        let shape = &self.builder.tensors[stream.tensor.index()].shape;
+        stream.axes.iter().map(|&axis| shape[axis]).collect()
+    }
+
+    fn reshape_to(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        shape: Vec<usize>,
+    ) -> Result<Stream, ImportError> {
+        let identity: Vec<usize> = (0..stream.axes.len()).collect();
+        let stream = self.with_layout(node, stream, &identity)?;
+        let tensor = &self.builder.tensors[stream.tensor.index()];
+        let identity: Vec<usize> = (0..shape.len()).collect();
+        if tensor.shape == shape {
+            return Ok(Stream {
+                axes: identity,
+                ..stream
+            });
+        }
+        let channels = tensor.channels();
+        let stream = if shape.last() == Some(&channels) {
+            stream
+        } else {
+            self.without_channels(node, stream)?
+        };
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(tensor.len()) {
+            return Err(self
+                .structure(node, &format!("reshapes {:?} to {shape:?}", tensor.shape))
+                .expected("as many elements after as before")
+                .help("export the network again"));
+        }
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], shape, tensor.encoding, tensor.scale);
+        self.builder
+            .node(&name, layer, Op::Reshape, vec![stream.tensor], output);
+        Ok(Stream {
+            tensor: output,
+            axes: identity,
+            ..stream
+        })
+    }
+
+    /// The same stream with one function for all channels, for operators that lose track of them.
+    pub fn without_channels(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        use super::stream::Step;
+        let uniform_steps = stream.steps.iter().all(|step| match step {
+            Step::Affine { factor, offset } => uniform(factor).is_some() && uniform(offset).is_some(),
+            Step::BatchNormalization { .. } => false,
+            _ => true,
+        });
+        if uniform_steps
+            && let (Some(scale), Some(offset)) = (uniform(&stream.scale), uniform(&stream.offset))
+        {
+            let (scale, offset) = (vec![scale.clone()], vec![offset.clone()]);
+            return Ok(Stream {
+                scale,
+                offset,
+                ..stream
+            });
+        }
+        self.materialise(node, stream)
+    }
+
+    /// The same values with file axis `i` at tensor axis `layout[i]`; elements move only where
+    /// more than one axis has more than one element out of order.
+    pub fn with_layout(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        layout: &[usize],
+    ) -> Result<Stream, ImportError> {
+        if stream.axes == layout {
+            return Ok(stream);
+        }
+        let stream = self.without_channels(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let rank = layout.len();
+        let mut perm = vec![0; rank];
+        for (axis, &to) in layout.iter().enumerate() {
+            perm[to] = stream.axes[axis];
+        }
+        let shape: Vec<usize> = perm.iter().map(|&axis| tensor.shape[axis]).collect();
+        let moving: Vec<usize> = perm
+            .iter()
+            .copied()
+            .filter(|&axis| tensor.shape[axis] != 1)
+            .collect();
+        let op = if moving.is_sorted() {
+            Op::Reshape
+        } else {
+            Op::Transpose { perm }
+        };
+        let name = self
+            .builder
+            .other_name("", if op == Op::Reshape { "reshape" } else { "transpose" });
+        let layer = self.builder.layer(&name, "Transpose");
+        let output = self.builder.tensor(&name, shape, tensor.encoding, tensor.scale);
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        Ok(Stream {
+            tensor: output,
+            axes: layout.to_vec(),
+            ..stream
+        })
+    }
+
+    /// The stream as an image: tensor axes height, width, channels for file axes channels, height,
+    /// width; one spatial axis counts as width.
+    pub fn as_image(&mut self, node: &OnnxNode, stream: Stream) -> Result<(Stream, [usize; 3]), ImportError> {
+        let rank = stream.axes.len();
+        if !(2..=3).contains(&rank) {
+            return Err(self
+                .unsupported(node, &format!("works on {} dimensions", rank + 1))
+                .expected("a batch, channels and one or two spatial dimensions")
+                .help("reshape the tensor to two spatial dimensions"));
+        }
+        let layout: Vec<usize> = std::iter::once(rank - 1).chain(0..rank - 1).collect();
+        let stream = self.with_layout(node, stream, &layout)?;
+        let shape = &self.builder.tensors[stream.tensor.index()].shape;
+        let image = if rank == 3 {
+            [shape[0], shape[1], shape[2]]
+        } else {
+            [1, shape[0], shape[1]]
+        };
+        Ok((stream, image))
+    }
+
+    /// An image's shape as the tensor of a stream has it.
+    pub fn image_shape(rank: usize, image: [usize; 3]) -> Vec<usize> {
+        if rank == 3 {
+            image.to_vec()
+        } else {
+            image[1..].to_vec()
+        }
+    }
+
+    fn target_shape(&self, node: &OnnxNode, from: &[usize]) -> Result<Vec<usize>, ImportError> {
+        let wanted = self.integers(node, "shape", 1)?.unwrap_or_default();
+        let wrong = || {
+            self.structure(node, &format!("reshapes {from:?} to {wanted:?}"))
+                .expected("as many elements after as before, with at most one -1")
+                .help("export the network again")
+        };
+        let total: usize = from.iter().product();
+        let mut shape = Vec::with_capacity(wanted.len());
+        let mut open = None;
+        for (axis, &extent) in wanted.iter().enumerate() {
+            match extent {
+                -1 if open.is_none() => {
+                    open = Some(axis);
+                    shape.push(1);
+                }
+                0 => shape.push(*from.get(axis).ok_or_else(wrong)?),
+                extent => shape.push(
+                    usize::try_from(extent)
+                        .ok()
+                        .filter(|&e| e >= 1 && e <= limits::MAX_ELEMENTS)
+                        .ok_or_else(wrong)?,
+                ),
+            }
+        }
+        let known = shape
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(d))
+            .filter(|&n| n > 0)
+            .ok_or_else(wrong)?;
+        if let Some(axis) = open {
+            shape[axis] = total / known;
+        }
+        if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(total) {
+            return Err(wrong());
+        }
+        Ok(shape)
+    }
+
+    fn squeezed(&self, node: &OnnxNode, from: &[usize]) -> Result<Vec<usize>, ImportError> {
+        let drop = match self.integers(node, "axes", 1)? {
+            Some(axes) => self.axes(node, &axes, from.len())?,
+            None => (1..from.len()).filter(|&axis| from[axis] == 1).collect(),
+        };
+        if let Some(&axis) = drop.iter().find(|&&axis| from[axis] != 1) {
+            return Err(self
+                .structure(node, &format!("squeezes axis {axis} of {from:?}"))
+                .expected("an axis of extent 1")
+                .help("export the network again"));
+        }
+        Ok((0..from.len())
+            .filter(|axis| !drop.contains(axis))
+            .map(|axis| from[axis])
+            .collect())
+    }
+
+    fn unsqueezed(&self, node: &OnnxNode, from: &[usize]) -> Result<Vec<usize>, ImportError> {
+        let axes = self.integers(node, "axes", 1)?.unwrap_or_default();
+        let rank = from.len() + axes.len();
+        let axes = self.axes(node, &axes, rank)?;
+        let mut rest = from.iter();
+        Ok((0..rank)
+            .map(|axis| {
+                if axes.contains(&axis) {
+                    1
+                } else {
+                    rest.next().copied().unwrap_or(1)
+                }
+            })
+            .collect())
+    }
+
+    /// An axis counted from either end.
+    pub fn axis(&self, node: &OnnxNode, axis: i64, rank: usize) -> Result<usize, ImportError> {
+        let counted = if axis < 0 { axis + rank as i64 } else { axis };
+        usize::try_from(counted)
+            .ok()
+            .filter(|&a| a < rank)
+            .ok_or_else(|| {
+                self.structure(node, &format!("names axis {axis} of {rank}"))
+                    .expected(format!("an axis in -{rank}..{rank}"))
+                    .help("export the network again")
+            })
+    }
+
+    fn axes(&self, node: &OnnxNode, axes: &[i64], rank: usize) -> Result<Vec<usize>, ImportError> {
+        axes.iter().map(|&axis| self.axis(node, axis, rank)).collect()
+    }
+
+    /// `Upsample` and `Resize`: nearest neighbour by whole factors.
+    pub fn upsample(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let stream = self.stream(node, 0)?;
+        let rank = stream.axes.len();
+        let (stream, image) = self.as_image(node, stream)?;
+        let refuse = |importer: &Self, problem: &str| {
+            importer
+                .unsupported(node, problem)
+                .expected("nearest neighbour with whole factors on the spatial dimensions")
+                .help("resize with mode=nearest and integer scales, or use ConvTranspose")
+        };
+        if node.text("mode").is_some_and(|mode| mode != "nearest") {
+            return Err(refuse(self, "does not resize to the nearest neighbour"));
+        }
+        // With whole factors these conventions all pick floor(output / factor).
+        let transform = node
+            .text("coordinate_transformation_mode")
+            .unwrap_or_else(|| "half_pixel".to_owned());
+        let nearest = node
+            .text("nearest_mode")
+            .unwrap_or_else(|| "round_prefer_floor".to_owned());
+        let usual = match transform.as_str() {
+            "asymmetric" | "tf_half_pixel_for_nn" => nearest == "floor",
+            "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric" => nearest.starts_with("round"),
+            _ => false,
+        };
+        if node.op == "Resize" && !usual {
+            return Err(refuse(self, &format!("resizes by `{transform}` and `{nearest}`")));
+        }
+        let scales_at = if node.op == "Upsample" { 1 } else { 2 };
+        let scales: Option<Vec<usize>> =
+            if node.input(scales_at).is_some() && !self.is_empty_constant(node, scales_at) {
+                let (values, _) = self.exact_constant(node, scales_at, "scales")?;
+                values
+                    .iter()
+                    .map(|v| super::exact::integer(v).and_then(|v| usize::try_from(v).ok()))
+                    .collect()
+            } else if node.input(3).is_some() {
+                let sizes = self.integers(node, "sizes", 3)?.unwrap_or_default();
+                let from: Vec<usize> = std::iter::once(1).chain(self.file_shape(&stream)).collect();
+                (sizes.len() == from.len())
+                    .then(|| {
+                        sizes
+                            .iter()
+                            .zip(&from)
+                            .map(|(&size, &old)| {
+                                usize::try_from(size)
+                                    .ok()
+                                    .filter(|s| s % old == 0)
+                                    .map(|s| s / old)
+                            })
+                            .collect()
+                    })
+                    .flatten()
+            } else {
+                None
+            };
+        let scales = scales.filter(|s| {
+            s.len() == rank + 1 && s[..2] == [1, 1] && s.iter().all(|&f| (1..=4096).contains(&f))
+        });
+        let Some(scales) = scales else {
+            return Err(refuse(self, "has factors that are not whole"));
+        };
+        let factors = scales[2..].to_vec();
+        let grown = if rank == 3 {
+            [image[0] * factors[0], image[1] * factors[1], image[2]]
+        } else {
+            [1, image[1] * factors[0], image[2]]
+        };
+        self.check_size(node, grown)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let output = self.builder.tensor(
+            &node.outputs[0],
+            Self::image_shape(rank, grown),
+            tensor.encoding,
+            tensor.scale,
+        );
+        self.builder.node(
+            &name,
+            layer,
+            Op::Upsample { factors },
+            vec![stream.tensor],
+            output,
+        );
+        Ok(Value::Stream(Stream {
+            tensor: output,
+            ..stream
+        }))
+    }
+
+    fn is_empty_constant(&self, node: &OnnxNode, position: usize) -> bool {
+        matches!(self.value(node, position), Ok(Value::Const(constant)) if constant.len() == 0)
+    }
+
+    /// Refuses tensors beyond the limit.
+    pub fn check_size(&self, node: &OnnxNode, shape: [usize; 3]) -> Result<(), ImportError> {
+        let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if elements.is_some_and(|n| n > 0 && n <= limits::MAX_ELEMENTS) {
+            Ok(())
+        } else {
+            Err(self
+                .structure(node, &format!("makes a tensor of shape {shape:?}"))
+                .expected(format!("1 to {} elements", limits::MAX_ELEMENTS))
+                .help("check kernel, stride and padding against the input's size"))
+        }
+    }
+
+    /// `Pad` with a constant on the spatial dimensions.
+    pub fn pad(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let stream = self.stream(node, 0)?;
+        let rank = stream.axes.len();
+        let (stream, image) = self.as_image(node, stream)?;
+        let stream = self.materialise(node, stream)?;
+        let wrong = |importer: &Self, problem: String| {
+            importer
+                .unsupported(node, &problem)
+                .expected("constant, non-negative padding of the spatial dimensions")
+                .help("pad with zeros, or let the convolution pad")
+        };
+        if node.text("mode").is_some_and(|mode| mode != "constant") {
+            return Err(wrong(self, "does not pad with a constant".to_owned()));
+        }
+        let pads = self.integers(node, "pads", 1)?.unwrap_or_default();
+        let batched = rank + 1;
+        let amounts: Option<Vec<usize>> = pads
+            .iter()
+            .map(|&p| usize::try_from(p).ok().filter(|&p| p < 1 << 20))
+            .collect();
+        let Some(amounts) = amounts.filter(|a| {
+            a.len() == 2 * batched && [0, 1, batched, batched + 1].iter().all(|&axis| a[axis] == 0)
+        }) else {
+            return Err(wrong(self, format!("pads by {pads:?}")));
+        };
+        let border = if node.input(2).is_some() && !self.is_empty_constant(node, 2) {
+            self.exact_constant(node, 2, "padding value")?.0[0].clone()
+        } else {
+            super::zeros()[0].clone()
+        };
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let scale = &stream.scale[0];
+        let value =
+            super::exact::integer(&(border / scale)).filter(|&v| tensor.encoding.contains(i128::from(v)));
+        let value = match (value, tensor.encoding) {
+            (Some(value), _) => value,
+            (None, Encoding::Bipolar { .. }) => {
+                return Err(wrong(
+                    self,
+                    "pads a bipolar tensor with a value that is neither +1 nor -1".to_owned(),
+                ));
+            }
+            (None, _) => {
+                return Err(wrong(
+                    self,
+                    "pads with a value that the tensor's type does not hold".to_owned(),
+                ));
+            }
+        };
+        let spatial = |axis: usize| (amounts[2 + axis], amounts[batched + 2 + axis]);
+        let ((top, bottom), (left, right)) = if rank == 3 {
+            (spatial(0), spatial(1))
+        } else {
+            ((0, 0), spatial(0))
+        };
+        let grown = [image[0] + top + bottom, image[1] + left + right, image[2]];
+        self.check_size(node, grown)?;
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let output = self.builder.tensor(
+            &node.outputs[0],
+            Self::image_shape(rank, grown),
+            tensor.encoding,
+            tensor.scale,
+        );
+        let op = Op::Pad(crate::network::Pad {
+            amounts: [top, bottom, left, right],
+            value,
+        });
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        Ok(Value::Stream(Stream {
+            tensor: output,
+            ..stream
+        }))
+    }
+}

@@ -1,0 +1,301 @@
+//! What the importer knows of a tensor between integer operations: the integer tensor behind it
+//! and the exact real function that leads from its mantissas to the value in the file.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{Signed, Zero};
+
+use super::exact::Boundary;
+use crate::network::TensorId;
+
+/// Exact numbers, one for all channels or one per channel.
+pub type PerChannel = Vec<BigRational>;
+
+/// The element for a channel.
+pub fn at(values: &PerChannel, channel: usize) -> &BigRational {
+    &values[if values.len() == 1 { 0 } else { channel }]
+}
+
+/// Element-wise combination that spreads a single number over the channels.
+pub fn zip(
+    a: &PerChannel,
+    b: &PerChannel,
+    f: impl Fn(&BigRational, &BigRational) -> BigRational,
+) -> PerChannel {
+    (0..a.len().max(b.len()))
+        .map(|channel| f(at(a, channel), at(b, channel)))
+        .collect()
+}
+
+/// A step of real arithmetic that has not yet met a quantizer.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// `factor * x + offset`.
+    Affine {
+        /// Factors.
+        factor: PerChannel,
+        /// Offsets.
+        offset: PerChannel,
+    },
+    /// `min(max(x, low), high)`.
+    Clamp {
+        /// Lower bound.
+        low: Option<BigRational>,
+        /// Upper bound.
+        high: Option<BigRational>,
+    },
+    /// `gamma * (x - mean) / sqrt(variance) + beta`.
+    BatchNormalization {
+        /// Factors.
+        gamma: PerChannel,
+        /// Offsets.
+        beta: PerChannel,
+        /// Means.
+        mean: PerChannel,
+        /// Variances, epsilon included, positive.
+        variance: PerChannel,
+    },
+    /// `x > 0 ? x : slope * x` with a positive slope.
+    Leaky {
+        /// The slope.
+        slope: BigRational,
+    },
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+}
+
+/// An integer tensor and the way from its mantissas to the values in the file.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// The integer tensor.
+    pub tensor: TensorId,
+    /// `axes[i]` is the tensor's axis for axis `i` of the file, both without the batch.
+    pub axes: Vec<usize>,
+    /// Value per mantissa.
+    pub scale: PerChannel,
+    /// Value at mantissa 0.
+    pub offset: PerChannel,
+    /// Steps after scale and offset.
+    pub steps: Vec<Step>,
+}
+
+impl Stream {
+    /// Adds `factor * x + offset`.
+    pub fn affine(&mut self, factor: &PerChannel, offset: &PerChannel) {
+        if self.steps.is_empty() {
+            self.scale = zip(&self.scale, factor, |s, f| s * f);
+            self.offset = zip(&zip(&self.offset, factor, |o, f| o * f), offset, |o, b| o + b);
+        } else if let Some(Step::Affine {
+            factor: f0,
+            offset: o0,
+        }) = self.steps.last_mut()
+        {
+            *o0 = zip(&zip(o0, factor, |o, f| o * f), offset, |o, b| o + b);
+            *f0 = zip(f0, factor, |a, b| a * b);
+        } else {
+            self.steps.push(Step::Affine {
+                factor: factor.clone(),
+                offset: offset.clone(),
+            });
+        }
+    }
+
+    /// The one scale of all channels, where there is one.
+    pub fn uniform_scale(&self) -> Option<&BigRational> {
+        uniform(&self.scale)
+    }
+
+    /// Whether the values are the mantissas times one positive factor.
+    pub fn is_plain(&self) -> bool {
+        self.steps.is_empty()
+            && self.offset.iter().all(Zero::is_zero)
+            && self.uniform_scale().is_some_and(Signed::is_positive)
+    }
+
+    /// Whether the value never falls where the mantissa rises.
+    pub fn is_nondecreasing(&self) -> bool {
+        self.scale.iter().all(|s| !s.is_negative())
+            && self.steps.iter().all(|step| match step {
+                Step::Affine { factor, .. } => factor.iter().all(|f| !f.is_negative()),
+                Step::BatchNormalization { gamma, .. } => gamma.iter().all(|g| !g.is_negative()),
+                Step::Leaky { .. } | Step::Clamp { .. } | Step::Sigmoid | Step::Tanh => true,
+            })
+    }
+}
+
+/// The one value of all channels, where there is one.
+pub fn uniform(values: &PerChannel) -> Option<&BigRational> {
+    let (first, rest) = values.split_first()?;
+    rest.iter().all(|value| value == first).then_some(first)
+}
+
+/// The mantissas of one channel whose value lies at or above a level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// All of them.
+    Always,
+    /// None of them.
+    Never,
+    /// Those at or above the number.
+    From(BigInt),
+    /// Those at or below the number: the function falls.
+    UpTo(BigInt),
+}
+
+/// Why a level could not be turned into mantissas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecided {
+    /// Two square roots one after the other.
+    NestedRoots,
+    /// A transcendental boundary too close to a mantissa.
+    TooClose,
+}
+
+/// The condition `x >= bound` (`rising`) or `x <= bound`, without equality where `strict`.
+struct Condition {
+    bound: Boundary,
+    strict: bool,
+    rising: bool,
+}
+
+/// Which mantissas of `channel` lead to a value at or above `level` (above it, where `strict`).
+pub fn reached(
+    stream: &Stream,
+    channel: usize,
+    level: &BigRational,
+    strict: bool,
+) -> Result<Reached, Undecided> {
+    let mut condition = Condition {
+        bound: Boundary::exact(level.clone()),
+        strict,
+        rising: true,
+    };
+    for step in stream.steps.iter().rev() {
+        match invert(condition, step, channel)? {
+            Ok(next) => condition = next,
+            Err(settled) => return Ok(settled),
+        }
+    }
+    let first = Step::Affine {
+        factor: stream.scale.clone(),
+        offset: stream.offset.clone(),
+    };
+    let condition = match invert(condition, &first, channel)? {
+        Ok(condition) => condition,
+        Err(settled) => return Ok(settled),
+    };
+    // `x <= b` is the complement of `x > b`.
+    let first = condition
+        .bound
+        .first_integer(condition.strict == condition.rising)
+        .ok_or(Undecided::TooClose)?;
+    Ok(if condition.rising {
+        Reached::From(first)
+    } else {
+        Reached::UpTo(first - 1)
+    })
+}
+
+/// Carries a condition on a step's result over to its operand; `Err` where it holds for every
+/// operand or for none.
+fn invert(
+    condition: Condition,
+    step: &Step,
+    channel: usize,
+) -> Result<Result<Condition, Reached>, Undecided> {
+    use std::cmp::Ordering;
+    let settled = |holds: bool| Ok(Err(if holds { Reached::Always } else { Reached::Never }));
+    let holds_at = |value: &BigRational| -> Result<bool, Undecided> {
+        let order = condition.bound.compare(value).ok_or(Undecided::TooClose)?;
+        Ok(match order {
+            Ordering::Equal => !condition.strict,
+            Ordering::Greater => condition.rising,
+            Ordering::Less => !condition.rising,
+        })
+    };
+    match step {
+        Step::Affine { factor, offset } => {
+            let (factor, offset) = (at(factor, channel), at(offset, channel));
+            if factor.is_zero() {
+                return settled(holds_at(offset)?);
+            }
+            Ok(Ok(Condition {
+                bound: condition.bound.solve_affine(factor, offset),
+                strict: condition.strict,
+                rising: condition.rising != factor.is_negative(),
+            }))
+        }
+        Step::Clamp { low, high } => {
+            // A rising condition that already holds at the lowest result holds everywhere, and one
+            // that fails at the highest holds nowhere; a falling condition the other way round.
+            let (lowest, highest) = if condition.rising {
+                (low, high)
+            } else {
+                (high, low)
+            };
+            if let Some(value) = lowest
+                && holds_at(value)?
+            {
+                return settled(true);
+            }
+            if let Some(value) = highest
+                && !holds_at(value)?
+            {
+                return settled(false);
+            }
+            Ok(Ok(condition))
+        }
+        Step::BatchNormalization {
+            gamma,
+            beta,
+            mean,
+            variance,
+        } => {
+            let (gamma, beta) = (at(gamma, channel), at(beta, channel));
+            if gamma.is_zero() {
+                return settled(holds_at(beta)?);
+            }
+            let shifted = condition.bound.solve_affine(gamma, beta);
+            let one = num_traits::One::one();
+            let bound = shifted
+                .times_root(&one, at(variance, channel), at(mean, channel))
+                .ok_or(Undecided::NestedRoots)?;
+            Ok(Ok(Condition {
+                bound,
+                strict: condition.strict,
+                rising: condition.rising != gamma.is_negative(),
+            }))
+        }
+        Step::Leaky { slope } => {
+            let zero = BigRational::zero();
+            let negative = condition.bound.compare(&zero).ok_or(Undecided::TooClose)? == Ordering::Greater;
+            let bound = if negative {
+                condition.bound.solve_affine(slope, &zero)
+            } else {
+                condition.bound
+            };
+            Ok(Ok(Condition { bound, ..condition }))
+        }
+        Step::Sigmoid | Step::Tanh => {
+            let level = condition.bound.as_rational().ok_or(Undecided::NestedRoots)?;
+            let level = super::exact::to_f64(level);
+            let (low, high) = if matches!(step, Step::Sigmoid) {
+                (0.0, 1.0)
+            } else {
+                (-1.0, 1.0)
+            };
+            if level <= low || level >= high {
+                return settled((level <= low) == condition.rising);
+            }
+            let inverse = if matches!(step, Step::Sigmoid) {
+                libm::log(level) - libm::log1p(-level)
+            } else {
+                libm::atanh(level)
+            };
+            let bound = Boundary::near(inverse).ok_or(Undecided::TooClose)?;
+            Ok(Ok(Condition { bound, ..condition }))
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! QONNX networks against golden outputs that other evaluators computed.
+
+mod common;
+
+use std::path::Path;
+
+use radstream::data::{self, Array, Source};
+use radstream::fixed_point::Cast;
+use radstream::network::import::qonnx;
+use radstream::network::{Encoding, Network};
+use radstream::simulate::functional::{Parameters, Trace, evaluate};
+
+fn array(file: &Path, key: &str) -> Array {
+    let key = (!key.is_empty()).then(|| key.to_owned());
+    data::read(&Source {
+        file: file.to_owned(),
+        key,
+    })
+    .expect("golden data")
+}
+
+/// Real samples as mantissas: the reals of the golden files are exact in every format's source.
+fn quantize(network: &Network, values: &[f64]) -> Vec<i64> {
+    let Encoding::Fixed(format) = network.tensor(network.input).encoding else {
+        panic!("a fixed-point input")
+    };
+    let cast = Cast::new(40, &format);
+    values
+        .iter()
+        .map(|&value| cast.apply((value * 2f64.powi(40)) as i128) as i64)
+        .collect()
+}
+
+/// Number of differing outputs over the first samples.
+fn differences(network: &Network, inputs: &[Vec<i64>], golden: &[i64]) -> usize {
+    let parameters = Parameters::of(network);
+    let outputs = network.tensor(network.output).len();
+    let mut wrong = 0;
+    for (sample, input) in inputs.iter().enumerate() {
+        let trace = evaluate(network, &parameters, input);
+        let output = trace.tensor(network.output);
+        wrong += output
+            .iter()
+            .zip(&golden[sample * outputs..][..outputs])
+            .filter(|(a, b)| a != b)
+            .count();
+    }
+    wrong
+}
+
+fn rows(values: &[f64], len: usize) -> impl Iterator<Item = &[f64]> {
+    values.chunks_exact(len)
+}
+
+#[test]
+fn digits_encoders_equal_the_golden_outputs() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    for name in [
+        "small_ae",
+        "small_cls",
+        "medium_ae",
+        "medium_cls",
+        "large_ae",
+        "large_cls",
+    ] {
+        let folder = shared.join("digits").join(name);
+        let network = qonnx::read(&folder.join("encoder.qonnx.onnx")).expect("a network");
+        let golden = folder.join("golden_test360.npz");
+        let x = array(&golden, "x").reals();
+        let inputs: Vec<Vec<i64>> = rows(&x, 64).map(|row| quantize(&network, row)).collect();
+        assert_eq!(inputs.len(), 360);
+        assert_eq!(
+            differences(&network, &inputs, &array(&golden, "z").integers().unwrap()),
+            0,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn econt_encoders_equal_the_golden_outputs() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    for (name, frac) in [("small", 13), ("medium", 8), ("large", 10)] {
+        let network = qonnx::read(&shared.join(format!("econt/econt_{name}.qonnx.onnx"))).expect("a network");
+        assert_eq!(network.tensor(network.output).encoding.frac(), frac);
+        let x = array(&shared.join("econt/hgcal_3500.npz"), "x").reals();
+        let inputs: Vec<Vec<i64>> = rows(&x, 64).map(|row| quantize(&network, row)).collect();
+        assert_eq!(inputs.len(), 3500);
+        let golden = array(&shared.join(format!("econt/econt_{name}_golden_out.npy")), "");
+        assert_eq!(
+            differences(&network, &inputs, &golden.integers().unwrap()),
+            0,
+            "{name}"
+        );
+    }
+}
+
+fn cnv_inputs(shared: &Path, count: usize) -> Vec<Vec<i64>> {
+    let codes = array(&shared.join("cnv/cifar10_test1000.npz"), "input_codes_i8")
+        .take(count)
+        .integers()
+        .unwrap();
+    codes.chunks_exact(32 * 32 * 3).map(<[i64]>::to_vec).collect()
+}
+
+#[test]
+fn finn_networks_equal_outputs_and_traces() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let inputs = cnv_inputs(&shared, 2);
+    for name in ["cnvW1A1", "cnvW2A2"] {
+        let network = qonnx::read(&shared.join(format!("cnv/{name}.qonnx.onnx"))).expect("a network");
+        let golden = array(&shared.join("cnv/cifar10_test1000.npz"), &format!("{name}_out64"))
+            .integers()
+            .unwrap();
+        assert_eq!(differences(&network, &inputs, &golden), 0, "{name}");
+        let parameters = Parameters::of(&network);
+        let traces: Vec<Trace> = inputs
+            .iter()
+            .map(|input| evaluate(&network, &parameters, input))
+            .collect();
+        for layer in 0..8 {
+            let golden = array(
+                &shared.join(format!("cnv/{name}.trace4.npz")),
+                &format!("L{layer}_out"),
+            );
+            let values = golden.integers().unwrap();
+            let len: usize = golden.shape[1..].iter().product();
+            let wanted = match layer {
+                1 | 3 => format!("MaxPool_{layer}"),
+                0..=5 => format!("Conv_{layer}"),
+                _ => format!("MatMul_{layer}"),
+            };
+            let id = network
+                .layer(network.layer_named(&wanted).expect("a layer"))
+                .output;
+            for (sample, trace) in traces.iter().enumerate() {
+                assert_eq!(
+                    trace.tensor(id),
+                    &values[sample * len..][..len],
+                    "{name} {wanted}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn cifar10_networks_equal_the_exact_logits() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let images = array(&shared.join("cnv/cifar10_test1000.npz"), "images_u8")
+        .take(4)
+        .reals();
+    let cases = [
+        (
+            "cifar10_rn07_fkeras.qonnx.onnx",
+            "cifar10_rn07_fkeras_exact_logits_first1000.npy",
+        ),
+        (
+            "cifar10_rn07_fkeras_submuladd.qonnx.onnx",
+            "cifar10_rn07_fkeras_golden_logits_first1000.npy",
+        ),
+    ];
+    for (file, golden) in cases {
+        let network = qonnx::read(&shared.join("cifar10").join(file)).expect("a network");
+        let pixels: Vec<f64> = images.iter().map(|value| value / 256.0).collect();
+        let inputs: Vec<Vec<i64>> = rows(&pixels, 3072).map(|row| quantize(&network, row)).collect();
+        let golden = array(&shared.join("cifar10").join(golden), "");
+        let frac = network.tensor(network.output).encoding.frac();
+        let golden: Vec<i64> = golden.integers().unwrap_or_else(|| {
+            golden
+                .reals()
+                .iter()
+                .map(|value| (value * 2f64.powi(frac)) as i64)
+                .collect()
+        });
+        assert_eq!(differences(&network, &inputs, &golden), 0, "{file}");
+    }
+}
+
+#[test]
+fn u_nets_equal_outputs_and_traces() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    for name in ["unet_digits", "unet_digits_pruned"] {
+        let folder = shared.join("unet").join(name);
+        let network = qonnx::read(&folder.join(format!("{name}.qonnx.onnx"))).expect("a network");
+        let golden = folder.join("golden_small.npz");
+        let x = array(&golden, "x").take(1).integers().unwrap();
+        let trace = evaluate(&network, &Parameters::of(&network), &x);
+        let out = array(&golden, "out20").take(1).integers().unwrap();
+        assert_eq!(trace.tensor(network.output), out, "{name}");
+        let mut compared = 0;
+        for node in &network.nodes {
+            let id = node.output;
+            let key = data::read(&Source {
+                file: golden.clone(),
+                key: Some(format!("trace_{}", node.name)),
+            });
+            if let Ok(golden) = key {
+                assert_eq!(
+                    trace.tensor(id),
+                    golden.integers().unwrap(),
+                    "{name} {}",
+                    node.name
+                );
+                compared += 1;
+            }
+        }
+        assert!(compared > 25, "{compared} traces");
+    }
+}
