@@ -6,6 +6,10 @@ mod mac;
 mod pool;
 mod shape;
 mod softmax;
+mod sources;
+
+pub use mac::input_of_tap;
+pub use sources::sources;
 
 use super::Parameters;
 use crate::fixed_point::Cast;

@@ -5,55 +5,83 @@ use crate::network::{Network, Node, Pad};
 
 /// One element of a concatenation.
 pub fn concat(network: &Network, node: &Node, axis: usize, operands: &[&[i64]], index: usize) -> i64 {
+    let (operand, at) = concat_source(network, node, axis, index);
+    cast_to_output(network, node, operand, i128::from(operands[operand][at]))
+}
+
+/// The operand and its element that an element of a concatenation comes from.
+pub fn concat_source(network: &Network, node: &Node, axis: usize, index: usize) -> (usize, usize) {
     let shape = &network.tensor(node.output).shape;
     let inner: usize = shape[axis + 1..].iter().product();
     let outer = index / (shape[axis] * inner);
     let mut along = index / inner % shape[axis];
-    for (operand, id) in node.inputs.iter().enumerate() {
-        let size = network.tensor(*id).shape[axis];
-        if along < size {
-            let at = (outer * size + along) * inner + index % inner;
-            return cast_to_output(network, node, operand, i128::from(operands[operand][at]));
+    let mut operand = 0;
+    loop {
+        let size = network.tensor(node.inputs[operand]).shape[axis];
+        // The output's extent is the sum of the operands', so the last operand always takes it.
+        if along < size || operand + 1 == node.inputs.len() {
+            return (operand, (outer * size + along) * inner + index % inner);
         }
         along -= size;
+        operand += 1;
     }
-    unreachable!("the output's extent is the sum of the operands'")
 }
 
 /// One element of a transposition.
 pub fn transpose(network: &Network, node: &Node, perm: &[usize], input: &[i64], index: usize) -> i64 {
+    cast_to_output(
+        network,
+        node,
+        0,
+        i128::from(input[transpose_source(network, node, perm, index)]),
+    )
+}
+
+/// The element that an element of a transposition comes from.
+pub fn transpose_source(network: &Network, node: &Node, perm: &[usize], index: usize) -> usize {
     let from = &network.tensor(node.inputs[0]).shape;
     let to = &network.tensor(node.output).shape;
     let mut rest = index;
     let mut at = 0;
     for axis in (0..to.len()).rev() {
-        let coordinate = rest % to[axis];
+        at += rest % to[axis] * from[perm[axis] + 1..].iter().product::<usize>();
         rest /= to[axis];
-        at += coordinate * from[perm[axis] + 1..].iter().product::<usize>();
     }
-    cast_to_output(network, node, 0, i128::from(input[at]))
+    at
 }
 
 /// One element of a padding.
 pub fn pad(network: &Network, node: &Node, pad: &Pad, input: &[i64], index: usize) -> i64 {
+    let value = pad_source(network, node, pad, index).map_or(pad.value, |at| input[at]);
+    cast_to_output(network, node, 0, i128::from(value))
+}
+
+/// The element that an element of a padding comes from, `None` on the border.
+pub fn pad_source(network: &Network, node: &Node, pad: &Pad, index: usize) -> Option<usize> {
     let from = image(&network.tensor(node.inputs[0]).shape);
     let to = image(&network.tensor(node.output).shape);
     let (pixel, channel) = (index / to[2], index % to[2]);
     let y = (pixel / to[1])
         .checked_sub(pad.amounts[0])
-        .filter(|&y| y < from[0]);
+        .filter(|&y| y < from[0])?;
     let x = (pixel % to[1])
         .checked_sub(pad.amounts[2])
-        .filter(|&x| x < from[1]);
-    let value = match (y, x) {
-        (Some(y), Some(x)) => input[(y * from[1] + x) * from[2] + channel],
-        _ => pad.value,
-    };
-    cast_to_output(network, node, 0, i128::from(value))
+        .filter(|&x| x < from[1])?;
+    Some((y * from[1] + x) * from[2] + channel)
 }
 
 /// One element of a nearest-neighbour enlargement.
 pub fn upsample(network: &Network, node: &Node, factors: &[usize], input: &[i64], index: usize) -> i64 {
+    cast_to_output(
+        network,
+        node,
+        0,
+        i128::from(input[upsample_source(network, node, factors, index)]),
+    )
+}
+
+/// The element that an element of an enlargement comes from.
+pub fn upsample_source(network: &Network, node: &Node, factors: &[usize], index: usize) -> usize {
     let from = &network.tensor(node.inputs[0]).shape;
     let to = &network.tensor(node.output).shape;
     let mut rest = index;
@@ -63,7 +91,7 @@ pub fn upsample(network: &Network, node: &Node, factors: &[usize], input: &[i64]
         rest /= to[axis];
         at += coordinate * from[axis + 1..].iter().product::<usize>();
     }
-    cast_to_output(network, node, 0, i128::from(input[at]))
+    at
 }
 
 /// A shape as height, width and channels.
