@@ -6,4 +6,5 @@
 pub mod data;
 pub mod fixed_point;
 pub mod network;
+pub mod outcome;
 pub mod simulate;

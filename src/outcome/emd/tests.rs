@@ -1,0 +1,232 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// The same by shortest augmenting paths in floating point (Bellman-Ford, full masses, no
+/// reduction): slow and plain.
+fn by_augmenting_paths(cells: usize, distances: &[f64], target: &[f64], output: &[f64]) -> f64 {
+    const NOTHING: f64 = 1e-14;
+    let normalised = |values: &[f64]| {
+        let sum: f64 = values.iter().sum();
+        values.iter().map(|value| value / sum).collect::<Vec<f64>>()
+    };
+    let (mut supply, mut demand) = (normalised(target), normalised(output));
+    let mut flow = vec![vec![0.0f64; cells]; cells];
+    loop {
+        // Nodes: targets 0..cells, outputs cells..2 cells.
+        let mut length = vec![f64::INFINITY; 2 * cells];
+        let mut before = vec![usize::MAX; 2 * cells];
+        for i in 0..cells {
+            if supply[i] > NOTHING {
+                length[i] = 0.0;
+            }
+        }
+        loop {
+            let mut relaxed = false;
+            for i in 0..cells {
+                for j in 0..cells {
+                    let distance = distances[i * cells + j];
+                    if length[i] + distance < length[cells + j] - 1e-12 {
+                        length[cells + j] = length[i] + distance;
+                        before[cells + j] = i;
+                        relaxed = true;
+                    }
+                    if flow[i][j] > NOTHING && length[cells + j] - distance < length[i] - 1e-12 {
+                        length[i] = length[cells + j] - distance;
+                        before[i] = cells + j;
+                        relaxed = true;
+                    }
+                }
+            }
+            if !relaxed {
+                break;
+            }
+        }
+        let Some(end) = (0..cells)
+            .filter(|&j| demand[j] > NOTHING && length[cells + j].is_finite())
+            .min_by(|&a, &b| length[cells + a].total_cmp(&length[cells + b]))
+        else {
+            break;
+        };
+        let mut amount = demand[end];
+        let mut node = cells + end;
+        while before[node] != usize::MAX {
+            if node < cells {
+                amount = amount.min(flow[node][before[node] - cells]);
+            }
+            node = before[node];
+        }
+        amount = amount.min(supply[node]);
+        supply[node] -= amount;
+        demand[end] -= amount;
+        let mut node = cells + end;
+        while before[node] != usize::MAX {
+            if node < cells {
+                flow[node][before[node] - cells] -= amount;
+            } else {
+                flow[before[node]][node - cells] += amount;
+            }
+            node = before[node];
+        }
+    }
+    (0..cells * cells)
+        .map(|at| flow[at / cells][at % cells] * distances[at])
+        .sum()
+}
+
+fn euclidean(points: &[(f64, f64)]) -> Vec<f64> {
+    points
+        .iter()
+        .flat_map(|a| points.iter().map(|b| libm::hypot(a.0 - b.0, a.1 - b.1)))
+        .collect()
+}
+
+/// Solves and checks the certificate of optimality.
+fn checked(mover: &EarthMover, target: &[f64], output: &[f64]) -> f64 {
+    let mut scratch = Scratch::default();
+    let emd = mover.emd(target, output, &mut scratch);
+    if !scratch.sources.is_empty() && emd >= 0.0 {
+        scratch.transport.assert_optimal();
+    }
+    emd
+}
+
+/// Masses with many zeros and many ties, as well as plain ones.
+fn masses(cells: usize) -> impl Strategy<Value = Vec<f64>> {
+    let mass = prop_oneof![
+        Just(0.0),
+        (0u8..4).prop_map(f64::from),
+        0.0..1.0f64,
+        (0.0..1e-9f64),
+    ];
+    prop::collection::vec(mass, cells).prop_map(|mut masses| {
+        if masses.iter().sum::<f64>() <= 0.0 {
+            masses[0] = 1.0;
+        }
+        masses
+    })
+}
+
+fn metric_case() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, Vec<f64>)> {
+    (1usize..12).prop_flat_map(|cells| {
+        let grid = prop::collection::vec((0u8..4, 0u8..4), cells).prop_map(|points| {
+            points
+                .iter()
+                .map(|&(x, y)| (f64::from(x), f64::from(y)))
+                .collect::<Vec<_>>()
+        });
+        let free = prop::collection::vec((0.0..5.0f64, 0.0..5.0f64), cells);
+        (
+            prop_oneof![grid, free].prop_map(|points| euclidean(&points)),
+            masses(cells),
+            masses(cells),
+        )
+    })
+}
+
+fn arbitrary_case() -> impl Strategy<Value = (Vec<f64>, Vec<f64>, Vec<f64>)> {
+    (1usize..9).prop_flat_map(|cells| {
+        let distance = prop_oneof![(0u8..5).prop_map(f64::from), 0.0..7.0f64];
+        (
+            prop::collection::vec(distance, cells * cells),
+            masses(cells),
+            masses(cells),
+        )
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_metric_agrees_with_augmenting_paths((distances, target, output) in metric_case()) {
+        let cells = target.len();
+        let mover = EarthMover::new(&[cells, cells], &distances).unwrap();
+        prop_assert!(mover.is_metric());
+        let fast = checked(&mover, &target, &output);
+        let slow = by_augmenting_paths(cells, &distances, &target, &output);
+        prop_assert!((fast - slow).abs() < 1e-10, "{fast} {slow}");
+        let full = EarthMover { is_metric: false, ..mover };
+        prop_assert!((checked(&full, &target, &output) - fast).abs() < 1e-11);
+    }
+
+    #[test]
+    fn any_distance_agrees_with_augmenting_paths((distances, target, output) in arbitrary_case()) {
+        let cells = target.len();
+        let mover = EarthMover::new(&[cells, cells], &distances).unwrap();
+        let fast = checked(&mover, &target, &output);
+        let slow = by_augmenting_paths(cells, &distances, &target, &output);
+        prop_assert!((fast - slow).abs() < 1e-10, "{fast} {slow}");
+    }
+
+    #[test]
+    fn scratch_from_another_problem_changes_nothing(
+        (first, a, b) in metric_case(),
+        (second, c, d) in arbitrary_case(),
+    ) {
+        let one = EarthMover::new(&[a.len(), a.len()], &first).unwrap();
+        let other = EarthMover::new(&[c.len(), c.len()], &second).unwrap();
+        let mut shared = Scratch::default();
+        for _ in 0..2 {
+            let got = one.emd(&a, &b, &mut shared);
+            prop_assert_eq!(got.to_bits(), one.emd(&a, &b, &mut Scratch::default()).to_bits());
+            let got = other.emd(&c, &d, &mut shared);
+            prop_assert_eq!(got.to_bits(), other.emd(&c, &d, &mut Scratch::default()).to_bits());
+        }
+    }
+
+    #[test]
+    fn on_a_line_it_is_the_area_between_the_cumulated_masses(
+        (target, output) in (2usize..60).prop_flat_map(|cells| (masses(cells), masses(cells)))
+    ) {
+        let cells = target.len();
+        let points: Vec<(f64, f64)> = (0..cells).map(|i| (i as f64, 0.0)).collect();
+        let mover = EarthMover::new(&[cells, cells], &euclidean(&points)).unwrap();
+        let (a, b): (f64, f64) = (target.iter().sum(), output.iter().sum());
+        let mut ahead = 0.0;
+        let mut area = 0.0f64;
+        for (x, y) in target.iter().zip(&output) {
+            ahead += x / a - y / b;
+            area += f64::abs(ahead);
+        }
+        let emd = checked(&mover, &target, &output);
+        prop_assert!((emd - area).abs() < 1e-10, "{emd} {area}");
+    }
+}
+
+#[test]
+fn conventions_for_vectors_without_mass() {
+    let mover = EarthMover::new(&[2, 2], &[0.0, 1.0, 1.0, 0.0]).unwrap();
+    let mut scratch = Scratch::default();
+    let mut emd = |target: [f64; 2], output: [f64; 2]| mover.emd(&target, &output, &mut scratch);
+    assert_eq!(emd([0.0, 0.0], [1.0, 0.0]), EMPTY_TARGET);
+    assert_eq!(emd([0.0, 0.0], [0.0, 0.0]), EMPTY_TARGET);
+    assert_eq!(emd([0.0, 2.0], [0.0, 0.0]), EMPTY_OUTPUT);
+    assert_eq!(emd([0.0, 2.0], [1.0, -3.0]), EMPTY_OUTPUT);
+    assert_eq!(emd([0.0, 2.0], [f64::NAN, 3.0]), EMPTY_OUTPUT);
+    assert_eq!(emd([0.0, 2.0], [f64::INFINITY, 3.0]), EMPTY_OUTPUT);
+    assert_eq!(emd([0.0, 2.0], [0.0, 5.0]), 0.0);
+    assert_eq!(emd([0.0, 2.0], [5.0, 0.0]), 1.0);
+    assert_eq!(emd([1.0, 1.0], [3.0, -1.0]), 0.5);
+}
+
+#[test]
+fn refuses_what_is_no_distance() {
+    for (shape, values) in [
+        (vec![2, 3], vec![0.0; 6]),
+        (vec![4], vec![0.0; 4]),
+        (vec![2, 2], vec![0.0; 3]),
+        (vec![0, 0], vec![]),
+        (vec![2, 2], vec![0.0, -1.0, 1.0, 0.0]),
+        (vec![1, 1], vec![f64::NAN]),
+    ] {
+        assert!(EarthMover::new(&shape, &values).is_err(), "{shape:?}");
+    }
+}
+
+#[test]
+fn a_shortcut_over_a_third_cell_is_no_metric() {
+    let mover = EarthMover::new(&[3, 3], &[0., 1., 5., 1., 0., 1., 5., 1., 0.]).unwrap();
+    assert!(!mover.is_metric());
+    // Leaving the middle's half in place would cost 5 / 2; shifting both halves by one cell costs 1.
+    let emd = mover.emd(&[0.5, 0.5, 0.0], &[0.0, 0.5, 0.5], &mut Scratch::default());
+    assert!((emd - 1.0).abs() < 1e-12);
+}

@@ -1,0 +1,377 @@
+//! From the values behind the accelerator to a loss and a verdict.
+
+use super::loss::{Loss, cross_entropy, mean_squared_error, top1};
+use super::readout::{self, Readout};
+use super::{OutcomeError, emd};
+use crate::data::Array;
+
+/// What one sample's run came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// The loss.
+    pub loss: f64,
+    /// Whether the predicted class (of every pixel, where each has one) is the label, or without
+    /// labels the fault-free prediction; `None` where there are neither.
+    pub correct: Option<bool>,
+    /// Share of classes predicted right: 0 or 1, or a share of the pixels. Its mean over the samples
+    /// is the accuracy. `None` as for `correct`.
+    pub accuracy: Option<f64>,
+}
+
+/// What an [`Evaluator`] is made of. Arrays have samples first.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What is between the accelerator and the user.
+    pub readout: Readout,
+    /// What counts as damage.
+    pub loss: Loss,
+    /// Indices picked from the readout's flattened output, and from targets as long as that output.
+    pub gather: Option<Array>,
+    /// What the (gathered) output ought to be.
+    pub target: Option<Array>,
+    /// Class of every sample, or of every pixel of every sample.
+    pub labels: Option<Array>,
+    /// How many values of the last axis are classes, from the first on; all by default.
+    pub classes: Option<usize>,
+}
+
+/// Readout, gather, loss, targets and labels of a campaign.
+///
+/// Classes lie on the last axis of the (gathered) output; every other axis counts pixels.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    readout: Readout,
+    loss: Loss,
+    gather: Option<Vec<usize>>,
+    /// `[sample][gathered output]`; empty where there is none.
+    target: Vec<f64>,
+    /// `[sample][pixel]`; empty where there is none.
+    labels: Vec<usize>,
+    /// `[sample][pixel]`: what takes the place of labels.
+    predictions: Vec<usize>,
+    /// Values of a sample behind readout and gather.
+    width: usize,
+    /// Values of a pixel.
+    pixel_width: usize,
+    classes: usize,
+}
+
+/// Working memory of one thread.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    readout: readout::Scratch,
+    gathered: Vec<f64>,
+    emd: emd::Scratch,
+}
+
+impl Evaluator {
+    /// Checks that the parts fit each other and `samples` samples, each of `values` values behind
+    /// the accelerator. Arrays may hold more samples; the first ones count.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] where a shape, an index or a label does not fit, or a part is missing.
+    pub fn new(setup: Setup, samples: usize, values: usize) -> Result<Self, OutcomeError> {
+        let Setup { readout, loss, .. } = setup;
+        if readout.input_len() != values {
+            let problem = format!(
+                "takes {} values {:?}; the network makes {values}",
+                readout.input_len(),
+                readout.input_shape()
+            );
+            return Err(OutcomeError::new("the readout", problem).remedy(
+                "as many inputs as the network has outputs",
+                "use the readout that was trained with this network",
+            ));
+        }
+        let gather = setup
+            .gather
+            .map(|array| check_gather(&array, &readout))
+            .transpose()?;
+        let mut shape = readout.output_shape().to_vec();
+        if let Some(gather) = &gather {
+            shape = vec![gather.len()];
+        }
+        let width: usize = shape.iter().product();
+        let pixel_width = shape.last().copied().unwrap_or(1);
+        let classes = setup.classes.unwrap_or(pixel_width);
+        if classes == 0 || classes > pixel_width {
+            let problem = format!("are {classes}; the last axis of the output {shape:?} has {pixel_width}");
+            return Err(OutcomeError::new("the classes", problem).remedy(
+                "at least one, and no more than the last axis has",
+                "state the number of classes, e.g. `--classes N`",
+            ));
+        }
+        let target = match setup.target {
+            Some(array) if loss.needs_target() => {
+                check_target(&array, samples, width, gather.as_deref(), readout.output_len())?
+            }
+            None if loss.needs_target() => {
+                let problem = format!("are missing for the loss `{}`", loss.name());
+                return Err(OutcomeError::new("the targets", problem)
+                    .remedy("one row per sample", "name an array, e.g. `--target FILE:KEY`"));
+            }
+            _ => Vec::new(),
+        };
+        if let Loss::Emd(mover) = &loss
+            && mover.cells() != width
+        {
+            let problem = format!(
+                "is between {} cells; the output has {width} values",
+                mover.cells()
+            );
+            return Err(OutcomeError::new("the ground distance", problem).remedy(
+                "one cell per value",
+                "pick the values that are cells with a gather, e.g. `--gather FILE:KEY`",
+            ));
+        }
+        let pixels = width / pixel_width;
+        let labels = match setup.labels {
+            Some(array) => check_labels(&array, samples, pixels, classes)?,
+            None if matches!(loss, Loss::CrossEntropy) => {
+                let problem = "are missing for the loss `cross-entropy`".to_owned();
+                return Err(OutcomeError::new("the labels", problem)
+                    .remedy("one class per sample", "name an array, e.g. `--labels FILE:KEY`"));
+            }
+            None => Vec::new(),
+        };
+        Ok(Self {
+            readout,
+            loss,
+            gather,
+            target,
+            labels,
+            predictions: Vec::new(),
+            width,
+            pixel_width,
+            classes,
+        })
+    }
+
+    /// The loss.
+    #[must_use]
+    pub fn loss(&self) -> &Loss {
+        &self.loss
+    }
+
+    /// The readout.
+    #[must_use]
+    pub fn readout(&self) -> &Readout {
+        &self.readout
+    }
+
+    /// Whether [`Evaluator::remember`] has to see the fault-free run before the first evaluation:
+    /// the loss is about classes and there are no labels.
+    #[must_use]
+    pub fn needs_fault_free(&self) -> bool {
+        matches!(self.loss, Loss::Misclassify) && self.labels.is_empty() && self.predictions.is_empty()
+    }
+
+    /// Takes the classes predicted by the fault-free run for labels where there are none.
+    ///
+    /// `outputs` are the values behind the accelerator of all samples, `[sample][value]`. Also useful
+    /// for losses that are not about classes, so that [`Outcome::correct`] is known.
+    ///
+    /// # Panics
+    /// Where `outputs` is not a multiple of the readout's input.
+    pub fn remember(&mut self, outputs: &[f64]) {
+        if !self.labels.is_empty() {
+            return;
+        }
+        let len = self.readout.input_len();
+        assert_eq!(outputs.len() % len.max(1), 0, "whole samples");
+        let mut scratch = Scratch::default();
+        let mut predictions = Vec::new();
+        for values in outputs.chunks_exact(len.max(1)) {
+            let output = self.output(values, &mut scratch.readout, &mut scratch.gathered);
+            predictions.extend(self.predicted(output));
+        }
+        self.predictions = predictions;
+    }
+
+    /// The readout's (gathered) output of one sample.
+    fn output<'s>(
+        &self,
+        values: &[f64],
+        scratch: &'s mut readout::Scratch,
+        gathered: &'s mut Vec<f64>,
+    ) -> &'s [f64] {
+        let output = self.readout.evaluate(values, scratch);
+        match &self.gather {
+            None => output,
+            Some(indices) => {
+                gathered.clear();
+                gathered.extend(indices.iter().map(|&index| output[index]));
+                gathered
+            }
+        }
+    }
+
+    /// The classes predicted for the pixels of an output, in order.
+    fn predicted<'a>(&'a self, output: &'a [f64]) -> impl Iterator<Item = usize> + 'a {
+        output
+            .chunks_exact(self.pixel_width)
+            .map(|pixel| top1(&pixel[..self.classes]))
+    }
+
+    /// The outcome of one sample.
+    ///
+    /// `values` are those behind the accelerator (not its integers); `differs` says whether any
+    /// integer there differs from the fault-free run. A pure function of its arguments and of the
+    /// evaluator: `scratch` only lends memory.
+    ///
+    /// # Panics
+    /// Where `values` has not the readout's length, or the sample is beyond those promised.
+    pub fn evaluate(&self, sample: usize, values: &[f64], differs: bool, scratch: &mut Scratch) -> Outcome {
+        let reference = if self.labels.is_empty() {
+            &self.predictions
+        } else {
+            &self.labels
+        };
+        let mismatch = Outcome {
+            loss: f64::from(u8::from(differs)),
+            correct: None,
+            accuracy: None,
+        };
+        if matches!(self.loss, Loss::Mismatch) && reference.is_empty() {
+            return mismatch;
+        }
+        let output = self.output(values, &mut scratch.readout, &mut scratch.gathered);
+        let pixels = self.width / self.pixel_width;
+        let expected = if reference.is_empty() {
+            &[]
+        } else {
+            &reference[sample * pixels..][..pixels]
+        };
+        let wrong = self
+            .predicted(output)
+            .zip(expected)
+            .filter(|(predicted, expected)| predicted != *expected)
+            .count();
+        let known = !expected.is_empty();
+        let target = || &self.target[sample * self.width..][..self.width];
+        Outcome {
+            loss: match &self.loss {
+                Loss::Mismatch => mismatch.loss,
+                Loss::Misclassify => wrong as f64 / pixels as f64,
+                Loss::Mse => mean_squared_error(target(), output),
+                Loss::CrossEntropy => {
+                    let mut sum = 0.0;
+                    for (pixel, &label) in output.chunks_exact(self.pixel_width).zip(expected) {
+                        sum += cross_entropy(&pixel[..self.classes], label);
+                    }
+                    sum / pixels as f64
+                }
+                Loss::Emd(mover) => mover.emd(target(), output, &mut scratch.emd),
+            },
+            correct: known.then_some(wrong == 0),
+            accuracy: known.then(|| (pixels - wrong) as f64 / pixels as f64),
+        }
+    }
+}
+
+fn check_gather(array: &Array, readout: &Readout) -> Result<Vec<usize>, OutcomeError> {
+    let fail = |problem: String| {
+        OutcomeError::new("the gather", problem).remedy(
+            format!("indices from 0 to {}", readout.output_len().saturating_sub(1)),
+            "name an array of indices into the readout's flattened output",
+        )
+    };
+    let indices = array
+        .integers()
+        .ok_or_else(|| fail("holds values that are no integers".to_owned()))?;
+    if indices.is_empty() {
+        return Err(fail("is empty".to_owned()));
+    }
+    indices
+        .iter()
+        .map(|&index| {
+            usize::try_from(index)
+                .ok()
+                .filter(|&index| index < readout.output_len())
+                .ok_or_else(|| fail(format!("holds the index {index}")))
+        })
+        .collect()
+}
+
+/// Elements per sample, where there are enough samples.
+fn row_len(place: &str, array: &Array, samples: usize) -> Result<usize, OutcomeError> {
+    if array.samples() < samples {
+        let problem = format!("are {} rows for {samples} samples", array.samples());
+        return Err(OutcomeError::new(place, problem).remedy(
+            "one row per sample",
+            "name the array that belongs to the inputs, or take fewer samples with `--limit N`",
+        ));
+    }
+    Ok(array.len() / array.samples().max(1))
+}
+
+fn check_target(
+    array: &Array,
+    samples: usize,
+    width: usize,
+    gather: Option<&[usize]>,
+    output_len: usize,
+) -> Result<Vec<f64>, OutcomeError> {
+    let place = "the targets";
+    let row = row_len(place, array, samples)?;
+    let values = array.reals();
+    let picked: Vec<f64> = match gather {
+        Some(indices) if row == output_len => values
+            .chunks_exact(row)
+            .take(samples)
+            .flat_map(|row| indices.iter().map(|&index| row[index]))
+            .collect(),
+        _ if row == width => values.into_iter().take(samples * width).collect(),
+        _ => {
+            let problem = format!("have {row} values per sample");
+            return Err(OutcomeError::new(place, problem).remedy(
+                format!("{width} as the (gathered) output, or {output_len} as the readout's output"),
+                "name the array that the readout ought to reproduce",
+            ));
+        }
+    };
+    if let Some(at) = picked.iter().position(|value| !value.is_finite()) {
+        let problem = format!("hold {} in sample {}", picked[at], at / width);
+        return Err(OutcomeError::new(place, problem).remedy("finite numbers", "remove such samples"));
+    }
+    Ok(picked)
+}
+
+fn check_labels(
+    array: &Array,
+    samples: usize,
+    pixels: usize,
+    classes: usize,
+) -> Result<Vec<usize>, OutcomeError> {
+    let place = "the labels";
+    let row = row_len(place, array, samples)?;
+    if row != pixels {
+        let problem = format!("are {row} per sample; the output has {pixels} pixels with classes");
+        return Err(OutcomeError::new(place, problem).remedy(
+            "one class per sample, or per pixel where the output is a map with its classes last",
+            "name the array of classes that belongs to the inputs",
+        ));
+    }
+    let fail = |problem: String| {
+        OutcomeError::new(place, problem).remedy(
+            format!("classes from 0 to {}", classes - 1),
+            "check the labels and the number of classes",
+        )
+    };
+    array
+        .integers()
+        .ok_or_else(|| fail("hold values that are no integers".to_owned()))?
+        .iter()
+        .take(samples * pixels)
+        .enumerate()
+        .map(|(at, &label)| {
+            usize::try_from(label)
+                .ok()
+                .filter(|&label| label < classes)
+                .ok_or_else(|| fail(format!("hold {label} in sample {}", at / pixels)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
