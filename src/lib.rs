@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod accelerator;
 pub mod data;
 pub mod fixed_point;
 pub mod network;

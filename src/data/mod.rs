@@ -1,9 +1,11 @@
-//! Arrays in files: `.npy`, `.npz` (`FILE:KEY`) and `.csv[.gz]`.
+//! Arrays in files: `.npy`, `.npz` (`FILE:KEY`) and `.csv[.gz]`; RON files.
 
 mod array;
 mod read;
+mod ron_file;
 mod write;
 
 pub use array::{Array, Elements};
 pub use read::{DataError, Source, read};
+pub use ron_file::{RonError, RonSyntaxError, SourceText, parse_ron, read_ron};
 pub use write::{NpzWriter, write_atomically};

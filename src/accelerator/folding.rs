@@ -1,0 +1,289 @@
+//! How each layer's matrix product is spread over time, and how many cycles that takes.
+
+use super::hardware::{Folding, Hardware, HardwareError, Problem, WindowGenerator};
+use crate::network::{Geometry, LayerId, Mac, Network, Op, ParamId};
+
+/// Sizes of a matrix product as hardware sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatrixShape {
+    /// Rows of the weight matrix: output channels.
+    pub rows: u64,
+    /// Columns of the weight matrix: taps of one output.
+    pub columns: u64,
+    /// Vectors per sample: output positions (input positions of a transposed convolution).
+    pub vectors: u64,
+}
+
+/// How a product's folding was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoldingSource {
+    /// The hardware file.
+    HardwareFile,
+    /// The network file's hint.
+    NetworkHint,
+    /// Nothing was said: everything at once.
+    FullyParallel,
+}
+
+/// A matrix product of the accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// The layer.
+    pub layer: LayerId,
+    /// Its weights.
+    pub weight: ParamId,
+    /// Sizes of the product.
+    pub shape: MatrixShape,
+    /// How it is folded.
+    pub folding: Folding,
+    /// Who said so.
+    pub folding_source: FoldingSource,
+    /// Multiplications per cycle.
+    pub multipliers: u64,
+    /// Cycles per sample of the product: `(MH/PE) * (MW/SIMD) * vectors` for FINN (`get_exp_cycles` of
+    /// the MVAU). For hls4ml the reuse factor times the vectors, which is what the file requests; the
+    /// schedule of the synthesis tool may differ.
+    pub product_cycles: u64,
+    /// Cycles per sample of the sliding window generator in front, where there is one.
+    pub window_cycles: Option<u64>,
+    /// Whether the cycles are a request to a synthesis tool instead of a property of the design.
+    pub requested: bool,
+}
+
+impl Stage {
+    /// Cycles between two samples.
+    #[must_use]
+    pub fn initiation_interval(&self) -> u64 {
+        self.product_cycles.max(self.window_cycles.unwrap_or(0))
+    }
+
+    /// PE and SIMD where the folding is FINN's.
+    #[must_use]
+    pub fn finn(&self) -> Option<(u32, u32)> {
+        match self.folding {
+            Folding::Finn { pe, simd } => Some((pe, simd)),
+            Folding::Hls4ml { .. } => None,
+        }
+    }
+}
+
+impl MatrixShape {
+    fn of(mac: &Mac) -> Self {
+        let Geometry {
+            input,
+            output,
+            window,
+        } = mac.geometry;
+        let groups = mac.groups.max(1);
+        let positions = if mac.transposed { input } else { output };
+        Self {
+            rows: output[2] as u64,
+            columns: (window.kernel[0] * window.kernel[1] * (input[2] / groups)) as u64,
+            vectors: (positions[0] * positions[1]) as u64,
+        }
+    }
+
+    /// Number of weights.
+    #[must_use]
+    pub fn weights(&self) -> u64 {
+        self.rows * self.columns
+    }
+}
+
+/// Cycles of finn-hlslib's `ConvolutionInputGenerator` per sample:
+/// `IW*kh*dh*CF + OH*max(OW*kw*kh*CF, sw*IW*CF)` with `CF = C/SIMD`.
+#[must_use]
+pub fn window_cycles_hls(geometry: &Geometry, channel_fold: u64) -> u64 {
+    let WindowNumbers {
+        iw,
+        oh,
+        ow,
+        kh,
+        kw,
+        sw,
+        dh,
+        ..
+    } = WindowNumbers::of(geometry);
+    iw * kh * dh * channel_fold + oh * (ow * kw * kh * channel_fold).max(sw * iw * channel_fold)
+}
+
+/// Cycles of FINN's RTL sliding window generator per sample, as its `get_exp_cycles` has them for
+/// two-dimensional windows: `bufmin + OH*max(OW*kw*kh*CF, sw*IW*CF)` with
+/// `bufmin = ((kh-1)*dh*IW + (kw-1)*dw + 1)*CF`; a depthwise one adds `OW*(sw-1)*(CF-1)` to the
+/// maximum's second part and `(sh-1)*IW*CF` at the end.
+#[must_use]
+pub fn window_cycles_rtl(geometry: &Geometry, channel_fold: u64, depthwise: bool) -> u64 {
+    let n = WindowNumbers::of(geometry);
+    let cf = channel_fold;
+    let fill = ((n.kh - 1) * n.dh * n.iw + (n.kw - 1) * n.dw + 1) * cf;
+    let mut row = (n.ow * n.kw * n.kh * cf).max(n.sw * n.iw * cf);
+    let mut rest = 0;
+    if depthwise {
+        row += n.ow * (n.sw - 1) * cf.saturating_sub(1);
+        rest = (n.sh - 1) * n.iw * cf;
+    }
+    fill + n.oh * row + rest
+}
+
+struct WindowNumbers {
+    iw: u64,
+    oh: u64,
+    ow: u64,
+    kh: u64,
+    kw: u64,
+    sh: u64,
+    sw: u64,
+    dh: u64,
+    dw: u64,
+}
+
+impl WindowNumbers {
+    fn of(geometry: &Geometry) -> Self {
+        let at_least_one = |n: usize| n.max(1) as u64;
+        let window = &geometry.window;
+        Self {
+            iw: geometry.input[1] as u64,
+            oh: geometry.output[0] as u64,
+            ow: geometry.output[1] as u64,
+            kh: at_least_one(window.kernel[0]),
+            kw: at_least_one(window.kernel[1]),
+            sh: at_least_one(window.stride[0]),
+            sw: at_least_one(window.stride[1]),
+            dh: at_least_one(window.dilation[0]),
+            dw: at_least_one(window.dilation[1]),
+        }
+    }
+}
+
+fn window_cycles(mac: &Mac, folding: Folding, generator: WindowGenerator) -> Option<u64> {
+    let Folding::Finn { simd, .. } = folding else {
+        return None;
+    };
+    let window = mac.geometry.window;
+    if mac.transposed || window.kernel == [1, 1] && window.stride == [1, 1] {
+        return None;
+    }
+    let depthwise = mac.groups > 1;
+    let channels = mac.geometry.input[2] as u64;
+    let simd = u64::from(simd);
+    if simd > channels && simd.is_multiple_of(channels) {
+        // The whole window in parallel: one input pixel per cycle.
+        return Some((mac.geometry.input[0] * mac.geometry.input[1]) as u64 + 2);
+    }
+    // FINN pairs the generator with the product's SIMD, which then divides the channels.
+    let fold = channels / gcd(simd, channels);
+    Some(match generator {
+        WindowGenerator::Hls => window_cycles_hls(&mac.geometry, fold),
+        WindowGenerator::Rtl => window_cycles_rtl(&mac.geometry, fold, depthwise),
+    })
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The matrix products of the network in order, folded as the hardware file, the network's hints or
+/// nobody says.
+pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Stage>, Box<HardwareError>> {
+    let mut stages = Vec::new();
+    for node in &network.nodes {
+        let Op::Mac(mac) = &node.op else { continue };
+        let layer = network.layer(node.layer);
+        let shape = MatrixShape::of(mac);
+        let (folding, folding_source) = resolve(network, hardware, node.layer, shape);
+        check(&layer.name, folding, shape).map_err(|problem| HardwareError::new(problem, hardware))?;
+        let (multipliers, product_cycles) = match folding {
+            Folding::Finn { pe, simd } => {
+                let (pe, simd) = (u64::from(pe), u64::from(simd));
+                (
+                    pe * simd,
+                    (shape.rows / pe) * (shape.columns / simd) * shape.vectors,
+                )
+            }
+            Folding::Hls4ml { reuse_factor } => {
+                let reuse = u64::from(reuse_factor);
+                (shape.weights().div_ceil(reuse), reuse * shape.vectors)
+            }
+        };
+        stages.push(Stage {
+            layer: node.layer,
+            weight: mac.weight,
+            shape,
+            folding,
+            folding_source,
+            multipliers,
+            product_cycles,
+            window_cycles: window_cycles(mac, folding, hardware.window_generator),
+            requested: matches!(folding, Folding::Hls4ml { .. }),
+        });
+    }
+    Ok(stages)
+}
+
+fn resolve(
+    network: &Network,
+    hardware: &Hardware,
+    layer: LayerId,
+    shape: MatrixShape,
+) -> (Folding, FoldingSource) {
+    let layer = network.layer(layer);
+    let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    if let Some(folding) = hardware.field(&layer.name, |entry| entry.folding) {
+        return (folding, FoldingSource::HardwareFile);
+    }
+    match (layer.hints.pe, layer.hints.simd, layer.hints.reuse_factor) {
+        (None, None, Some(reuse_factor)) => (
+            Folding::Hls4ml {
+                reuse_factor: reuse_factor.clamp(1, narrow(shape.weights())),
+            },
+            FoldingSource::NetworkHint,
+        ),
+        (None, None, None) => (
+            Folding::Finn {
+                pe: narrow(shape.rows),
+                simd: narrow(shape.columns),
+            },
+            FoldingSource::FullyParallel,
+        ),
+        (pe, simd, _) => (
+            Folding::Finn {
+                pe: pe.unwrap_or(1),
+                simd: simd.unwrap_or(1),
+            },
+            FoldingSource::NetworkHint,
+        ),
+    }
+}
+
+fn check(layer: &str, folding: Folding, shape: MatrixShape) -> Result<(), Problem> {
+    let divides = |what, value: u32, count: u64, counted| {
+        if value > 0 && count.is_multiple_of(u64::from(value)) {
+            Ok(())
+        } else {
+            Err(Problem::NotDividing {
+                layer: layer.to_owned(),
+                what,
+                value,
+                count,
+                counted,
+            })
+        }
+    };
+    match folding {
+        Folding::Finn { pe, simd } => {
+            divides("pe", pe, shape.rows, "rows of the weight matrix")?;
+            divides("simd", simd, shape.columns, "columns of the weight matrix")
+        }
+        Folding::Hls4ml { reuse_factor } => {
+            if (1..=shape.weights()).contains(&u64::from(reuse_factor)) {
+                Ok(())
+            } else {
+                Err(Problem::ReuseFactor {
+                    layer: layer.to_owned(),
+                    value: reuse_factor,
+                    weights: shape.weights(),
+                })
+            }
+        }
+    }
+}

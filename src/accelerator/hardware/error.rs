@@ -1,0 +1,330 @@
+//! Why a hardware configuration does not fit a network.
+
+use std::fmt;
+
+use miette::{Diagnostic, LabeledSpan, SourceCode};
+use thiserror::Error;
+
+use super::Hardware;
+use crate::accelerator::technology::TechnologyError;
+
+/// A hardware configuration that does not fit the network, with the place in its file where there is
+/// one.
+#[derive(Debug, Error)]
+#[error("{}{problem}", source_name(source_text.as_ref()))]
+pub struct HardwareError {
+    /// What is wrong.
+    pub problem: Problem,
+    source_text: Option<crate::data::SourceText>,
+    named: Option<miette::NamedSource<std::sync::Arc<str>>>,
+    span: Option<std::ops::Range<usize>>,
+}
+
+fn source_name(source: Option<&crate::data::SourceText>) -> String {
+    source.map_or_else(String::new, |source| format!("{}: ", source.name))
+}
+
+/// What is wrong with a hardware configuration. Layers, tensors and fields are named as in the file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// An entry for a layer that the network does not have.
+    #[error("the network has no layer `{layer}`")]
+    UnknownLayer {
+        /// The name in the file.
+        layer: String,
+        /// The network's layers.
+        known: Vec<String>,
+    },
+    /// An entry for a tensor that the layer does not have.
+    #[error("layer `{layer}` has no tensor for `{field}`")]
+    NoSuchTensor {
+        /// The layer.
+        layer: String,
+        /// The field of its entry.
+        field: &'static str,
+        /// The layer's tensors.
+        known: Vec<&'static str>,
+    },
+    /// A layer without matrix product has a folding or an accumulator.
+    #[error("layer `{layer}` has no matrix product, so no `{field}`")]
+    NoProduct {
+        /// The layer.
+        layer: String,
+        /// The field of its entry.
+        field: &'static str,
+    },
+    /// Two tensors of one layer would have the same address.
+    #[error("layer `{layer}` has two tensors called `{tensor}`")]
+    DuplicateTensor {
+        /// The layer.
+        layer: String,
+        /// The tensor.
+        tensor: &'static str,
+    },
+    /// PE does not divide the rows, or SIMD the columns.
+    #[error("layer `{layer}`: {what} = {value} does not divide the {count} {counted}")]
+    NotDividing {
+        /// The layer.
+        layer: String,
+        /// `pe` or `simd`.
+        what: &'static str,
+        /// Its value.
+        value: u32,
+        /// The number of rows or columns.
+        count: u64,
+        /// What they are.
+        counted: &'static str,
+    },
+    /// A reuse factor of 0 or beyond the number of weights.
+    #[error("layer `{layer}`: a reuse factor of {value} cannot serve {weights} weights")]
+    ReuseFactor {
+        /// The layer.
+        layer: String,
+        /// The factor.
+        value: u32,
+        /// Weights of the layer.
+        weights: u64,
+    },
+    /// A packing that needs another folding, or does not exist for the tensor.
+    #[error("layer `{layer}`, {tensor}: packing `{packing}` {reason}")]
+    Packing {
+        /// The layer.
+        layer: String,
+        /// The tensor.
+        tensor: &'static str,
+        /// The packing.
+        packing: &'static str,
+        /// Why it cannot be.
+        reason: &'static str,
+        /// What would do.
+        expected: String,
+    },
+    /// A word cannot hold its elements.
+    #[error(
+        "layer `{layer}`, {tensor}: {elements_per_word} elements of {element_bits} bits do not fit a word of {word_bits} bits"
+    )]
+    WordTooNarrow {
+        /// The layer.
+        layer: String,
+        /// The tensor.
+        tensor: &'static str,
+        /// Elements in one word.
+        elements_per_word: u64,
+        /// Bits of one element.
+        element_bits: u32,
+        /// Bits of the word.
+        word_bits: u32,
+    },
+    /// A stored value needs more bits than it gets.
+    #[error("layer `{layer}`, {tensor}: element {element} is stored as {stored}, beyond {width} bits")]
+    WidthTooNarrow {
+        /// The layer.
+        layer: String,
+        /// The tensor.
+        tensor: &'static str,
+        /// The first element that does not fit.
+        element: u64,
+        /// The number to store.
+        stored: i128,
+        /// The width.
+        width: u32,
+        /// Bits that all elements need.
+        needed: u32,
+    },
+    /// A stored width outside 1..=64 or an accumulator outside 1..=127.
+    #[error("layer `{layer}`: {field} = {value} is outside 1..={max}")]
+    Width {
+        /// The layer.
+        layer: String,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u32,
+        /// The largest allowed.
+        max: u32,
+    },
+    /// A threshold encoding that does not fit what the layer sums.
+    #[error("layer `{layer}`: thresholds cannot be stored as `{encoding}`, the layer {sums}")]
+    Encoding {
+        /// The layer.
+        layer: String,
+        /// The encoding.
+        encoding: &'static str,
+        /// What the layer sums.
+        sums: &'static str,
+        /// The encodings that do.
+        expected: &'static str,
+    },
+    /// A memory style that the technology does not have.
+    #[error("layer `{layer}`, {tensor}: technology `{technology}` has no `{style}`")]
+    Style {
+        /// The layer.
+        layer: String,
+        /// The tensor.
+        tensor: &'static str,
+        /// The style.
+        style: &'static str,
+        /// The technology.
+        technology: String,
+        /// The styles that it has.
+        expected: Vec<&'static str>,
+    },
+    /// A clock that is not a positive number.
+    #[error("clock_mhz = {value} is not a frequency")]
+    Clock {
+        /// The value.
+        value: f64,
+    },
+    /// The technology cannot be used.
+    #[error("{0}")]
+    Technology(TechnologyError),
+}
+
+impl Problem {
+    /// The string in the hardware file next to which the problem lies.
+    fn anchor<'a>(&'a self, hardware: &'a Hardware) -> Option<&'a str> {
+        match self {
+            Problem::UnknownLayer { layer, .. }
+            | Problem::NoSuchTensor { layer, .. }
+            | Problem::NoProduct { layer, .. }
+            | Problem::DuplicateTensor { layer, .. }
+            | Problem::NotDividing { layer, .. }
+            | Problem::ReuseFactor { layer, .. }
+            | Problem::Packing { layer, .. }
+            | Problem::WordTooNarrow { layer, .. }
+            | Problem::WidthTooNarrow { layer, .. }
+            | Problem::Width { layer, .. }
+            | Problem::Encoding { layer, .. }
+            | Problem::Style { layer, .. } => Some(layer),
+            Problem::Technology(_) => hardware.technology.as_deref(),
+            Problem::Clock { .. } => None,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Problem::UnknownLayer { .. } => "radstream::hardware::unknown_layer",
+            Problem::NoSuchTensor { .. } => "radstream::hardware::no_such_tensor",
+            Problem::NoProduct { .. } => "radstream::hardware::no_product",
+            Problem::DuplicateTensor { .. } => "radstream::hardware::duplicate_tensor",
+            Problem::NotDividing { .. } => "radstream::hardware::folding",
+            Problem::ReuseFactor { .. } => "radstream::hardware::reuse_factor",
+            Problem::Packing { .. } => "radstream::hardware::packing",
+            Problem::WordTooNarrow { .. } => "radstream::hardware::word",
+            Problem::WidthTooNarrow { .. } | Problem::Width { .. } => "radstream::hardware::width",
+            Problem::Encoding { .. } => "radstream::hardware::encoding",
+            Problem::Style { .. } => "radstream::hardware::style",
+            Problem::Clock { .. } => "radstream::hardware::clock",
+            Problem::Technology(_) => "radstream::hardware::technology",
+        }
+    }
+
+    fn repair(&self) -> String {
+        match self {
+            Problem::UnknownLayer { known, .. } => {
+                format!("expected one of: {}; rename or remove the entry", listed(known))
+            }
+            Problem::NoSuchTensor { known, field, .. } if known.is_empty() => {
+                format!("expected no tensor, the layer stores none; remove `{field}`")
+            }
+            Problem::NoSuchTensor { known, field, .. } => {
+                format!("expected entries for: {}; remove `{field}`", known.join(", "))
+            }
+            Problem::NoProduct { field, .. } => {
+                format!("expected a layer of type dense or convolution; remove `{field}`")
+            }
+            Problem::DuplicateTensor { .. } => {
+                "expected at most one tensor of each kind per layer; split the layer in the network file"
+                    .to_owned()
+            }
+            Problem::NotDividing { what, count, .. } => {
+                format!(
+                    "expected a divisor of {count}; set {what} to one of {}",
+                    divisors(*count)
+                )
+            }
+            Problem::ReuseFactor { weights, .. } => format!("expected 1..={weights}"),
+            Problem::Packing { expected, .. } => expected.clone(),
+            Problem::WordTooNarrow {
+                elements_per_word,
+                element_bits,
+                ..
+            } => format!(
+                "expected elements_per_word from 1 and word_bits of at least {}; widen the word or put fewer elements into it",
+                elements_per_word.saturating_mul(u64::from(*element_bits))
+            ),
+            Problem::WidthTooNarrow { needed, .. } => {
+                format!("expected a width of at least {needed}; widen it or choose another encoding")
+            }
+            Problem::Width { max, .. } => format!("expected 1..={max}; correct the number"),
+            Problem::Encoding { expected, .. } => format!("expected {expected}; correct `encoding`"),
+            Problem::Style { expected, .. } => format!(
+                "expected one of {}; choose another style, or a technology file that states the cost",
+                expected.join(", ")
+            ),
+            Problem::Clock { .. } => "expected a positive number of megahertz".to_owned(),
+            Problem::Technology(error) => error.help().map_or_else(String::new, |help| help.to_string()),
+        }
+    }
+}
+
+impl HardwareError {
+    pub(in crate::accelerator) fn new(problem: Problem, hardware: &Hardware) -> Box<Self> {
+        let source = hardware.source.as_ref();
+        let span = source.and_then(|source| {
+            let anchor = problem.anchor(hardware)?;
+            source.find_string(anchor)
+        });
+        Box::new(Self {
+            source_text: source.cloned(),
+            named: source.map(crate::data::SourceText::named),
+            span,
+            problem,
+        })
+    }
+}
+
+impl Diagnostic for HardwareError {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.problem.code()))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.problem.repair()))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.span.as_ref()?;
+        self.named.as_ref().map(|named| named as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.span.clone()?;
+        let label = LabeledSpan::new_with_span(Some("in this entry".to_owned()), span);
+        Some(Box::new(std::iter::once(label)))
+    }
+}
+
+/// At most a dozen names, and how many more there are.
+pub(in crate::accelerator) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(AsRef::as_ref)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+fn divisors(count: u64) -> String {
+    let divisors: Vec<String> = (1..=count.min(1 << 20))
+        .filter(|divisor| count.is_multiple_of(*divisor))
+        .map(|divisor| divisor.to_string())
+        .collect();
+    listed(&divisors)
+}

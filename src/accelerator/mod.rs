@@ -1,0 +1,486 @@
+//! How a network is built as a streaming accelerator: folding, memories, technology, and where every
+//! stored bit lives.
+//!
+//! An [`Accelerator`] takes a [`Network`] and a [`Hardware`] configuration and yields the memories
+//! with a one-to-one map between the logical and the physical address of every stored bit, padding
+//! included, the cycles of each matrix product, and the area of the plain design.
+//!
+//! ```
+//! use radstream::accelerator::{Accelerator, Hardware};
+//! # use radstream::fixed_point::Format;
+//! # use radstream::network::*;
+//! # let encoding = Encoding::Fixed(Format::new(4, 4, true)?);
+//! # let tensor = Tensor { name: "x".into(), shape: vec![1], encoding, scale: 1.0 };
+//! # let network = Network {
+//! #     name: "n".into(), tensors: vec![tensor], nodes: vec![],
+//! #     layers: vec![Layer { name: "fc".into(), kind: "Dense".into(), output: TensorId(0), hints: BuildHints::default() }],
+//! #     params: vec![Param { layer: LayerId(0), kind: ParamKind::Weight, shape: vec![1, 3], encoding, values: vec![1, -2, 3] }],
+//! #     input: TensorId(0), input_rule: InputRule::Raw, output: TensorId(0),
+//! # };
+//! let accelerator = Accelerator::build(&network, &Hardware::default())?;
+//! let bit = accelerator.find_logical("fc", "weight", 1, 3)?;
+//! let named = accelerator.named(bit);
+//! assert_eq!((named.memory.as_str(), named.word, named.word_bit), ("fc.weight", 1, 3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod accumulator;
+mod address;
+pub mod area;
+mod code;
+mod folding;
+mod hardware;
+mod layout;
+mod memory;
+mod technology;
+
+use std::collections::HashSet;
+
+pub use address::{AddressError, NamedBit};
+pub use code::StoredCode;
+pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
+pub use hardware::{
+    AccumulatorFormat, AccumulatorOverflow, Folding, Hardware, HardwareError, LayerHardware, Packing,
+    Problem, Storage, Style, ThresholdEncoding, ThresholdStorage, WindowGenerator,
+};
+pub use memory::{
+    BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,
+};
+pub use technology::{
+    AreaUnit, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
+};
+
+use crate::fixed_point::Format;
+use crate::network::{Encoding, LayerId, Mac, Network, Op, Param, ParamId, ParamKind};
+use code::CodeError;
+use layout::Layout;
+
+/// All kinds of stored tensors in the order of a layer's memories.
+pub const STORED_KINDS: [ParamKind; 5] = [
+    ParamKind::Weight,
+    ParamKind::Bias,
+    ParamKind::Threshold,
+    ParamKind::Scale,
+    ParamKind::Slope,
+];
+
+/// A network as it is built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accelerator {
+    name: String,
+    clock_mhz: Option<f64>,
+    technology: Technology,
+    network: Network,
+    stages: Vec<Stage>,
+    map: MemoryMap,
+}
+
+impl Accelerator {
+    /// Builds the network as the hardware configuration says; [`Hardware::default`] stands for no
+    /// file: fully parallel or as the network's hints say, one element per word, in registers.
+    ///
+    /// # Errors
+    /// [`HardwareError`] where the configuration names what the network does not have, or asks for what
+    /// cannot be.
+    pub fn build(network: &Network, hardware: &Hardware) -> Result<Self, Box<HardwareError>> {
+        let refuse = |problem| HardwareError::new(problem, hardware);
+        check_names(network, hardware).map_err(refuse)?;
+        if let Some(value) = hardware.clock_mhz.filter(|mhz| !(mhz.is_finite() && *mhz > 0.0)) {
+            return Err(refuse(Problem::Clock { value }));
+        }
+        let technology_name = hardware.technology.as_deref().unwrap_or(DEFAULT_TECHNOLOGY);
+        let technology = Technology::find(technology_name, &hardware.folder)
+            .map_err(|error| refuse(Problem::Technology(error)))?;
+        let stages = folding::stages(network, hardware)?;
+        let mut network = network.clone();
+        accumulator::apply(&mut network, hardware).map_err(refuse)?;
+
+        let mut map = MemoryMap::new(network.params.len());
+        for (id, layer, kind) in storage_order(&network) {
+            let name = network.layer(layer).name.clone();
+            let storage = hardware.storage(&name, kind);
+            if storage.style == Style::Constant || network.param(id).values.is_empty() {
+                continue;
+            }
+            check_style(&name, kind, storage.style, &technology).map_err(refuse)?;
+            let code = stored_code(&network, id, &name, storage).map_err(refuse)?;
+            let layout =
+                layout(&network, id, &name, storage.packing, code.width(), &stages).map_err(refuse)?;
+            hold_every_code(&mut network.params[id.index()], code);
+            map.push(&network, id, code, storage.style, layout);
+        }
+        Ok(Self {
+            name: if hardware.name.is_empty() {
+                "default".to_owned()
+            } else {
+                hardware.name.clone()
+            },
+            clock_mhz: hardware.clock_mhz,
+            technology,
+            network,
+            stages,
+            map,
+        })
+    }
+
+    /// Name of the hardware configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Clock in megahertz, where the hardware file states it.
+    #[must_use]
+    pub fn clock_mhz(&self) -> Option<f64> {
+        self.clock_mhz
+    }
+
+    /// The technology that it is built in.
+    #[must_use]
+    pub fn technology(&self) -> &Technology {
+        &self.technology
+    }
+
+    /// The network as this accelerator computes it: with the hardware's accumulators, and threshold
+    /// encodings wide enough for every stored code.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The matrix products in order.
+    #[must_use]
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The matrix product of a layer.
+    #[must_use]
+    pub fn stage(&self, layer: LayerId) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.layer == layer)
+    }
+
+    /// Cycles between two samples: those of the slowest matrix product or window generator.
+    #[must_use]
+    pub fn initiation_interval(&self) -> Option<u64> {
+        self.stages.iter().map(Stage::initiation_interval).max()
+    }
+
+    /// All memories, and the map between logical and physical addresses.
+    #[must_use]
+    pub fn map(&self) -> &MemoryMap {
+        &self.map
+    }
+
+    /// What a memory holds after reset; padding is 0.
+    ///
+    /// # Panics
+    /// Where there is no such memory.
+    #[must_use]
+    pub fn image(&self, memory: MemoryId) -> MemoryImage {
+        MemoryImage::initial(&self.network, &self.map, memory)
+    }
+
+    /// Bits of one stored element; none where the tensor is not stored.
+    #[must_use]
+    pub fn stored_width(&self, param: ParamId) -> Option<u32> {
+        self.map.tensor(param).map(|tensor| tensor.code.width())
+    }
+
+    /// The stored bits of a mantissa of that tensor, bit 0 least significant; none where the tensor is
+    /// not stored.
+    #[must_use]
+    pub fn stored_bits(&self, param: ParamId, mantissa: i64) -> Option<u64> {
+        self.map.tensor(param).map(|tensor| tensor.code.bits_of(mantissa))
+    }
+
+    /// The mantissa that stored bits of that tensor stand for; none where the tensor is not stored.
+    #[must_use]
+    pub fn mantissa_of_stored(&self, param: ParamId, bits: u64) -> Option<i64> {
+        self.map.tensor(param).map(|tensor| tensor.code.mantissa_of(bits))
+    }
+
+    /// The mantissa of an element after the bits of `mask` have been flipped in the memory; none where
+    /// the tensor is not stored or has no such element.
+    #[must_use]
+    pub fn flipped_value(&self, param: ParamId, element: u64, mask: u64) -> Option<i64> {
+        let code = self.map.tensor(param)?.code;
+        let value = *self.network.params[param.index()]
+            .values
+            .get(usize::try_from(element).ok()?)?;
+        Some(code.mantissa_of(code.bits_of(value) ^ mask))
+    }
+}
+
+/// Parameters by layer, then by kind.
+fn storage_order(network: &Network) -> Vec<(ParamId, LayerId, ParamKind)> {
+    let mut order: Vec<_> = network
+        .params
+        .iter()
+        .enumerate()
+        .map(|(index, param)| (ParamId::from(index), param.layer, param.kind))
+        .collect();
+    order.sort_by_key(|&(id, layer, kind)| (layer, kind, id));
+    order
+}
+
+fn check_names(network: &Network, hardware: &Hardware) -> Result<(), Problem> {
+    let mut seen = HashSet::new();
+    for param in &network.params {
+        if !seen.insert((param.layer, param.kind)) {
+            return Err(Problem::DuplicateTensor {
+                layer: network.layer(param.layer).name.clone(),
+                tensor: param.kind.name(),
+            });
+        }
+    }
+    for (name, entry) in &hardware.layers {
+        let Some(layer) = network.layer_named(name) else {
+            return Err(Problem::UnknownLayer {
+                layer: name.clone(),
+                known: network.layers.iter().map(|layer| layer.name.clone()).collect(),
+            });
+        };
+        for (kind, field) in entry.tensors() {
+            if network.param_of(layer, kind).is_none() {
+                return Err(Problem::NoSuchTensor {
+                    layer: name.clone(),
+                    field,
+                    known: STORED_KINDS
+                        .into_iter()
+                        .filter(|kind| network.param_of(layer, *kind).is_some())
+                        .map(ParamKind::name)
+                        .collect(),
+                });
+            }
+        }
+        let field = match (entry.folding, entry.accumulator) {
+            (Some(_), _) => "folding",
+            (None, Some(_)) => "accumulator",
+            (None, None) => continue,
+        };
+        if mac_of(network, layer).is_none() {
+            return Err(Problem::NoProduct {
+                layer: name.clone(),
+                field,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn mac_of(network: &Network, layer: LayerId) -> Option<&Mac> {
+    network.nodes.iter().find_map(|node| match &node.op {
+        Op::Mac(mac) if node.layer == layer => Some(mac),
+        _ => None,
+    })
+}
+
+fn check_style(layer: &str, kind: ParamKind, style: Style, technology: &Technology) -> Result<(), Problem> {
+    let has = |style: Style| match style {
+        Style::Registers | Style::Constant => true,
+        Style::RegisterFile => technology.register_file.is_some(),
+        Style::LutRam => technology.lut_ram.is_some(),
+        Style::BlockRam | Style::Rom => technology.block_ram.is_some(),
+        Style::Sram => technology.sram_bit.is_some(),
+    };
+    if has(style) {
+        return Ok(());
+    }
+    let all = [
+        Style::Registers,
+        Style::RegisterFile,
+        Style::LutRam,
+        Style::BlockRam,
+        Style::Rom,
+        Style::Sram,
+        Style::Constant,
+    ];
+    Err(Problem::Style {
+        layer: layer.to_owned(),
+        tensor: kind.name(),
+        style: style.name(),
+        technology: technology.name.clone(),
+        expected: all.into_iter().filter(|&s| has(s)).map(Style::name).collect(),
+    })
+}
+
+fn stored_code(
+    network: &Network,
+    id: ParamId,
+    layer: &str,
+    storage: ThresholdStorage,
+) -> Result<StoredCode, Problem> {
+    let param = network.param(id);
+    if param.kind != ParamKind::Threshold {
+        return Ok(StoredCode::plain(param.encoding));
+    }
+    let counts = mac_of(network, param.layer).is_some_and(|mac| mac.popcount);
+    let (fits, sums, expected) = match storage.encoding {
+        ThresholdEncoding::Plain => (true, "", ""),
+        ThresholdEncoding::Dot | ThresholdEncoding::DoubledDot => {
+            (!counts, "counts matching bits", "XnorPopcount or Plain")
+        }
+        ThresholdEncoding::XnorPopcount => {
+            (counts, "does not count matching bits", "Dot, DoubledDot or Plain")
+        }
+    };
+    if !fits {
+        return Err(Problem::Encoding {
+            layer: layer.to_owned(),
+            encoding: storage.encoding.name(),
+            sums,
+            expected,
+        });
+    }
+    StoredCode::thresholds(param.encoding, storage.encoding, storage.width, &param.values).map_err(|error| {
+        match error {
+            CodeError::Width(value) => Problem::Width {
+                layer: layer.to_owned(),
+                field: "thresholds.width",
+                value,
+                max: crate::fixed_point::MAX_STORED_WIDTH,
+            },
+            CodeError::Value {
+                element,
+                stored,
+                width,
+                needed,
+            } => Problem::WidthTooNarrow {
+                layer: layer.to_owned(),
+                tensor: param.kind.name(),
+                element,
+                stored,
+                width,
+                needed,
+            },
+        }
+    })
+}
+
+/// Widens a threshold's encoding until it holds what any stored bits stand for.
+fn hold_every_code(param: &mut Param, code: StoredCode) {
+    let Encoding::Fixed(format) = param.encoding else {
+        return;
+    };
+    let (low, high) = code.range();
+    let (low, high) = (i128::from(low), i128::from(high));
+    if format.contains(low) && format.contains(high) {
+        return;
+    }
+    let low = low.min(format.min_mantissa());
+    let high = high.max(format.max_mantissa());
+    if let Ok(wide) = Format::holding(low, high, format.frac()) {
+        param.encoding = Encoding::Fixed(wide);
+    }
+}
+
+fn layout(
+    network: &Network,
+    id: ParamId,
+    layer: &str,
+    packing: Packing,
+    width: u32,
+    stages: &[Stage],
+) -> Result<Layout, Problem> {
+    let param = network.param(id);
+    let elements = param.values.len() as u64;
+    let impossible = |reason, expected: &str| Problem::Packing {
+        layer: layer.to_owned(),
+        tensor: param.kind.name(),
+        packing: packing.name(),
+        reason,
+        expected: expected.to_owned(),
+    };
+    let stage = stages.iter().find(|stage| stage.layer == param.layer);
+    let layout = match packing {
+        Packing::Element => Layout::linear(elements, width, 1, None),
+        Packing::Words {
+            elements_per_word,
+            word_bits,
+        } => {
+            let lanes = u64::from(elements_per_word);
+            let needed = lanes * u64::from(width);
+            if lanes == 0 || word_bits.is_some_and(|bits| u64::from(bits) < needed) {
+                return Err(Problem::WordTooNarrow {
+                    layer: layer.to_owned(),
+                    tensor: param.kind.name(),
+                    elements_per_word: lanes,
+                    element_bits: width,
+                    word_bits: word_bits.unwrap_or(0),
+                });
+            }
+            if word_bits.is_some_and(|bits| bits > MAX_WORD_BITS) {
+                return Err(Problem::Width {
+                    layer: layer.to_owned(),
+                    field: "packing.word_bits",
+                    value: word_bits.unwrap_or(0),
+                    max: MAX_WORD_BITS,
+                });
+            }
+            // More lanes than elements would only be padding.
+            let lanes = lanes.min(elements);
+            Layout::linear(elements, width, lanes, word_bits.map(u64::from))
+        }
+        Packing::ReuseFactor => {
+            let reuse = match stage.map(|stage| stage.folding) {
+                Some(Folding::Hls4ml { reuse_factor }) if param.kind == ParamKind::Weight => reuse_factor,
+                Some(Folding::Hls4ml { .. }) => {
+                    return Err(impossible(
+                        "is for weights only",
+                        "expected Element: hls4ml keeps other tensors in registers; change `packing`",
+                    ));
+                }
+                _ => {
+                    return Err(impossible(
+                        "needs a reuse factor",
+                        "expected `folding: Hls4ml(reuse_factor: ...)` in the same entry",
+                    ));
+                }
+            };
+            Layout::strided(elements, width, u64::from(reuse).min(elements))
+        }
+        Packing::PerPe | Packing::Memblock => {
+            let Some((pe, simd)) = stage.and_then(Stage::finn) else {
+                return Err(impossible(
+                    "needs processing elements",
+                    "expected `folding: Finn(pe: ..., simd: ...)` in the same entry",
+                ));
+            };
+            let rows = param.shape.first().copied().unwrap_or(1).max(1) as u64;
+            let columns = elements / rows;
+            // One row of thresholds or slopes serves all channels, so one memory serves all PEs.
+            let pe = if rows == 1 { 1 } else { u64::from(pe) };
+            let simd = if param.kind == ParamKind::Weight {
+                u64::from(simd)
+            } else {
+                columns
+            };
+            if rows * columns != elements
+                || simd == 0
+                || !rows.is_multiple_of(pe)
+                || !columns.is_multiple_of(simd)
+            {
+                return Err(impossible(
+                    "does not divide the tensor's rows and columns",
+                    "expected a tensor of as many rows as the layer has output channels; use Element or Words",
+                ));
+            }
+            if packing == Packing::PerPe {
+                Layout::per_pe(rows, columns, width, pe, simd)
+            } else {
+                Layout::memblock(rows, columns, width, pe, simd)
+            }
+        }
+    };
+    if layout.word_bits() > u64::from(u32::MAX) || layout.memories() > u64::from(u32::MAX) {
+        return Err(impossible(
+            "makes a word of more than 2^32 bits",
+            "expected a narrower folding",
+        ));
+    }
+    Ok(layout)
+}
+
+/// Widest word that a hardware file may ask for beyond its elements.
+const MAX_WORD_BITS: u32 = 1 << 16;

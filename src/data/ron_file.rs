@@ -1,0 +1,199 @@
+//! Reading RON files, with errors that point into the file.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use ron::extensions::Extensions;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+/// Text of a file together with its name, shared by everything that points into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// Name for people, usually the path as it was given.
+    pub name: String,
+    /// The whole text.
+    pub text: Arc<str>,
+}
+
+impl SourceText {
+    /// A text that did not come from a file, or whose file has been read already.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+
+    /// The same text in the form in which diagnostics quote it.
+    #[must_use]
+    pub fn named(&self) -> NamedSource<Arc<str>> {
+        NamedSource::new(&self.name, Arc::clone(&self.text))
+    }
+
+    /// Byte range of the first string literal with exactly this content, comments left out.
+    #[must_use]
+    pub fn find_string(&self, content: &str) -> Option<Range<usize>> {
+        let bytes = self.text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            match bytes[at] {
+                b'/' if bytes.get(at + 1) == Some(&b'/') => {
+                    at += bytes[at..]
+                        .iter()
+                        .position(|&b| b == b'\n')
+                        .unwrap_or(bytes.len() - at);
+                }
+                b'/' if bytes.get(at + 1) == Some(&b'*') => {
+                    at = self.text[at..]
+                        .find("*/")
+                        .map_or(bytes.len(), |length| at + length + 2);
+                }
+                b'"' => {
+                    let start = at;
+                    at += 1;
+                    while at < bytes.len() && bytes[at] != b'"' {
+                        at += 1 + usize::from(bytes[at] == b'\\');
+                    }
+                    at = (at + 1).min(bytes.len());
+                    if bytes[start..at].strip_prefix(b"\"") == Some(format!("{content}\"").as_bytes()) {
+                        return Some(start..at);
+                    }
+                }
+                _ => at += 1,
+            }
+        }
+        None
+    }
+}
+
+/// Why a RON file was refused.
+#[derive(Debug, Error, Diagnostic)]
+pub enum RonError {
+    /// The file cannot be opened or is not UTF-8.
+    #[error("{}: cannot be read: {reason}", file.display())]
+    #[diagnostic(
+        code(radstream::ron::unreadable),
+        help("expected a readable UTF-8 text file; check the path and its permissions")
+    )]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The system's word.
+        reason: String,
+    },
+    /// The text is not what was expected at one place.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Syntax(Box<RonSyntaxError>),
+}
+
+/// A place in a RON text that is not what was expected there.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{name}:{line}:{column}: {problem}")]
+#[diagnostic(
+    code(radstream::ron::syntax),
+    help("expected {expected}; correct the marked place")
+)]
+pub struct RonSyntaxError {
+    /// Name of the file.
+    pub name: String,
+    /// Line of the place, from 1.
+    pub line: usize,
+    /// Column of the place in characters, from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub problem: String,
+    /// What the file should hold.
+    pub expected: &'static str,
+    /// The text.
+    #[source_code]
+    pub source_code: NamedSource<Arc<str>>,
+    /// The place in bytes.
+    #[label("here")]
+    pub span: SourceSpan,
+}
+
+/// Reads a RON file. An `Option` may be written without `Some(...)`; `expected` says in a few words
+/// what the file should hold.
+///
+/// # Errors
+/// [`RonError`] where the file cannot be read or does not parse.
+pub fn read_ron<T: DeserializeOwned>(
+    file: &Path,
+    expected: &'static str,
+) -> Result<(T, SourceText), RonError> {
+    let bytes = std::fs::read(file).map_err(|error| RonError::Unreadable {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| RonError::Unreadable {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let source = SourceText::new(file.display().to_string(), text);
+    Ok((parse_ron(&source, expected)?, source))
+}
+
+/// Parses RON text, as [`read_ron`] does.
+///
+/// # Errors
+/// [`RonError::Syntax`] where the text does not parse.
+pub fn parse_ron<T: DeserializeOwned>(source: &SourceText, expected: &'static str) -> Result<T, RonError> {
+    let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
+    options.from_str(&source.text).map_err(|error| {
+        let start = byte_offset(&source.text, error.span.start);
+        let end = byte_offset(&source.text, error.span.end).max(start);
+        RonError::Syntax(Box::new(RonSyntaxError {
+            name: source.name.clone(),
+            line: error.span.start.line,
+            column: error.span.start.col,
+            problem: error.code.to_string(),
+            expected,
+            source_code: source.named(),
+            span: (start, end - start).into(),
+        }))
+    })
+}
+
+/// Byte offset of a position whose column counts characters.
+fn byte_offset(text: &str, position: ron::error::Position) -> usize {
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(position.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let line = &text[line_start..];
+    let column = line
+        .char_indices()
+        .nth(position.col.saturating_sub(1))
+        .map_or(line.len(), |(offset, _)| offset);
+    line_start + column
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_counts_characters_and_the_label_counts_bytes() {
+        let source = SourceText::new("t.ron", "// Größe\n(\"äöü\", x)");
+        let error = parse_ron::<(String, u32)>(&source, "a pair").unwrap_err();
+        let RonError::Syntax(error) = error else {
+            panic!("not a syntax error")
+        };
+        assert_eq!(error.line, 2);
+        assert_eq!(&source.text[error.span.offset()..=error.span.offset()], "x");
+    }
+
+    #[test]
+    fn strings_are_found_outside_comments() {
+        let source = SourceText::new("t.ron", "// \"a\"\n/* \"a\" */ {\"x\\\"a\": 1, \"a\": 2}");
+        let range = source.find_string("a").unwrap();
+        assert_eq!(&source.text[range.start..], "\"a\": 2}");
+        assert_eq!(source.find_string("b"), None);
+    }
+}
