@@ -1,0 +1,252 @@
+//! A workload on an accelerator: the samples, the fault-free run, and fault sets scored against it.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+use thiserror::Error;
+
+use super::Monitor;
+use crate::accelerator::Accelerator;
+use crate::outcome::{Evaluator, Outcome, Scratch};
+use crate::simulate::functional::{Change, Incremental, Plan};
+
+/// One fault set: the stored values that differ.
+pub type Scenario = Vec<Change>;
+
+/// What a fault set did to the workload.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Samples with any output mantissa changed.
+    pub changed: u64,
+    /// Samples right without and wrong with the faults; none where nothing is known to be right.
+    pub newly_wrong: Option<u64>,
+    /// Samples wrong without and right with the faults; none as for `newly_wrong`.
+    pub newly_right: Option<u64>,
+    /// Mean loss over the samples.
+    pub loss: f64,
+    /// Mean loss minus the fault-free mean loss. Samples whose outputs did not change contribute
+    /// exactly 0.
+    pub delta_loss: f64,
+}
+
+/// The fault-free run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// Output mantissas, `[sample][output]`.
+    pub outputs: Vec<i64>,
+    /// What each sample came to.
+    pub outcomes: Vec<Outcome>,
+    /// Mean loss.
+    pub loss: f64,
+    /// Mean share of right classes, where it is known what is right.
+    pub accuracy: Option<f64>,
+}
+
+/// Why a workload does not fit the accelerator.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BenchError {
+    /// There is nothing to evaluate.
+    #[error("the workload has no sample")]
+    Empty,
+    /// A sample has the wrong number of elements.
+    #[error("the workload has {found} input mantissas, which is no multiple of {expected}")]
+    Shape {
+        /// Mantissas given.
+        found: usize,
+        /// Elements of one sample.
+        expected: usize,
+    },
+}
+
+/// A workload on an accelerator.
+pub struct Bench<'a> {
+    /// The accelerator.
+    pub accelerator: &'a Accelerator,
+    plan: &'a Plan<'a>,
+    inputs: Vec<i64>,
+    evaluator: Evaluator,
+    baseline: Baseline,
+}
+
+/// Flags of one sample under one fault set.
+const CHANGED: u8 = 1;
+const NEWLY_WRONG: u8 = 2;
+const NEWLY_RIGHT: u8 = 4;
+
+/// Most results of single samples kept at a time, 9 bytes each.
+const MAX_CELLS: usize = 1 << 24;
+
+/// Longest output for which losses of equal outputs are remembered.
+const MAX_REMEMBERED: usize = 256;
+
+/// The results of one sample under a block of fault sets.
+struct Column {
+    flags: Vec<u8>,
+    differences: Vec<f64>,
+}
+
+impl<'a> Bench<'a> {
+    /// Runs the workload without faults. `inputs` are mantissas, `[sample][element]`; `plan` is that
+    /// of the accelerator's network.
+    ///
+    /// # Errors
+    /// [`BenchError`] where there is no sample or `inputs` is no whole number of samples.
+    pub fn new(
+        accelerator: &'a Accelerator,
+        plan: &'a Plan<'a>,
+        inputs: Vec<i64>,
+        mut evaluator: Evaluator,
+    ) -> Result<Self, BenchError> {
+        let network = accelerator.network();
+        let expected = network.tensor(network.input).len();
+        if inputs.is_empty() {
+            return Err(BenchError::Empty);
+        }
+        if inputs.len() % expected.max(1) != 0 {
+            return Err(BenchError::Shape { found: inputs.len(), expected });
+        }
+        let output = network.tensor(network.output);
+        let outputs: Vec<Vec<i64>> = inputs
+            .par_chunks_exact(expected)
+            .map_init(
+                || Incremental::new(plan),
+                |engine, input| {
+                    engine.load(input);
+                    engine.output().to_vec()
+                },
+            )
+            .collect();
+        let outputs = outputs.concat();
+        let values: Vec<f64> = outputs.iter().map(|&mantissa| output.value_of(mantissa)).collect();
+        evaluator.remember(&values);
+        let outcomes: Vec<Outcome> = values
+            .par_chunks_exact(output.len().max(1))
+            .enumerate()
+            .map_init(Scratch::default, |scratch, (sample, values)| evaluator.evaluate(sample, values, false, scratch))
+            .collect();
+        let count = outcomes.len() as f64;
+        let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>() / count;
+        let accuracy: Option<f64> = outcomes.iter().map(|outcome| outcome.accuracy).sum::<Option<f64>>();
+        let baseline = Baseline { outputs, outcomes, loss, accuracy: accuracy.map(|sum| sum / count) };
+        Ok(Self { accelerator, plan, inputs, evaluator, baseline })
+    }
+
+    /// The fault-free run.
+    #[must_use]
+    pub fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// What turns outputs into losses.
+    #[must_use]
+    pub fn evaluator(&self) -> &Evaluator {
+        &self.evaluator
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn samples(&self) -> usize {
+        self.baseline.outcomes.len()
+    }
+
+    /// Input mantissas, `[sample][element]`.
+    #[must_use]
+    pub fn inputs(&self) -> &[i64] {
+        &self.inputs
+    }
+
+    /// Most fault sets that one call of [`Bench::score`] should take.
+    #[must_use]
+    pub fn block(&self) -> usize {
+        (MAX_CELLS / self.samples()).clamp(1, 4096)
+    }
+
+    /// Scores fault sets, all samples each. `None` where the monitor stopped the run; it hears of
+    /// finished pairs of fault set and sample.
+    ///
+    /// The score of a fault set depends on nothing but the set: sums run over the samples in their
+    /// order, on any number of threads.
+    #[must_use]
+    pub fn score(&self, scenarios: &[Scenario], monitor: &dyn Monitor) -> Option<Vec<Score>> {
+        let network = self.accelerator.network();
+        let elements = network.tensor(network.input).len();
+        // Each split of the samples prepares an engine, so splits should not be small.
+        let least = self.samples().div_ceil(rayon::current_num_threads() * 8);
+        let columns: Vec<Column> = (0..self.samples())
+            .into_par_iter()
+            .with_min_len(least)
+            .map_init(
+                || (Incremental::new(self.plan), Scratch::default(), Vec::new()),
+                |(engine, scratch, values), sample| {
+                    if monitor.stopped() {
+                        return None;
+                    }
+                    let input = &self.inputs[sample * elements..][..elements];
+                    let column = self.column(sample, input, scenarios, engine, scratch, values);
+                    monitor.advance(scenarios.len() as u64);
+                    Some(column)
+                },
+            )
+            .collect::<Option<_>>()?;
+        Some((0..scenarios.len()).map(|at| self.sum(&columns, at)).collect())
+    }
+
+    fn column(
+        &self,
+        sample: usize,
+        input: &[i64],
+        scenarios: &[Scenario],
+        engine: &mut Incremental<'_, '_>,
+        scratch: &mut Scratch,
+        values: &mut Vec<f64>,
+    ) -> Column {
+        let network = self.accelerator.network();
+        let output = network.tensor(network.output);
+        let fault_free = self.baseline.outcomes[sample];
+        let mut remembered: HashMap<Vec<i64>, Outcome> = HashMap::new();
+        let mut column = Column { flags: vec![0; scenarios.len()], differences: vec![0.0; scenarios.len()] };
+        engine.load(input);
+        for (at, changes) in scenarios.iter().enumerate() {
+            if changes.is_empty() || !engine.strike(changes) {
+                continue;
+            }
+            let mantissas = engine.output();
+            let mut evaluate = || {
+                values.clear();
+                values.extend(mantissas.iter().map(|&mantissa| output.value_of(mantissa)));
+                self.evaluator.evaluate(sample, values, true, scratch)
+            };
+            let outcome = if mantissas.len() > MAX_REMEMBERED {
+                evaluate()
+            } else if let Some(&outcome) = remembered.get(mantissas) {
+                outcome
+            } else {
+                let outcome = evaluate();
+                remembered.insert(mantissas.to_vec(), outcome);
+                outcome
+            };
+            column.differences[at] = outcome.loss - fault_free.loss;
+            column.flags[at] = CHANGED
+                | match (fault_free.correct, outcome.correct) {
+                    (Some(true), Some(false)) => NEWLY_WRONG,
+                    (Some(false), Some(true)) => NEWLY_RIGHT,
+                    _ => 0,
+                };
+        }
+        column
+    }
+
+    fn sum(&self, columns: &[Column], at: usize) -> Score {
+        let count = |flag: u8| columns.iter().filter(|column| column.flags[at] & flag != 0).count() as u64;
+        let known = self.baseline.outcomes[0].correct.is_some();
+        let difference: f64 = columns.iter().map(|column| column.differences[at]).sum();
+        let delta_loss = difference / columns.len() as f64;
+        Score {
+            changed: count(CHANGED),
+            newly_wrong: known.then(|| count(NEWLY_WRONG)),
+            newly_right: known.then(|| count(NEWLY_RIGHT)),
+            loss: self.baseline.loss + delta_loss,
+            delta_loss,
+        }
+    }
+}

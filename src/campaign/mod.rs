@@ -1,0 +1,15 @@
+//! Plans, trials, records: what happens to a workload under many fault sets.
+
+mod bench;
+mod exhaustive;
+mod monitor;
+mod records;
+mod statistics;
+mod trials;
+
+pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
+pub use exhaustive::{BitRecord, exhaustive};
+pub use monitor::{Monitor, Silent};
+pub use records::{RecordError, Records, fingerprint, read_records};
+pub use statistics::{Interval, bootstrap_mean, wilson};
+pub use trials::{TrialPlan, TrialSummary, random_flips};

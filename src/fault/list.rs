@@ -1,0 +1,126 @@
+//! Lists of faults as people write them.
+
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::accelerator::{Accelerator, AddressError, StoredBit};
+
+/// One line of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedFault {
+    /// The bit.
+    pub bit: StoredBit,
+    /// Clock edge after which the flip lands; none for a flip that is there from the start.
+    pub cycle: Option<u64>,
+}
+
+/// Why a list was refused.
+#[derive(Debug, Error, Diagnostic)]
+pub enum FaultListError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {reason}", file.display())]
+    #[diagnostic(code(radstream::fault::unreadable), help("check the path and its permissions"))]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The system's word.
+        reason: String,
+    },
+    /// The header is not one of the known ones.
+    #[error("{}: line 1 has the columns {found:?}", file.display())]
+    #[diagnostic(
+        code(radstream::fault::header),
+        help("expected `layer,tensor,element,bit` or `memory,word,bit`, and optionally `cycle`")
+    )]
+    Header {
+        /// The file.
+        file: PathBuf,
+        /// What there was.
+        found: Vec<String>,
+    },
+    /// A line is no list of fields.
+    #[error("{}: line {line}: {reason}", file.display())]
+    #[diagnostic(code(radstream::fault::line), help("expected {expected}"))]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A line names no stored bit.
+    #[error("{}: line {line}", file.display())]
+    #[diagnostic(code(radstream::fault::address))]
+    Address {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Why.
+        #[source]
+        #[diagnostic_source]
+        error: AddressError,
+    },
+}
+
+/// Reads a list of faults: CSV with a header of logical (`layer,tensor,element,bit`) or physical
+/// (`memory,word,bit`) addresses, and optionally `cycle`, in any order of columns.
+///
+/// # Errors
+/// [`FaultListError`] with the line and what was expected.
+pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFault>, FaultListError> {
+    let unreadable =
+        |error: &dyn std::fmt::Display| FaultListError::Unreadable { file: file.to_owned(), reason: error.to_string() };
+    let text = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    let header: Vec<String> = reader.headers().map_err(|error| unreadable(&error))?.iter().map(str::to_owned).collect();
+    let column = |name: &str| header.iter().position(|column| column == name);
+    let bad_header = || FaultListError::Header { file: file.to_owned(), found: header.clone() };
+    let bit = column("bit").ok_or_else(bad_header)?;
+    let cycle = column("cycle");
+    let logical = (column("layer"), column("tensor"), column("element"));
+    let physical = (column("memory"), column("word"));
+    let expected_columns = match (logical, physical) {
+        ((Some(_), Some(_), Some(_)), (None, None)) => 4,
+        ((None, None, None), (Some(_), Some(_))) => 3,
+        _ => return Err(bad_header()),
+    } + usize::from(cycle.is_some());
+    if header.len() != expected_columns {
+        return Err(bad_header());
+    }
+    let mut faults = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| FaultListError::Line {
+            file: file.to_owned(),
+            line: error.position().map_or(0, csv::Position::line),
+            reason: error.to_string(),
+            expected: format!("{expected_columns} fields as in the header"),
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let field = |at: usize| record.get(at).unwrap_or("");
+        let found = match (logical, physical) {
+            ((Some(layer), Some(tensor), Some(element)), _) => {
+                accelerator.parse_logical(field(layer), field(tensor), field(element), field(bit))
+            }
+            (_, (Some(memory), Some(word))) => accelerator.parse_physical(field(memory), field(word), field(bit)),
+            _ => return Err(bad_header()),
+        };
+        let bit = found.map_err(|error| FaultListError::Address { file: file.to_owned(), line, error })?;
+        let cycle = match cycle.map(field).filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| FaultListError::Line {
+                file: file.to_owned(),
+                line,
+                reason: format!("`{text}` is no cycle"),
+                expected: "a whole number of clock edges after reset, or nothing".to_owned(),
+            })?),
+        };
+        faults.push(ListedFault { bit, cycle });
+    }
+    Ok(faults)
+}
