@@ -2,14 +2,21 @@
 
 use std::fmt;
 
+use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Widest format that a stored or streamed value may have, in bits.
 pub const MAX_STORED_WIDTH: u32 = 64;
 
-/// Widest format of an exact intermediate result, in bits.
+/// Widest format of an exact intermediate result that may be of either sign, in bits.
 pub const MAX_WIDTH: u32 = 127;
+
+/// Widest signed format of an exact intermediate result, in bits: what an `i128` mantissa holds.
+pub const MAX_SIGNED_WIDTH: u32 = 128;
+
+/// Farthest place of the binary point, in integer bits of either sign.
+pub const MAX_INTEGER: u32 = 1024;
 
 /// What happens to the bits below the least significant bit of the target (IEEE 1666-2011, 7.10.9.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -40,14 +47,25 @@ pub enum Overflow {
     SatZero,
     /// Clamp to a symmetric range: the smallest value is minus the largest (`AP_SAT_SYM`).
     SatSym,
-    /// Keep the low bits; the top `saturation_bits` bits saturate (`AP_WRAP`).
+    /// Keep the low bits (`AP_WRAP`).
+    ///
+    /// Where bits saturate, a signed result keeps the sign of the value and the rest of the
+    /// saturated bits become the inverse of the sign. In an unsigned format they become ones,
+    /// for a negative value too: so do the `ap_fixed` headers. (The SystemC reference
+    /// implementation clears them for a negative value.)
     Wrap {
-        /// Number of saturated bits, `n` of the type's template; 0 is plain wrap-around.
+        /// Number of saturated bits at the top, `n` of the type's template; 0 is plain
+        /// wrap-around, the width or more saturates all of them.
         saturation_bits: u8,
     },
     /// Sign-magnitude wrap-around (`AP_WRAP_SM`), signed formats only.
+    ///
+    /// Without saturated bits the sign becomes the lowest deleted bit, and where that changes the
+    /// sign all kept bits are inverted. With saturated bits the sign of the value is kept, the
+    /// other saturated bits become its inverse, and all other bits are inverted where the lowest
+    /// of the saturated bits changes.
     WrapSm {
-        /// Number of saturated bits, `n` of the type's template.
+        /// Number of saturated bits at the top, `n` of the type's template.
         saturation_bits: u8,
     },
 }
@@ -61,6 +79,7 @@ impl Default for Overflow {
 /// A fixed-point type: `width` bits of which `integer` lie before the binary point, the sign
 /// included; with the behaviour of an assignment *to* it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
 pub struct Format {
     width: u32,
     integer: i32,
@@ -69,11 +88,36 @@ pub struct Format {
     overflow: Overflow,
 }
 
+/// The fields of a [`Format`] as a file may state them, not yet checked.
+#[derive(Deserialize)]
+#[serde(rename = "Format", deny_unknown_fields)]
+struct Fields {
+    width: u32,
+    integer: i32,
+    signed: bool,
+    quantization: Quantization,
+    overflow: Overflow,
+}
+
+impl TryFrom<Fields> for Format {
+    type Error = FormatError;
+
+    fn try_from(fields: Fields) -> Result<Self, FormatError> {
+        Self::wide(fields.width, fields.integer, fields.signed)?
+            .with_quantization(fields.quantization)
+            .with_overflow(fields.overflow)
+    }
+}
+
 /// Why a format cannot exist.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, Diagnostic, PartialEq, Eq)]
 pub enum FormatError {
     /// The width is 0 or beyond what the place allows.
     #[error("a width of {width} bits is outside 1..={max}")]
+    #[diagnostic(
+        code(radstream::fixed_point::width),
+        help("use narrower operands, or cast them to a narrower format first")
+    )]
     Width {
         /// The width that was asked for.
         width: i64,
@@ -81,13 +125,21 @@ pub enum FormatError {
         max: u32,
     },
     /// The position of the binary point is absurd.
-    #[error("{integer} integer bits put the binary point outside -1024..=1024")]
+    #[error("{integer} integer bits put the binary point outside -{MAX_INTEGER}..={MAX_INTEGER}")]
+    #[diagnostic(
+        code(radstream::fixed_point::point),
+        help("state the integer bits, the sign included, that lie before the binary point")
+    )]
     Point {
         /// The integer bits that were asked for.
         integer: i64,
     },
     /// Sign-magnitude wrap-around has no unsigned form.
     #[error("AP_WRAP_SM needs a signed format")]
+    #[diagnostic(
+        code(radstream::fixed_point::unsigned_wrap_sm),
+        help("make the format signed, or use WRAP")
+    )]
     UnsignedWrapSm,
 }
 
@@ -100,12 +152,13 @@ impl Format {
         Self::checked(width, integer, signed, MAX_STORED_WIDTH)
     }
 
-    /// A format of an exact intermediate result, 1 to 127 bits.
+    /// A format of an exact intermediate result: 1 to 128 bits signed, 1 to 127 bits unsigned.
     ///
     /// # Errors
-    /// [`FormatError`] where the width is outside 1..=127 or the point outside -1024..=1024.
+    /// [`FormatError`] where the width is beyond that or the point outside -1024..=1024.
     pub fn wide(width: u32, integer: i32, signed: bool) -> Result<Self, FormatError> {
-        Self::checked(width, integer, signed, MAX_WIDTH)
+        let max = if signed { MAX_SIGNED_WIDTH } else { MAX_WIDTH };
+        Self::checked(width, integer, signed, max)
     }
 
     fn checked(width: u32, integer: i32, signed: bool, max: u32) -> Result<Self, FormatError> {
@@ -115,7 +168,7 @@ impl Format {
                 max,
             });
         }
-        if integer.abs() > 1024 {
+        if integer.unsigned_abs() > MAX_INTEGER {
             return Err(FormatError::Point {
                 integer: i64::from(integer),
             });
@@ -150,19 +203,22 @@ impl Format {
 
     /// The narrowest format with `frac` fractional bits that holds every mantissa in `low..=high`.
     ///
+    /// At most 127 bits, so that the sum of two such mantissas still fits an `i128`.
+    ///
     /// # Errors
-    /// [`FormatError::Width`] where that takes more than 127 bits.
+    /// [`FormatError::Width`] where that takes more than 127 bits, [`FormatError::Point`] where the
+    /// point would lie outside -1024..=1024.
     pub fn holding(low: i128, high: i128, frac: i32) -> Result<Self, FormatError> {
-        let signed = low < 0;
+        let signed = low < 0 || high < 0;
         let magnitude_bits = |v: i128| {
-            if v < 0 {
-                128 - (!v).leading_zeros()
+            128 - if v < 0 {
+                (!v).leading_zeros()
             } else {
-                128 - v.leading_zeros()
+                v.leading_zeros()
             }
         };
         let width = (magnitude_bits(low).max(magnitude_bits(high)) + u32::from(signed)).max(1);
-        Self::wide(width, width as i32 - frac, signed)
+        Self::checked(width, (width as i32).saturating_sub(frac), signed, MAX_WIDTH)
     }
 
     /// Total number of bits.
@@ -205,7 +261,7 @@ impl Format {
     #[must_use]
     pub fn min_mantissa(&self) -> i128 {
         if self.signed {
-            -(1i128 << (self.width - 1))
+            i128::MIN >> (128 - self.width)
         } else {
             0
         }
@@ -214,12 +270,7 @@ impl Format {
     /// Largest mantissa that the bits can hold.
     #[must_use]
     pub fn max_mantissa(&self) -> i128 {
-        let magnitude = self.width - u32::from(self.signed);
-        if magnitude == 127 {
-            i128::MAX
-        } else {
-            (1i128 << magnitude) - 1
-        }
+        i128::MAX >> (127 + u32::from(self.signed) - self.width)
     }
 
     /// Whether the bits can hold this mantissa.

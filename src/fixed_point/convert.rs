@@ -1,0 +1,166 @@
+//! Between doubles and fixed-point numbers.
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::quantize::quantize;
+use super::{Cast, Deviation, Deviations, Format, Quantization, round_decimal};
+
+/// Bits of a double below its hidden bit.
+const FRACTION_BITS: i32 = 52;
+/// Exponent of the smallest normal double, and of the unit of subnormal ones.
+const MIN_EXPONENT: i32 = -1022;
+/// Exponent of the last bit of the smallest subnormal double.
+const MIN_LAST_BIT: i32 = MIN_EXPONENT - FRACTION_BITS;
+
+/// A double that is no number.
+#[derive(Clone, Copy, Debug, Error, Diagnostic, PartialEq)]
+#[error("{value} has no fixed-point value")]
+#[diagnostic(
+    code(radstream::fixed_point::not_finite),
+    help("replace NaN and infinities by finite numbers")
+)]
+pub struct NotFinite {
+    /// The NaN or infinity.
+    pub value: f64,
+}
+
+/// An exact binary number `mantissa * 2^exponent`, the mantissa odd or the whole 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dyadic {
+    /// Below 2^53 in magnitude.
+    pub mantissa: i64,
+    /// Power of two; 0 for zero.
+    pub exponent: i32,
+}
+
+impl Dyadic {
+    fn new(mantissa: i64, exponent: i32) -> Self {
+        if mantissa == 0 {
+            return Self {
+                mantissa: 0,
+                exponent: 0,
+            };
+        }
+        let zeros = mantissa.trailing_zeros();
+        Self {
+            mantissa: mantissa >> zeros,
+            exponent: exponent + zeros as i32,
+        }
+    }
+
+    /// Fractional bits that the number needs; 0 for integers.
+    #[must_use]
+    pub fn frac(&self) -> u32 {
+        self.exponent.min(0).unsigned_abs()
+    }
+}
+
+impl TryFrom<f64> for Dyadic {
+    type Error = NotFinite;
+
+    /// The double's exact value.
+    fn try_from(value: f64) -> Result<Self, NotFinite> {
+        if !value.is_finite() {
+            return Err(NotFinite { value });
+        }
+        let (fraction, biased) = fields(value);
+        Ok(if biased == 0 {
+            Self::new(signed(value, fraction), MIN_LAST_BIT)
+        } else {
+            normal(value, fraction, biased)
+        })
+    }
+}
+
+/// Fraction and biased exponent.
+fn fields(value: f64) -> (i64, i32) {
+    let bits = value.to_bits();
+    let fraction = bits & ((1 << FRACTION_BITS) - 1);
+    (fraction as i64, ((bits >> FRACTION_BITS) & 0x7ff) as i32)
+}
+
+fn signed(value: f64, magnitude: i64) -> i64 {
+    if value.is_sign_negative() {
+        -magnitude
+    } else {
+        magnitude
+    }
+}
+
+/// The value that the fields have with a hidden bit.
+fn normal(value: f64, fraction: i64, biased: i32) -> Dyadic {
+    Dyadic::new(
+        signed(value, fraction | 1 << FRACTION_BITS),
+        biased - 1 + MIN_LAST_BIT,
+    )
+}
+
+/// The mantissa that a double has in a format: its exact value, quantized and brought into range by
+/// the format's own modes.
+///
+/// # Errors
+/// [`NotFinite`] for NaN and infinities.
+pub fn from_f64(value: f64, to: &Format) -> Result<i128, NotFinite> {
+    from_f64_with(value, to, Deviations::TEXTBOOK)
+}
+
+/// [`from_f64`] with some of the `ap_fixed` headers' deviations.
+///
+/// # Errors
+/// [`NotFinite`] for NaN and infinities without [`Deviation::DoubleByItsFields`].
+pub fn from_f64_with(value: f64, to: &Format, deviations: Deviations) -> Result<i128, NotFinite> {
+    let exact = if deviations.contains(Deviation::DoubleByItsFields) && value != 0.0 {
+        let (fraction, biased) = fields(value);
+        normal(value, fraction, biased)
+    } else {
+        Dyadic::try_from(value)?
+    };
+    Ok(Cast::with_deviations(-exact.exponent, to, deviations).apply(i128::from(exact.mantissa)))
+}
+
+/// The mantissa that hls4ml's emulation reads for a weight: the double is printed with as many
+/// decimals as the type has fractional bits ([`round_decimal`]), read back, and assigned to the type
+/// by its own modes.
+///
+/// # Errors
+/// [`NotFinite`] for NaN and infinities without [`Deviation::DoubleByItsFields`].
+pub fn from_printed_f64(value: f64, to: &Format, deviations: Deviations) -> Result<i128, NotFinite> {
+    from_f64_with(
+        round_decimal(value, to.frac().max(0).unsigned_abs()),
+        to,
+        deviations,
+    )
+}
+
+/// The double nearest to `mantissa * 2^-frac`, ties to even; exact where a double holds it,
+/// infinite beyond the largest double.
+#[must_use]
+pub fn to_f64(mantissa: i128, frac: i32) -> f64 {
+    if mantissa == 0 {
+        return 0.0;
+    }
+    let top = 127i64 - i64::from(mantissa.unsigned_abs().leading_zeros()) - i64::from(frac);
+    let last_bit = (top - i64::from(FRACTION_BITS)).max(i64::from(MIN_LAST_BIT));
+    if top > i64::from(f64::MAX_EXP) {
+        return f64::INFINITY.copysign(if mantissa < 0 { -1.0 } else { 1.0 });
+    }
+    // Both shifts leave at most 54 bits: `last_bit` is never above the 53rd bit from the top.
+    let drop = last_bit + i64::from(frac);
+    let kept = match u32::try_from(drop) {
+        Ok(drop) => quantize(mantissa, drop, Quantization::RndConv),
+        Err(_) => mantissa << drop.unsigned_abs().min(127),
+    };
+    kept as f64 * power_of_two(last_bit)
+}
+
+/// `2^exponent` for exponents of doubles, subnormal ones included.
+fn power_of_two(exponent: i64) -> f64 {
+    let subnormal = exponent - i64::from(MIN_LAST_BIT);
+    let normal = exponent - i64::from(MIN_EXPONENT) + 1;
+    f64::from_bits(if normal > 0 {
+        (normal as u64) << FRACTION_BITS
+    } else {
+        1 << subnormal
+    })
+}
