@@ -131,8 +131,9 @@ fn the_gather_picks_from_output_and_from_full_targets() {
 
 #[test]
 fn refuses_parts_that_do_not_fit() {
+    type Change<'a> = &'a dyn Fn(&mut Setup);
     let line = || EarthMover::new(&[2, 2], &[0.0, 1.0, 1.0, 0.0]).unwrap();
-    let with = |change: &dyn Fn(&mut Setup), loss: Loss| {
+    let with = |change: Change, loss: Loss| {
         let mut parts = setup(&[3], loss);
         change(&mut parts);
         Evaluator::new(parts, 2, 3)
@@ -140,7 +141,7 @@ fn refuses_parts_that_do_not_fit() {
             .map_err(|error| error.place)
     };
     let full = || Some(reals(&[2, 3], &[0.0; 6]));
-    let failing: [(&str, &dyn Fn(&mut Setup), Loss); 12] = [
+    let failing: [(&str, Change, Loss); 12] = [
         (
             "the readout",
             &|s| s.readout = Readout::identity(&[4]),

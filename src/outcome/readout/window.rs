@@ -64,7 +64,7 @@ impl Map {
         }))
     }
 
-    /// Padding before and after each axis, as the attribute says.
+    /// Padding `[before, after]` of each axis, as the attribute says.
     fn pads(&self, builder: &Builder, node: &OnnxNode) -> Result<[[usize; 2]; 2], ImportError> {
         let Some(pads) = node.ints("pads") else {
             return Ok([[0; 2]; 2]);
@@ -75,8 +75,8 @@ impl Map {
             return Err(builder.wrong(node, problem, expected));
         }
         Ok(match *pads {
-            [y0, x0, y1, x1] => [[y0 as usize, x0 as usize], [y1 as usize, x1 as usize]],
-            _ => [[0, pads[0] as usize], [0, pads[1] as usize]],
+            [y0, x0, y1, x1] => [[y0 as usize, y1 as usize], [x0 as usize, x1 as usize]],
+            _ => [[0, 0], [pads[0] as usize, pads[1] as usize]],
         })
     }
 
@@ -157,10 +157,10 @@ fn reach(window: &Window, axis: usize) -> usize {
 fn slide(builder: &Builder, node: &OnnxNode, map: &Map, window: &mut Window) -> Result<(), ImportError> {
     let mode = padding(builder, node)?;
     let given = map.pads(builder, node)?;
-    for axis in 0..2 {
+    for (axis, &given) in given.iter().enumerate() {
         let (input, stride, reach) = (window.input[axis], window.stride[axis], reach(window, axis));
         let [before, after] = match mode {
-            Padding::Given => [given[0][axis], given[1][axis]],
+            Padding::Given => given,
             Padding::None => [0, 0],
             Padding::SameUpper | Padding::SameLower => {
                 let total = ((input.div_ceil(stride) - 1) * stride + reach).saturating_sub(input);
@@ -337,11 +337,11 @@ fn spread(builder: &Builder, node: &OnnxNode, map: &Map, window: &mut Window) ->
     if matches!(mode, Padding::SameUpper | Padding::SameLower) && wanted.is_none() {
         wanted = Some([0, 1].map(|axis| window.input[axis] * window.stride[axis]));
     }
-    for axis in 0..2 {
+    for (axis, &given) in given.iter().enumerate() {
         let full = (window.input[axis] - 1) * window.stride[axis] + reach(window, axis) + extra[axis];
         let cut = match wanted {
             None if matches!(mode, Padding::None) => Some([0, 0]),
-            None => Some([given[0][axis], given[1][axis]]),
+            None => Some(given),
             Some(wanted) => full.checked_sub(wanted[axis]).map(|total| {
                 // The operator's rule since its set 11: the odd one last for SAME_UPPER only.
                 if matches!(mode, Padding::SameUpper) {
