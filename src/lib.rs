@@ -7,4 +7,5 @@ pub mod accelerator;
 pub mod data;
 pub mod fixed_point;
 pub mod network;
+pub mod scheme;
 pub mod simulate;
