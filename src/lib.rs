@@ -7,5 +7,6 @@ pub mod accelerator;
 pub mod data;
 pub mod fixed_point;
 pub mod network;
+pub mod radiation;
 pub mod scheme;
 pub mod simulate;
