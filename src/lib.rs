@@ -4,8 +4,16 @@
 #![warn(missing_docs)]
 
 pub mod accelerator;
+pub mod campaign;
+pub mod cli;
 pub mod data;
+pub mod fault;
 pub mod fixed_point;
+pub mod model;
 pub mod network;
 pub mod outcome;
+pub mod protection;
+pub mod radiation;
+pub mod scheme;
+pub mod sensitivity;
 pub mod simulate;

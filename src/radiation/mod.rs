@@ -1,0 +1,3 @@
+//! Environments, rates, arrival times, cluster shapes.
+
+pub mod rate;
