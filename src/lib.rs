@@ -6,6 +6,7 @@
 pub mod accelerator;
 pub mod campaign;
 pub mod cli;
+
 pub mod data;
 pub mod fault;
 pub mod fixed_point;

@@ -6,6 +6,6 @@ mod ron_file;
 mod write;
 
 pub use array::{Array, Elements};
-pub use read::{DataError, Source, read};
+pub use read::{DataError, Source, read, read_bytes, read_npy};
 pub use ron_file::{RonError, RonSyntaxError, SourceText, parse_ron, read_ron};
 pub use write::{NpzWriter, write_atomically};

@@ -1,7 +1,6 @@
 //! Reading arrays.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -21,14 +20,14 @@ pub struct Source {
     pub key: Option<String>,
 }
 
-impl FromStr for Source {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl Source {
+    /// Splits `FILE:KEY`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
         let split = text
             .rsplit_once(':')
             .filter(|(file, key)| file.len() > 1 && !key.contains(['/', '\\']));
-        Ok(match split {
+        match split {
             Some((file, key)) => Self {
                 file: file.into(),
                 key: Some(key.to_owned()),
@@ -37,7 +36,15 @@ impl FromStr for Source {
                 file: text.into(),
                 key: None,
             },
-        })
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::parse(text))
     }
 }
 
@@ -94,23 +101,31 @@ pub enum DataError {
 /// # Errors
 /// [`DataError`] where the file is missing, damaged, of another kind, or has no such array.
 pub fn read(source: &Source) -> Result<Array, DataError> {
+    let bytes = std::fs::read(&source.file).map_err(|error| DataError::Unreadable {
+        file: source.file.clone(),
+        reason: error.to_string(),
+    })?;
+    read_bytes(source, bytes)
+}
+
+/// Decodes one array from the bytes of the file that `source` names.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_bytes(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
     let file = &source.file;
     let name = file
         .file_name()
         .map(|name| name.to_string_lossy().to_lowercase())
         .unwrap_or_default();
     if name.ends_with(".npz") {
-        read_npz(source)
+        read_npz(source, bytes)
     } else if name.ends_with(".npy") {
-        let mut bytes = Vec::new();
-        open(file)?
-            .read_to_end(&mut bytes)
-            .map_err(|error| unreadable(file, &error))?;
         read_npy(file, &bytes)
     } else if name.ends_with(".csv") {
-        read_csv(file, open(file)?)
+        read_csv(file, bytes.as_slice())
     } else if name.ends_with(".csv.gz") {
-        read_csv(file, flate2::read::GzDecoder::new(open(file)?))
+        read_csv(file, flate2::read::GzDecoder::new(bytes.as_slice()))
     } else {
         Err(DataError::Format {
             file: file.clone(),
@@ -120,20 +135,7 @@ pub fn read(source: &Source) -> Result<Array, DataError> {
     }
 }
 
-fn open(file: &Path) -> Result<BufReader<File>, DataError> {
-    File::open(file)
-        .map(BufReader::new)
-        .map_err(|error| unreadable(file, &error))
-}
-
-fn unreadable(file: &Path, error: &std::io::Error) -> DataError {
-    DataError::Unreadable {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    }
-}
-
-fn read_npz(source: &Source) -> Result<Array, DataError> {
+fn read_npz(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
     let file = &source.file;
     let damaged = |reason: String| DataError::Format {
         file: file.clone(),
@@ -141,7 +143,7 @@ fn read_npz(source: &Source) -> Result<Array, DataError> {
         expected: "an .npz archive as written by numpy.savez".to_owned(),
     };
     let mut archive =
-        NpzReader::new(open(file)?).map_err(|error| damaged(format!("is not an .npz archive: {error}")))?;
+        NpzReader::new(Cursor::new(bytes)).map_err(|error| damaged(format!("is not an .npz archive: {error}")))?;
     let names: Vec<String> = archive
         .names()
         .map_err(|error| damaged(error.to_string()))?

@@ -7,11 +7,13 @@
 
 pub mod bounds;
 pub mod import;
+mod input;
 mod op;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fixed_point::Format;
+pub use input::InputError;
 pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
     Order, Pad, Pool, PoolKind, Relu, Slope, Softmax, Table, TableIndex, Window,

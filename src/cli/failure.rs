@@ -1,0 +1,49 @@
+//! How a command ends when it does not succeed.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use miette::{Diagnostic, Report, miette};
+
+/// A failed command: what to say, and whether the request or the work was at fault.
+pub struct Failure {
+    report: Report,
+    status: u8,
+}
+
+impl Failure {
+    /// The request or an input file is wrong.
+    pub fn request(error: impl Diagnostic + Send + Sync + 'static) -> Self {
+        Self { report: Report::new(error), status: 2 }
+    }
+
+    /// The request is wrong, in words.
+    pub fn refused(problem: impl Into<String>, help: impl Into<String>) -> Self {
+        let (problem, help): (String, String) = (problem.into(), help.into());
+        Self { report: miette!(code = "radstream::request", help = help, "{problem}"), status: 2 }
+    }
+
+    /// The work failed.
+    pub fn work(problem: impl Into<String>) -> Self {
+        let problem: String = problem.into();
+        Self { report: miette!(code = "radstream::work", "{problem}"), status: 1 }
+    }
+
+    /// A file could not be written.
+    pub fn writing(path: &Path, error: &io::Error) -> Self {
+        Self::work(format!("{}: cannot be written: {error}", path.display()))
+    }
+
+    /// Says it on standard error and gives the exit status.
+    pub fn report(self) -> ExitCode {
+        eprintln!("{:?}", self.report);
+        ExitCode::from(self.status)
+    }
+}
+
+impl<E: Diagnostic + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::request(error)
+    }
+}

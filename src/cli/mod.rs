@@ -1,0 +1,66 @@
+//! The command line: one file per command, each thin.
+
+mod campaign;
+mod chip;
+mod export;
+mod failure;
+mod harden;
+mod inspect;
+mod options;
+mod output;
+mod progress;
+mod protect;
+mod rate;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Which stored bits of a quantized network on a streaming accelerator to protect against
+/// radiation upsets, what it costs, and what it buys.
+#[derive(Debug, Parser)]
+#[command(name = "radstream", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The main job: campaign, ranking, protection under a budget, rates, exports, into one folder
+    Harden(harden::Harden),
+    /// Layers, formats, stored bits, memories, cycles, area
+    Inspect(inspect::Inspect),
+    /// Inference on the simulated accelerator, with or without faults
+    Run(run::Run),
+    /// What flips do to a workload: every stored bit by itself
+    Campaign(campaign::Campaign),
+    /// FIT per megabit, or flux and cross-section, to upsets per hour
+    Rate(rate::Rate),
+    /// Choose bits to protect under a budget from the records of a campaign
+    Protect(protect::Protect),
+    /// Write a protection map in the formats that RTL tools read
+    Export(export::Export),
+}
+
+/// Runs a parsed command line and reports how it ended: 0 done, 1 the work failed, 2 the request or
+/// an input file is wrong.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Harden(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Campaign(command) => command.run(),
+        Command::Rate(command) => command.run(),
+        Command::Protect(command) => command.run(),
+        Command::Export(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,9 @@
+//! Model folders: a network with its data, readout and loss, named by one `model.ron`.
+
+mod description;
+mod embedded;
+mod workload;
+
+pub use description::{Description, ModelError};
+pub use embedded::EMBEDDED_NAME;
+pub use workload::{Files, Located, Settings, Workload, WorkloadError, load_network};

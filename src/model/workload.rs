@@ -1,0 +1,321 @@
+//! A network with samples, readout and loss, from a model folder, the command line, or both.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::embedded;
+use super::{Description, EMBEDDED_NAME, ModelError};
+use crate::data::{self, Array, DataError, Elements, Source};
+use crate::network::import::onnx::OnnxGraph;
+use crate::network::import::{ImportError, qonnx};
+use crate::network::{InputError, Network};
+use crate::outcome::emd::EarthMover;
+use crate::outcome::{Evaluator, Loss, OutcomeError, Readout, Setup};
+
+/// Where relative names lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// A folder; an empty path is the working directory.
+    Folder(PathBuf),
+    /// The files that are built in.
+    Embedded,
+}
+
+impl Files {
+    /// The path of a name, for people.
+    #[must_use]
+    pub fn path(&self, name: &Path) -> PathBuf {
+        match self {
+            Files::Folder(folder) => folder.join(name),
+            Files::Embedded => Path::new("models").join(EMBEDDED_NAME).join(name),
+        }
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// The system's, or that there is no such embedded file.
+    pub fn read(&self, name: &Path) -> io::Result<Vec<u8>> {
+        match self {
+            Files::Folder(folder) => std::fs::read(folder.join(name)),
+            Files::Embedded => embedded::FILES
+                .iter()
+                .find(|(known, _)| Path::new(known) == name)
+                .map(|(_, bytes)| bytes.to_vec())
+                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such embedded file")),
+        }
+    }
+
+    /// An array.
+    fn array(&self, source: &Source) -> Result<Array, DataError> {
+        let path = self.path(&source.file);
+        let bytes = self
+            .read(&source.file)
+            .map_err(|error| DataError::Unreadable { file: path.clone(), reason: error.to_string() })?;
+        data::read_bytes(&Source { file: path, key: source.key.clone() }, bytes)
+    }
+}
+
+/// Why a workload could not be put together.
+#[derive(Debug, Error, Diagnostic)]
+pub enum WorkloadError {
+    /// The model folder.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Model(#[from] ModelError),
+    /// The network or the readout.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Import(#[from] ImportError),
+    /// An array.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Data(#[from] DataError),
+    /// The samples.
+    #[error("{source_name}: {error}")]
+    #[diagnostic(forward(error))]
+    Input {
+        /// Where they come from.
+        source_name: String,
+        /// Why.
+        error: InputError,
+    },
+    /// Readout, target, labels or distance.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Outcome(#[from] OutcomeError),
+    /// Something that was not said.
+    #[error("{problem}")]
+    #[diagnostic(code(radstream::workload), help("{repair}"))]
+    Missing {
+        /// What is missing or unknown.
+        problem: String,
+        /// How to say it.
+        repair: String,
+    },
+}
+
+/// Reads a network file by its ending.
+///
+/// # Errors
+/// [`ImportError`] of the reader, or where the ending is unknown.
+pub fn load_network(files: &Files, name: &Path) -> Result<Network, ImportError> {
+    let path = files.path(name);
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("onnx") => {
+            let graph = match files {
+                Files::Folder(_) => OnnxGraph::read(&path)?,
+                Files::Embedded => OnnxGraph::parse(&path, &embedded_bytes(files, name, &path)?)?,
+            };
+            qonnx::import(&graph)
+        }
+        _ => Err(ImportError::unsupported(&path, "the file", "has an unknown ending".to_owned())
+            .expected("a .onnx (QONNX) or .fml (hls4ml) file")
+            .help("export the network as QONNX, or pass hls4ml's serialized model")),
+    }
+}
+
+fn embedded_bytes(files: &Files, name: &Path, path: &Path) -> Result<Vec<u8>, ImportError> {
+    files.read(name).map_err(|error| {
+        ImportError::structure(path, "the file", format!("cannot be read: {error}"))
+            .expected("a file of the embedded model")
+            .help("check the name in model.ron")
+    })
+}
+
+/// A name with the place that it is relative to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// Where the name leads.
+    pub files: Files,
+    /// The file and the array in it.
+    pub source: Source,
+}
+
+/// Everything that determines a workload besides the network. What is `None` is not said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Samples.
+    pub inputs: Option<Located>,
+    /// Labels.
+    pub labels: Option<Located>,
+    /// Most samples.
+    pub limit: Option<usize>,
+    /// Factor on real inputs.
+    pub input_scale: Option<f64>,
+    /// Whether inputs are mantissas.
+    pub raw_inputs: Option<bool>,
+    /// Readout.
+    pub readout: Option<Located>,
+    /// Indices.
+    pub gather: Option<Located>,
+    /// Name of the loss.
+    pub loss: Option<String>,
+    /// Target.
+    pub target: Option<Located>,
+    /// Ground distance.
+    pub distance: Option<Located>,
+    /// Number of classes.
+    pub classes: Option<usize>,
+    /// Hardware file.
+    pub hardware: Option<Located>,
+}
+
+impl Settings {
+    /// What a description says.
+    #[must_use]
+    pub fn of(description: &Description, files: &Files) -> Self {
+        let located = |name: &Option<String>| {
+            name.as_ref().map(|name| Located { files: files.clone(), source: Source::parse(name) })
+        };
+        Self {
+            inputs: located(&description.inputs),
+            labels: located(&description.labels),
+            limit: None,
+            input_scale: Some(description.input_scale),
+            raw_inputs: Some(description.raw_inputs),
+            readout: located(&description.readout),
+            gather: located(&description.gather),
+            loss: description.loss.clone(),
+            target: located(&description.target),
+            distance: located(&description.distance),
+            classes: description.classes,
+            hardware: located(&description.hardware),
+        }
+    }
+
+    /// These settings where they say something, the others elsewhere.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            inputs: self.inputs.or(other.inputs),
+            labels: self.labels.or(other.labels),
+            limit: self.limit.or(other.limit),
+            input_scale: self.input_scale.or(other.input_scale),
+            raw_inputs: self.raw_inputs.or(other.raw_inputs),
+            readout: self.readout.or(other.readout),
+            gather: self.gather.or(other.gather),
+            loss: self.loss.or(other.loss),
+            target: self.target.or(other.target),
+            distance: self.distance.or(other.distance),
+            classes: self.classes.or(other.classes),
+            hardware: self.hardware.or(other.hardware),
+        }
+    }
+}
+
+/// Samples as mantissas, with what judges their outputs.
+#[derive(Debug)]
+pub struct Workload {
+    /// Input mantissas, `[sample][element]`.
+    pub inputs: Vec<i64>,
+    /// Number of samples.
+    pub samples: usize,
+    /// Labels, where given.
+    pub labels: Option<Array>,
+    /// Readout and loss.
+    pub evaluator: Evaluator,
+}
+
+impl Workload {
+    /// Puts a workload together.
+    ///
+    /// # Errors
+    /// [`WorkloadError`] where an array is missing, does not fit, or a loss is unknown.
+    pub fn load(network: &Network, settings: &Settings) -> Result<Self, WorkloadError> {
+        let Some(located) = &settings.inputs else {
+            return Err(WorkloadError::Missing {
+                problem: format!("no samples were given for the network `{}`", network.name),
+                repair: "name an array with --inputs FILE[:KEY], or pass a model folder that does".to_owned(),
+            });
+        };
+        let mut array = located.files.array(&located.source)?;
+        if let Some(limit) = settings.limit {
+            array = array.take(limit);
+        }
+        let source_name = located.files.path(&located.source.file).display().to_string();
+        let samples = array.samples();
+        let tensor = network.tensor(network.input);
+        if samples == 0 || array.len() != samples * tensor.len() {
+            let error = InputError::Shape {
+                found: array.len() / samples.max(1),
+                expected: tensor.len(),
+                shape: tensor.shape.clone(),
+            };
+            return Err(WorkloadError::Input { source_name, error });
+        }
+        let scale = settings.input_scale.unwrap_or(1.0);
+        let raw = settings.raw_inputs.unwrap_or(false);
+        let reals: Vec<f64> =
+            if raw { array.reals() } else { array.reals().into_iter().map(|value| value * scale).collect() };
+        let inputs = if raw { network.check_raw_inputs(&reals) } else { network.quantize_inputs(&reals) };
+        let inputs = inputs.map_err(|error| WorkloadError::Input { source_name, error })?;
+        let labels = settings.labels.as_ref().map(|located| located.files.array(&located.source)).transpose()?;
+        let evaluator = evaluator(network, settings, samples, reals, labels.clone())?;
+        Ok(Self { inputs, samples, labels, evaluator })
+    }
+}
+
+fn evaluator(
+    network: &Network,
+    settings: &Settings,
+    samples: usize,
+    reals: Vec<f64>,
+    labels: Option<Array>,
+) -> Result<Evaluator, WorkloadError> {
+    let output = network.tensor(network.output);
+    let readout = match &settings.readout {
+        None => Readout::identity(&output.shape),
+        Some(located) => {
+            let path = located.files.path(&located.source.file);
+            let graph = match located.files {
+                Files::Folder(_) => OnnxGraph::read(&path)?,
+                Files::Embedded => {
+                    OnnxGraph::parse(&path, &embedded_bytes(&located.files, &located.source.file, &path)?)?
+                }
+            };
+            Readout::from_graph(&graph)?
+        }
+    };
+    let array = |located: &Option<Located>| -> Result<Option<Array>, DataError> {
+        located.as_ref().map(|located| located.files.array(&located.source)).transpose()
+    };
+    let name = settings.loss.clone().unwrap_or_else(|| {
+        if labels.is_some() { "misclassify".to_owned() } else { "mismatch".to_owned() }
+    });
+    let loss = match name.as_str() {
+        "mismatch" => Loss::Mismatch,
+        "misclassify" => Loss::Misclassify,
+        "mse" => Loss::Mse,
+        "cross-entropy" => Loss::CrossEntropy,
+        "emd" => {
+            let Some(distance) = array(&settings.distance)? else {
+                return Err(WorkloadError::Missing {
+                    problem: "the earth mover's distance needs a ground distance".to_owned(),
+                    repair: "name a square matrix with --distance FILE:KEY".to_owned(),
+                });
+            };
+            Loss::Emd(EarthMover::new(&distance.shape, &distance.reals())?)
+        }
+        _ => {
+            return Err(WorkloadError::Missing {
+                problem: format!("there is no loss `{name}`"),
+                repair: "expected mismatch, misclassify, mse, cross-entropy or emd".to_owned(),
+            });
+        }
+    };
+    let target = match array(&settings.target)? {
+        Some(target) => Some(target),
+        None if loss.needs_target() => {
+            let row = reals.len() / samples;
+            Some(Array { shape: vec![samples, row], elements: Elements::Real(reals) })
+        }
+        None => None,
+    };
+    let setup = Setup { readout, loss, gather: array(&settings.gather)?, target, labels, classes: settings.classes };
+    Ok(Evaluator::new(setup, samples, output.len())?)
+}

@@ -1,0 +1,146 @@
+//! From real or integer samples to the mantissas of the input tensor.
+
+use miette::Diagnostic;
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{ToPrimitive, Zero};
+use thiserror::Error;
+
+use super::{Encoding, InputRule, Network};
+use crate::fixed_point::{Cast, Format, NotFinite, from_f64};
+
+/// Why samples do not enter a network.
+#[derive(Clone, Debug, Error, Diagnostic, PartialEq)]
+pub enum InputError {
+    /// The number of values is no multiple of the input's size.
+    #[error("the input array has {found} values per sample")]
+    #[diagnostic(code(radstream::input::shape), help("expected {expected} values of shape {shape:?} (channels last), or a flat row of as many"))]
+    Shape {
+        /// Values per sample given.
+        found: usize,
+        /// Elements of the input tensor.
+        expected: usize,
+        /// Shape of the input tensor.
+        shape: Vec<usize>,
+    },
+    /// A value is not a finite number.
+    #[error("sample {sample}, value {position}: {value} is not a finite number")]
+    #[diagnostic(code(radstream::input::finite), help("expected finite numbers; look for missing values in the data"))]
+    NotFinite {
+        /// The sample.
+        sample: usize,
+        /// The value's position in it.
+        position: usize,
+        /// The value.
+        value: f64,
+    },
+    /// An integer does not fit the input's type.
+    #[error("sample {sample}, value {position}: {value} is no mantissa of the input type {format}")]
+    #[diagnostic(
+        code(radstream::input::mantissa),
+        help("expected integers from {low} to {high}; without --raw-inputs real values are quantized instead")
+    )]
+    Mantissa {
+        /// The sample.
+        sample: usize,
+        /// The value's position in it.
+        position: usize,
+        /// The value.
+        value: f64,
+        /// The input type.
+        format: String,
+        /// Smallest mantissa.
+        low: i128,
+        /// Largest mantissa.
+        high: i128,
+    },
+    /// The file states no input type and none was asked for.
+    #[error("the network `{network}` has no input quantizer")]
+    #[diagnostic(
+        code(radstream::input::rule),
+        help("expected integer mantissas; give them with --raw-inputs, or export the network with a quantizer on its input")
+    )]
+    NoQuantizer {
+        /// The network.
+        network: String,
+    },
+}
+
+impl Network {
+    /// Mantissas of real samples by the network's own input rule: cast to the input's format with
+    /// its rounding and overflow. `values` is `[sample][element]` with samples of any shape that has
+    /// as many elements as the input tensor.
+    ///
+    /// # Errors
+    /// [`InputError`] where a value is not finite, or the network has no rule for real values.
+    pub fn quantize_inputs(&self, values: &[f64]) -> Result<Vec<i64>, InputError> {
+        let tensor = self.tensor(self.input);
+        let format = match (self.input_rule, tensor.encoding) {
+            (InputRule::Quantize, Encoding::Fixed(format)) => format,
+            _ => return Err(InputError::NoQuantizer { network: self.name.clone() }),
+        };
+        let len = tensor.len().max(1);
+        let quantize = |value: f64| -> Result<i64, NotFinite> {
+            if tensor.scale == 1.0 {
+                from_f64(value, &format).map(|mantissa| mantissa as i64)
+            } else {
+                quantize_scaled(value, tensor.scale, &format).ok_or(NotFinite { value })
+            }
+        };
+        values
+            .iter()
+            .enumerate()
+            .map(|(at, &value)| {
+                quantize(value).map_err(|_| InputError::NotFinite { sample: at / len, position: at % len, value })
+            })
+            .collect()
+    }
+
+    /// Checks integer samples against the input's type.
+    ///
+    /// # Errors
+    /// [`InputError::Mantissa`] with the first value that does not fit.
+    pub fn check_raw_inputs(&self, values: &[f64]) -> Result<Vec<i64>, InputError> {
+        let tensor = self.tensor(self.input);
+        let (low, high) = tensor.encoding.range();
+        let len = tensor.len().max(1);
+        values
+            .iter()
+            .enumerate()
+            .map(|(at, &value)| {
+                let mantissa = (value.fract() == 0.0 && value.abs() < 9.2e18).then_some(value as i64);
+                mantissa.filter(|&m| tensor.encoding.contains(i128::from(m))).ok_or_else(|| InputError::Mantissa {
+                    sample: at / len,
+                    position: at % len,
+                    value,
+                    format: match tensor.encoding {
+                        Encoding::Fixed(format) => format.to_string(),
+                        Encoding::Bipolar { .. } => "bipolar".to_owned(),
+                    },
+                    low,
+                    high,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Quantizes `value / scale` exactly. Two guard bits tell every rounding mode all that it asks of
+/// the part below the last place: zero, below, at or above one half.
+fn quantize_scaled(value: f64, scale: f64, format: &Format) -> Option<i64> {
+    let unit = BigRational::from_float(libm::scalbn(scale, -format.frac()))?;
+    let ratio = BigRational::from_float(value)? / unit;
+    let floor = ratio.floor().to_integer();
+    let rest = ratio - BigRational::from_integer(floor.clone());
+    let half = BigRational::new(BigInt::from(1), BigInt::from(2));
+    let guard = match (rest.is_zero(), rest.cmp(&half)) {
+        (true, _) => 0,
+        (_, std::cmp::Ordering::Less) => 1,
+        (_, std::cmp::Ordering::Equal) => 2,
+        (_, std::cmp::Ordering::Greater) => 3,
+    };
+    // Beyond 2^100 only the overflow rule matters; a wrapping input that far out keeps no meaning.
+    let limit = BigInt::from(1) << 100;
+    let bounded: BigInt = (floor * 4 + BigInt::from(guard)).clamp(-limit.clone(), limit);
+    Some(Cast::new(format.frac() + 2, format).apply(bounded.to_i128()?) as i64)
+}
