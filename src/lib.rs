@@ -8,5 +8,6 @@ pub mod data;
 pub mod fixed_point;
 pub mod network;
 pub mod radiation;
+pub mod rtl;
 pub mod scheme;
 pub mod simulate;
