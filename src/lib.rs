@@ -6,7 +6,6 @@
 pub mod accelerator;
 pub mod campaign;
 pub mod cli;
-
 pub mod data;
 pub mod fault;
 pub mod fixed_point;
@@ -15,6 +14,7 @@ pub mod network;
 pub mod outcome;
 pub mod protection;
 pub mod radiation;
+pub mod rtl;
 pub mod scheme;
 pub mod sensitivity;
 pub mod simulate;

@@ -15,7 +15,8 @@ pub struct MatrixShape {
 }
 
 /// How a product's folding was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FoldingSource {
     /// The hardware file.
     HardwareFile,
@@ -107,14 +108,22 @@ pub fn window_cycles_hls(geometry: &Geometry, channel_fold: u64) -> u64 {
     iw * kh * dh * channel_fold + oh * (ow * kw * kh * channel_fold).max(sw * iw * channel_fold)
 }
 
-/// Cycles of FINN's RTL sliding window generator per sample, as its `get_exp_cycles` has them for
-/// two-dimensional windows: `bufmin + OH*max(OW*kw*kh*CF, sw*IW*CF)` with
-/// `bufmin = ((kh-1)*dh*IW + (kw-1)*dw + 1)*CF`; a depthwise one adds `OW*(sw-1)*(CF-1)` to the
-/// maximum's second part and `(sh-1)*IW*CF` at the end.
+/// Cycles of FINN's RTL sliding window generator per sample, as its `get_exp_cycles` has them:
+/// `bufmin + OH*max(OW*kw*kh*CF, sw*IW*CF)` with `bufmin = ((kh-1)*dh*IW + (kw-1)*dw + 1)*CF`; a
+/// depthwise one adds `OW*(sw-1)*(CF-1)` to the maximum and `(sh-1)*IW*CF` at the end. In one dimension
+/// it is `OW*kw*CF + 2`, depthwise `CF*(kw-1)*(sw-1) - (kw-1)` more.
 #[must_use]
 pub fn window_cycles_rtl(geometry: &Geometry, channel_fold: u64, depthwise: bool) -> u64 {
     let n = WindowNumbers::of(geometry);
     let cf = channel_fold;
+    if geometry.input[0] == 1 && n.kh == 1 {
+        let cycles = n.ow * n.kw * cf + 2;
+        return if depthwise {
+            (cycles + cf * (n.kw - 1) * (n.sw - 1)).saturating_sub(n.kw - 1)
+        } else {
+            cycles
+        };
+    }
     let fill = ((n.kh - 1) * n.dh * n.iw + (n.kw - 1) * n.dw + 1) * cf;
     let mut row = (n.ow * n.kw * n.kh * cf).max(n.sw * n.iw * cf);
     let mut rest = 0;

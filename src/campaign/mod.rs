@@ -8,7 +8,7 @@ mod statistics;
 mod trials;
 
 pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
-pub use exhaustive::{BitRecord, exhaustive};
+pub use exhaustive::{BitRecord, SENSITIVE_ABOVE, exhaustive};
 pub use monitor::{Monitor, Silent};
 pub use records::{RecordError, Records, fingerprint, read_records};
 pub use statistics::{Interval, bootstrap_mean, wilson};

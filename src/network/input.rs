@@ -130,7 +130,7 @@ impl Network {
 fn quantize_scaled(value: f64, scale: f64, format: &Format) -> Option<i64> {
     let unit = BigRational::from_float(libm::scalbn(scale, -format.frac()))?;
     let ratio = BigRational::from_float(value)? / unit;
-    let floor = ratio.floor().to_integer();
+    let floor: BigInt = ratio.floor().to_integer();
     let rest = ratio - BigRational::from_integer(floor.clone());
     let half = BigRational::new(BigInt::from(1), BigInt::from(2));
     let guard = match (rest.is_zero(), rest.cmp(&half)) {
@@ -140,7 +140,8 @@ fn quantize_scaled(value: f64, scale: f64, format: &Format) -> Option<i64> {
         (_, std::cmp::Ordering::Greater) => 3,
     };
     // Beyond 2^100 only the overflow rule matters; a wrapping input that far out keeps no meaning.
-    let limit = BigInt::from(1) << 100;
-    let bounded: BigInt = (floor * 4 + BigInt::from(guard)).clamp(-limit.clone(), limit);
+    let limit: BigInt = BigInt::from(1) << 100;
+    let guarded: BigInt = floor * BigInt::from(4) + BigInt::from(guard);
+    let bounded = guarded.max(-limit.clone()).min(limit);
     Some(Cast::new(format.frac() + 2, format).apply(bounded.to_i128()?) as i64)
 }

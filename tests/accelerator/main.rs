@@ -8,3 +8,4 @@ mod area;
 mod cnv;
 mod files;
 mod nets;
+mod windows;

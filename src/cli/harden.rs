@@ -1,0 +1,83 @@
+//! `radstream harden`: the main job.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Failure;
+use super::campaign::{Scope, bench, dry_run, run_exhaustive, summary, text, write_json};
+use super::chip::Chip;
+use super::export::write_map;
+use super::options::{Manner, Samples, Target};
+use super::output;
+use super::protect::{ProtectOptions, protect, wrote};
+use super::rate::{RateOptions, lines};
+use crate::simulate::functional::Plan;
+
+/// `radstream harden`.
+#[derive(Debug, Args)]
+pub struct Harden {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    samples: Samples,
+    #[command(flatten)]
+    scope: Scope,
+    #[command(flatten)]
+    protection: ProtectOptions,
+    #[command(flatten)]
+    rate: RateOptions,
+    /// Output folder [default: harden-<network>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+impl Harden {
+    /// Runs the command.
+    pub fn run(&self) -> Result<(), Failure> {
+        self.manner.apply()?;
+        let chip = Chip::build(&self.target, Some(&self.samples))?;
+        let bits = self.scope.bits(&chip.accelerator)?;
+        let rate = self.rate.of(chip.accelerator.map().total_bits())?;
+        let workload = chip.workload()?;
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("harden-{}", chip.name)));
+        if self.dry_run {
+            return dry_run(&bits, workload.samples, &out, self.manner.json);
+        }
+        let plan = Plan::new(chip.accelerator.network());
+        let bench = bench(&chip, &plan, workload)?;
+        let records = run_exhaustive(&chip, &bench, &bits, &out, &self.manner)?;
+        let protected = protect(&bench, &records, &self.protection, &self.manner)?;
+        let total = chip.accelerator.map().total_bits();
+        let document = json!({
+            "campaign": summary(&chip, &bench, &records),
+            "protection": protected.json(&bench, &self.protection, &self.rate)?,
+            "rate": self.rate.json(total, rate),
+        });
+        write_map(&chip, &protected.selection, &["all".to_owned()], &out)?;
+        let text = format!(
+            "{}\n\n{}\n\nupsets of all {} stored bits at {}:\n{}",
+            text(&chip, &bench, &records),
+            protected.text(&bench, &self.protection, &self.rate)?,
+            output::count(total),
+            self.rate.source(),
+            lines(rate)
+        );
+        crate::data::write_atomically(&out.join("summary.txt"), |writer| {
+            std::io::Write::write_all(writer, format!("{text}\n").as_bytes())
+        })
+        .map_err(|error| Failure::writing(&out, &error))?;
+        write_json(&out.join("summary.json"), &document)?;
+        if self.manner.json {
+            return output::json(&document);
+        }
+        output::line(&text)?;
+        wrote(&out)
+    }
+}
