@@ -50,3 +50,21 @@ fn the_rtl_generator_takes_the_cycles_that_finn_expects() {
     }
     assert_eq!(compared, 23);
 }
+
+/// By hand: where a row of the input takes longer to read than its windows to write, reading counts.
+#[test]
+fn a_stride_beyond_the_kernel_waits_for_the_input() {
+    let geometry = Geometry {
+        input: [8, 8, 4],
+        output: [4, 4, 1],
+        window: Window {
+            kernel: [1, 1],
+            stride: [2, 2],
+            dilation: [1, 1],
+            pad: [0, 0],
+        },
+    };
+    // Two cycles per pixel, 16 for a row of the input, two rows for each of four rows of the output.
+    assert_eq!(window_cycles_rtl(&geometry, 2, false), 2 + 4 * 32);
+    assert_eq!(window_cycles_hls(&geometry, 2), 16 + 4 * 32);
+}
