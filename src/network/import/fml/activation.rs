@@ -68,7 +68,7 @@ impl<'a> Builder<'a> {
             }
             "thresholdedrelu" | "thresholded_relu" => {
                 let (mantissa, format) = self.parameter(record)?;
-                self.expect_comparable(record, self.format(input), format)?;
+                self.expect_comparable(record, [self.format(input), format])?;
                 rectifier(None, floor_to(mantissa, &format, &self.format(input)))
             }
             "sigmoid" => self.table(record, Function::Sigmoid)?,
@@ -248,7 +248,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// `Softmax` over the last axis, by tables.
+    /// `Softmax`, by tables.
     pub(super) fn softmax(&mut self, record: &Record<'a>) -> Result<(), ImportError> {
         let input = self.sole_input(record)?;
         let site = self.site(record)?;
@@ -266,28 +266,25 @@ impl<'a> Builder<'a> {
             }
         };
         let (inner, outer) = (record.size_or("n_inner", 1)?, record.size_or("n_outer", 1)?);
-        let channels = self.shape(input).last().copied().unwrap_or(1);
+        // A stream carries one slice per word; otherwise the kernel cuts the elements into `n_outer`
+        // slices, all of them in one where a multi-dimensional tensor does not say more.
         let slice = match self.io {
-            IoType::Stream => channels,
-            IoType::Parallel if outer > 0 => self.len(input) / outer,
-            IoType::Parallel => 0,
+            IoType::Stream => self.shape(input).last().copied().unwrap_or(1),
+            IoType::Parallel => self.len(input) / outer.max(1),
         };
-        if inner != 1 || slice != channels {
+        if inner != 1 || slice == 0 || !self.len(input).is_multiple_of(slice) {
             return Err(record
                 .unsupported("does not run over the last axis")
                 .expected("softmax over the channels")
                 .help("transpose the tensor before the layer"));
         }
         let size = self.table_size(record, "table_size")?;
-        let inverse_size = self.table_size(record, "inv_table_size").or_else(|error| {
-            if record.get("inv_table_size").is_none() { Ok(size) } else { Err(error) }
-        })?;
-        let inverse_size = if record.get("inv_table_size").is_none() { size } else { inverse_size };
-        let mut exp_size = if record.get("exp_table_size").is_none() {
-            size
-        } else {
-            self.table_size(record, "exp_table_size")?
+        let sized = |key: &str| match record.get(key) {
+            None => Ok(size),
+            Some(_) => self.table_size(record, key),
         };
+        let inverse_size = sized("inv_table_size")?;
+        let mut exp_size = sized("exp_table_size")?;
         let format = self.format(input);
         let norm_format = match record.optional_type("inp_norm_t")? {
             _ if !stable => format,
@@ -339,24 +336,6 @@ impl<'a> Builder<'a> {
         };
         self.last(record, site, Op::Softmax(softmax), vec![input]);
         Ok(())
-    }
-
-    /// Refuses comparisons that hls4ml's headers get wrong: a signed and an unsigned operand with
-    /// different numbers of fractional bits.
-    fn expect_comparable(
-        &self,
-        record: &Record<'a>,
-        a: Format,
-        b: Format,
-    ) -> Result<(), ImportError> {
-        self.expect_alignable(record, &[a, b])?;
-        if a.signed() == b.signed() || a.frac() == b.frac() {
-            return Ok(());
-        }
-        Err(record
-            .unsupported(format!("compares {a} with {b}"))
-            .expected("operands that are both signed or both unsigned")
-            .help("set the precisions in the HLSConfig so that the signs agree"))
     }
 }
 

@@ -291,4 +291,32 @@ impl<'a> Builder<'a> {
             .expected("types whose sum needs at most 120 bits")
             .help("set narrower precisions in the HLSConfig"))
     }
+
+    /// Refuses `a > b` where the emulation's headers compare the bits of a negative operand as an
+    /// unsigned number (`ap_private.h`): one operand is signed, the unsigned one is at least as wide
+    /// once the points are aligned, and one of them has 32 bits or more.
+    pub(super) fn expect_comparable(
+        &self,
+        record: &Record<'a>,
+        [a, b]: [Format; 2],
+    ) -> Result<(), ImportError> {
+        self.expect_alignable(record, &[a, b])?;
+        let width = |format: &Format| i64::from(format.width());
+        let (finer, points) = (b.frac() - a.frac(), i64::from(b.frac()) - i64::from(a.frac()));
+        let aligned = match finer {
+            1.. => [width(&a) + points + 1, width(&b)],
+            0 => [width(&a), width(&b)],
+            _ => [width(&a), width(&b) - points],
+        };
+        let [signed, unsigned] = if a.signed() { aligned } else { [aligned[1], aligned[0]] };
+        if a.signed() == b.signed() || aligned.iter().all(|&width| width < 32) || unsigned < signed {
+            return Ok(());
+        }
+        Err(record
+            .unsupported(format!(
+                "compares {a} with {b}, where hls4ml's C++ emulation and its hardware differ"
+            ))
+            .expected("operands that are both signed or both unsigned, or narrower than 32 bits")
+            .help("set the precisions in the HLSConfig so that the signs agree"))
+    }
 }

@@ -19,6 +19,13 @@ impl<'a> Builder<'a> {
                 ))
                 .expected("as many elements in as out"));
         }
+        let words = [input, site.output].map(|id| self.shape(id).last().copied().unwrap_or(1));
+        if record.kind() == "Repack" && words[0] % words[1] != 0 && words[1] % words[0] != 0 {
+            return Err(record
+                .unsupported(format!("streams words of {} elements as words of {}", words[0], words[1]))
+                .expected("word lengths of which one divides the other; hls4ml loses elements otherwise")
+                .help("reshape to a last axis that divides, or is divided by, the one before"));
+        }
         self.last(record, site, Op::Reshape, vec![input]);
         Ok(())
     }
@@ -204,6 +211,12 @@ impl<'a> Builder<'a> {
                     .help("write the layer with these operations"));
             }
         };
+        let formats = inputs.map(|id| self.format(id));
+        match op {
+            CombineOp::Maximum | CombineOp::Minimum => self.expect_comparable(record, formats)?,
+            CombineOp::Multiply => {}
+            _ => self.expect_alignable(record, &formats)?,
+        }
         let lengths = inputs.map(|id| self.len(id));
         if lengths[0].max(lengths[1]) != self.len(site.output) {
             return Err(record
@@ -235,10 +248,6 @@ impl<'a> Builder<'a> {
             1 => Broadcast::Scalar,
             _ => Broadcast::PerChannel,
         };
-        let formats = inputs.map(|id| self.format(id));
-        if op != CombineOp::Multiply {
-            self.expect_alignable(record, &formats)?;
-        }
         self.last(record, site, Op::Combine(Combine { op, broadcast }), inputs.to_vec());
         Ok(())
     }
