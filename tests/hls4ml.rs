@@ -93,6 +93,14 @@ fn compare(
 }
 
 #[test]
+fn every_traced_value_of_the_networks_beside_the_tests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hls4ml");
+    let compared = compare_all(&folder);
+    eprintln!("{compared} values compared");
+    assert!(compared > 0, "nothing was compared");
+}
+
+#[test]
 fn every_traced_value_of_the_golden_networks() {
     let Some(data) = common::shared_data() else {
         return;

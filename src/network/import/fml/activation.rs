@@ -55,6 +55,8 @@ impl<'a> Builder<'a> {
         let op = match function.as_str() {
             "linear" => Op::Cast,
             "relu" => rectifier(None, 0),
+            "relu1" => self.ceiled(record, input, 1)?,
+            "relu6" => self.ceiled(record, input, 6)?,
             "leakyrelu" | "leaky_relu" => {
                 let (mantissa, format) = self.parameter(record)?;
                 product_format(record, &self.format(input), &format)?;
@@ -84,7 +86,7 @@ impl<'a> Builder<'a> {
                 return Err(record
                     .unsupported(format!("computes `{other}`"))
                     .expected(
-                        "linear, relu, LeakyReLU, ThresholdedReLU, PReLU, sigmoid, tanh, softplus, softsign, \
+                        "linear, relu, relu1, relu6, LeakyReLU, ThresholdedReLU, PReLU, sigmoid, tanh, softplus, softsign, \
                          elu, hard_sigmoid, hard_tanh or softmax",
                     )
                     .help("use the nearest of them, or bring the network as QONNX with thresholds"));
@@ -111,6 +113,28 @@ impl<'a> Builder<'a> {
         let slopes = self.param(site, ParamKind::Slope, vec![count], slopes);
         self.last(record, site, rectifier(Some(Slope::Param(slopes)), 0), vec![input]);
         Ok(())
+    }
+
+    /// A rectifier that goes no higher than a whole number.
+    fn ceiled(&self, record: &Record<'a>, input: TensorId, highest: i64) -> Result<Op, ImportError> {
+        let format = self.format(input);
+        let ceiling = match format.frac() {
+            frac @ 0..=58 => Some(highest << frac),
+            // The whole number is beyond every value of so fine a format of 64 bits.
+            59.. => None,
+            frac if highest % (1 << (-frac).min(62)) == 0 => Some(highest >> (-frac).min(62)),
+            _ => {
+                return Err(record
+                    .unsupported(format!("stops at {highest}, which {format} cannot hold"))
+                    .expected("an input type with that value")
+                    .help("give the layer before it fractional bits in the HLSConfig"));
+            }
+        };
+        Ok(Op::Relu(Relu {
+            slope: None,
+            threshold: 0,
+            ceiling,
+        }))
     }
 
     /// `activ_param` as the mantissa of `param_t`.
