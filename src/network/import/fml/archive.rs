@@ -61,6 +61,8 @@ impl<'a> Archive<'a> {
                 return Err(hostile(file, &name, "occurs twice"));
             }
         }
+        // The checksum of the compressed stream lies behind the last member.
+        std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| damaged(file, &error))?;
         Ok(Self { file, members })
     }
 

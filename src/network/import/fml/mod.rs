@@ -119,7 +119,9 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
 fn add<'a>(builder: &mut Builder<'a>, record: &Record<'a>) -> Result<(), ImportError> {
     let known_domain = record.class.starts_with("hls4ml.");
     let added = match record.kind() {
-        _ if !known_domain => Err(record.unsupported("is not a layer of hls4ml")),
+        _ if !known_domain => Err(record
+            .unsupported("is not a layer of hls4ml")
+            .help("write the file with hls4ml.utils.serialization.serialize_model")),
         "Input" => input(builder, record),
         "Dense" => builder.dense(record),
         "Conv1D" | "PointwiseConv1D" => builder.convolution(record, 1),
