@@ -6,6 +6,7 @@ mod hls4ml_common;
 use std::path::Path;
 
 use radstream::network::import::fml;
+use radstream::network::{Op, ParamKind};
 use radstream::simulate::functional::{Parameters, evaluate};
 use rayon::prelude::*;
 
@@ -37,17 +38,17 @@ fn compare_all(parent: &Path) -> usize {
             start.elapsed()
         );
         compared += values;
-        wrong.extend(differences.into_iter().map(|text| format!("{}: {text}", folder.display())));
+        wrong.extend(
+            differences
+                .into_iter()
+                .map(|text| format!("{}: {text}", folder.display())),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     compared
 }
 
-fn compare(
-    network: &radstream::network::Network,
-    golden: &Golden,
-    limit: usize,
-) -> (usize, Vec<String>) {
+fn compare(network: &radstream::network::Network, golden: &Golden, limit: usize) -> (usize, Vec<String>) {
     let parameters = Parameters::of(network);
     let samples = golden.inputs.len().min(limit);
     let results: Vec<_> = golden.inputs[..samples]
@@ -66,10 +67,15 @@ fn compare(
                 values += expected.len();
                 let first = (0..expected.len()).find(|&at| actual[at] != expected[at]);
                 if let Some(at) = first {
-                    let count = (0..expected.len()).filter(|&at| actual[at] != expected[at]).count();
+                    let count = (0..expected.len())
+                        .filter(|&at| actual[at] != expected[at])
+                        .count();
                     differences.push((
                         position,
-                        format!("sample {sample}, {count} values, first [{at}]: {} instead of {}", actual[at], expected[at]),
+                        format!(
+                            "sample {sample}, {count} values, first [{at}]: {} instead of {}",
+                            actual[at], expected[at]
+                        ),
                     ));
                 }
             }
@@ -115,4 +121,54 @@ fn every_traced_value_of_the_golden_networks() {
         eprintln!("{part}: {compared} values compared");
         assert!(compared > 0, "{}: nothing was compared", folder.display());
     }
+}
+
+#[test]
+fn softmax_tables_equal_those_of_the_emulation() {
+    let Some(data) = common::shared_data() else {
+        return;
+    };
+    let mut compared = 0;
+    for folder in folders(&data.join("hls4ml")) {
+        let keys = hls4ml_common::keys(&folder);
+        if !keys.iter().any(|key| key == "tab_exp") {
+            continue;
+        }
+        let network = fml::read(&folder.join("model.fml")).expect("a sound file");
+        let softmax = network.nodes.iter().find_map(|node| match &node.op {
+            Op::Softmax(softmax) => Some(softmax),
+            _ => None,
+        });
+        let softmax = softmax.expect("a softmax layer");
+        for (key, table) in [("tab_exp", &softmax.exp_table), ("tab_inv", &softmax.inv_table)] {
+            let expected: Vec<i64> = hls4ml_common::rows(&folder, key).concat();
+            assert_eq!(table, &expected, "{}: {key}", folder.display());
+            compared += expected.len();
+        }
+    }
+    eprintln!("{compared} table entries compared");
+    assert!(compared > 0, "no tables were compared");
+}
+
+#[test]
+fn layers_carry_their_names_shapes_and_build_hints() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/hls4ml");
+    let network = fml::read(&folder.join("conv1d.str_res4/model.fml")).expect("a sound file");
+    let id = network.layer_named("c1").expect("the layer");
+    let layer = network.layer(id);
+    assert_eq!(layer.kind, "Conv1D");
+    assert_eq!(layer.hints.strategy.as_deref(), Some("resource"));
+    assert_eq!(layer.hints.reuse_factor, Some(3));
+    assert_eq!(layer.hints.io_type.as_deref(), Some("io_stream"));
+    let weight = network.param(network.param_of(id, ParamKind::Weight).expect("weights"));
+    assert_eq!(weight.shape, [4, 1, 3, 3]);
+
+    // The same weights whatever the strategy, and no bias where Keras has none.
+    let other = fml::read(&folder.join("conv1d.par_lat1/model.fml")).expect("a sound file");
+    let id = other.layer_named("c1").expect("the layer");
+    let same = other.param(other.param_of(id, ParamKind::Weight).expect("weights"));
+    assert_eq!(same.shape, weight.shape);
+    let id = other.layer_named("c2").expect("the layer");
+    assert!(other.param_of(id, ParamKind::Weight).is_some());
+    assert!(other.param_of(id, ParamKind::Bias).is_none());
 }

@@ -151,10 +151,18 @@ fn truncated_files_are_refused() {
 
 #[test]
 fn member_names_that_leave_the_archive_are_refused() {
-    for name in ["../../outside.json", "/etc/outside.npy", "a/../../b.json", "..\\x.json"] {
+    for name in [
+        "../../outside.json",
+        "/etc/outside.npy",
+        "a/../../b.json",
+        "..\\x.json",
+    ] {
         let mut members = unpack(&golden("conv1d.par_lat1"));
         members.push((name.to_owned(), b"{}".to_vec()));
-        assert!(refused(&pack(&members)).problem.contains("leaves the archive"), "{name}");
+        assert!(
+            refused(&pack(&members)).problem.contains("leaves the archive"),
+            "{name}"
+        );
     }
 }
 
@@ -178,12 +186,21 @@ fn links_and_repeated_members_are_refused() {
 fn a_member_that_claims_to_be_huge_is_refused() {
     let mut bytes = header("model_arch.json", 1 << 33).as_bytes().to_vec();
     bytes.extend([b' '; 2048]);
-    assert!(refused(&compress(&bytes)).problem.contains("unpacks to more than"));
+    assert!(
+        refused(&compress(&bytes))
+            .problem
+            .contains("unpacks to more than")
+    );
 }
 
 #[test]
 fn missing_members_and_other_versions_are_refused() {
-    for name in ["version.json", "config.json", "graph_state.json", "model_arch.json"] {
+    for name in [
+        "version.json",
+        "config.json",
+        "graph_state.json",
+        "model_arch.json",
+    ] {
         let mut members = unpack(&golden("conv1d.par_lat1"));
         members.retain(|(member, _)| member != name);
         assert!(refused(&pack(&members)).place.contains(name));
@@ -194,9 +211,18 @@ fn missing_members_and_other_versions_are_refused() {
     }
     let changes: [(&str, Value); 4] = [
         ("version.json", json!({"model_graph": "2"})),
-        ("config.json", json!({"config": {"Backend": "Quartus", "IOType": "io_parallel"}})),
-        ("config.json", json!({"config": {"Backend": "Vitis", "IOType": "io_serial"}})),
-        ("graph_state.json", json!({"inputs": ["inp", "inp"], "outputs": ["d"]})),
+        (
+            "config.json",
+            json!({"config": {"Backend": "Quartus", "IOType": "io_parallel"}}),
+        ),
+        (
+            "config.json",
+            json!({"config": {"Backend": "Vitis", "IOType": "io_serial"}}),
+        ),
+        (
+            "graph_state.json",
+            json!({"inputs": ["inp", "inp"], "outputs": ["d"]}),
+        ),
     ];
     for (name, content) in changes {
         let mut members = unpack(&golden("conv1d.par_lat1"));
@@ -229,7 +255,10 @@ fn weights_that_are_no_numbers_are_refused() {
         array[end - 4..].copy_from_slice(&poison.to_le_bytes());
         let error = refused(&pack(&members));
         assert_eq!(error.reason, Reason::Inexact);
-        assert!(error.place.contains("`c1`") && error.problem.contains("`weight`"), "{error}");
+        assert!(
+            error.place.contains("`c1`") && error.problem.contains("`weight`"),
+            "{error}"
+        );
     }
 }
 
@@ -261,7 +290,14 @@ fn arrays_of_other_shapes_are_refused() {
 
 #[test]
 fn huge_and_impossible_sizes_are_refused() {
-    for value in [json!(0), json!(-1), json!(1u64 << 40), json!(1e300), json!("eight"), json!([])] {
+    for value in [
+        json!(0),
+        json!(-1),
+        json!(1u64 << 40),
+        json!(1e300),
+        json!("eight"),
+        json!([]),
+    ] {
         for key in ["in_width", "n_filt", "filt_width", "stride_width", "out_width"] {
             refused_attribute("c1", &[key], value.clone());
         }
@@ -270,9 +306,19 @@ fn huge_and_impossible_sizes_are_refused() {
         }
         refused_attribute("c1", &["c1", "state", "shape"], json!([value]));
     }
-    refused_attribute("c1", &["c1", "state", "shape"], json!([1 << 20, 1 << 20, 1 << 20]));
+    refused_attribute(
+        "c1",
+        &["c1", "state", "shape"],
+        json!([1 << 20, 1 << 20, 1 << 20]),
+    );
     refused_attribute("c1", &["reuse_factor"], json!(0));
-    for (key, value) in [("width", 0), ("width", 65), ("width", 1 << 40), ("integer", 5000), ("integer", i64::MIN)] {
+    for (key, value) in [
+        ("width", 0),
+        ("width", 65),
+        ("width", 1 << 40),
+        ("integer", 5000),
+        ("integer", i64::MIN),
+    ] {
         let path = ["weight", "state", "type", "state", "precision", "state", key];
         refused_attribute("c1", &path, json!(value));
         let path = ["c1", "state", "type", "state", "precision", "state", key];
@@ -294,7 +340,9 @@ fn cyclic_and_dangling_graphs_are_refused() {
     }
     for inputs in [json!([]), json!(["zp", "zp"]), json!([3]), json!("zp")] {
         let mut members = unpack(&golden("conv1d.par_lat1"));
-        edit(&mut members, "model_arch.json", |arch| arch["c1"]["state"]["inputs"] = inputs);
+        edit(&mut members, "model_arch.json", |arch| {
+            arch["c1"]["state"]["inputs"] = inputs
+        });
         assert_eq!(refused(&pack(&members)).reason, Reason::Structure);
     }
 }
@@ -307,11 +355,16 @@ fn unknown_layers_and_types_name_their_domain_and_the_nearest_form() {
         ("hls4ml.contrib.Strange", "PointwiseConv1D"),
     ] {
         let mut members = unpack(&golden("conv1d.par_lat1"));
-        edit(&mut members, "model_arch.json", |arch| arch["c1"]["class_name"] = json!(class));
+        edit(&mut members, "model_arch.json", |arch| {
+            arch["c1"]["class_name"] = json!(class)
+        });
         let error = refused(&pack(&members));
         assert_eq!(error.reason, Reason::Unsupported);
         let (domain, name) = class.rsplit_once('.').expect("a domain");
-        assert!(error.problem.contains(domain) && error.problem.contains(name), "{error}");
+        assert!(
+            error.problem.contains(domain) && error.problem.contains(name),
+            "{error}"
+        );
         assert!(error.repair.contains(hint), "{}", error.repair);
     }
     let precision = ["c1", "state", "type", "state", "precision", "class_name"];
@@ -481,11 +534,31 @@ fn random_values_in_the_graph_give_a_network_or_a_diagnostic() {
             let place = at_position(&mut damaged, &mut position).expect("a value");
             *place = match (draws.below(4), &*place) {
                 (0, _) => Value::Null,
-                (1, Value::String(_)) => json!(["SAT", "WRAP", "RND_CONV", "inp", "softmax", "elu"][draws.below(6)]),
+                (1, Value::String(_)) => {
+                    json!(["SAT", "WRAP", "RND_CONV", "inp", "softmax", "elu"][draws.below(6)])
+                }
                 (2, Value::Bool(truth)) => json!(!truth),
                 _ => json!(
-                    [0i64, 1, 2, 3, 5, 16, 60, 63, 64, 120, 127, 1024, 1 << 20, 1 << 28, 1 << 40, -1, -60, -1100]
-                        [draws.below(18)]
+                    [
+                        0i64,
+                        1,
+                        2,
+                        3,
+                        5,
+                        16,
+                        60,
+                        63,
+                        64,
+                        120,
+                        127,
+                        1024,
+                        1 << 20,
+                        1 << 28,
+                        1 << 40,
+                        -1,
+                        -60,
+                        -1100
+                    ][draws.below(18)]
                 ),
             };
             let mut changed = members.clone();

@@ -7,16 +7,14 @@ use super::record::Record;
 use super::tables::{self, Function};
 use super::weights;
 use crate::fixed_point::{Cast, Format};
-use crate::network::{
-    Affine, Op, ParamKind, Relu, Slope, Softmax, Table, TableIndex, TensorId,
-};
+use crate::network::{Affine, Op, ParamKind, Relu, Slope, Softmax, Table, TableIndex, TensorId};
 
 impl<'a> Builder<'a> {
     /// `BatchNormalization` and `ApplyAlpha`: one factor and one offset per channel or element.
     pub(super) fn batch_normalization(&mut self, record: &Record<'a>) -> Result<(), ImportError> {
         let input = self.sole_input(record)?;
         let site = self.site(record)?;
-        self.expect_output(record, site, &self.shape(input).to_vec())?;
+        self.expect_output(record, site, self.shape(input))?;
         let filters = record.integer("n_filt")?.unwrap_or(-1);
         let count = match usize::try_from(filters) {
             Ok(count) if count > 0 && self.len(input).is_multiple_of(count) => count,
@@ -50,7 +48,7 @@ impl<'a> Builder<'a> {
     pub(super) fn activation(&mut self, record: &Record<'a>) -> Result<(), ImportError> {
         let input = self.sole_input(record)?;
         let site = self.site(record)?;
-        self.expect_output(record, site, &self.shape(input).to_vec())?;
+        self.expect_output(record, site, self.shape(input))?;
         let function = record.word("activation")?.unwrap_or_default();
         let op = match function.as_str() {
             "linear" => Op::Cast,
@@ -100,7 +98,7 @@ impl<'a> Builder<'a> {
     pub(super) fn parametric_relu(&mut self, record: &Record<'a>) -> Result<(), ImportError> {
         let input = self.sole_input(record)?;
         let site = self.site(record)?;
-        self.expect_output(record, site, &self.shape(input).to_vec())?;
+        self.expect_output(record, site, self.shape(input))?;
         let slopes = weights::variable(self.archive, record, "param")?;
         let count = self.len(input);
         if slopes.values.len() != count {
@@ -111,7 +109,12 @@ impl<'a> Builder<'a> {
         }
         product_format(record, &self.format(input), &slopes.hls_type.format)?;
         let slopes = self.param(site, ParamKind::Slope, vec![count], slopes);
-        self.last(record, site, rectifier(Some(Slope::Param(slopes)), 0), vec![input]);
+        self.last(
+            record,
+            site,
+            rectifier(Some(Slope::Param(slopes)), 0),
+            vec![input],
+        );
         Ok(())
     }
 
@@ -240,8 +243,8 @@ impl<'a> Builder<'a> {
         let high = high.clamp(format.min_mantissa(), format.max_mantissa());
         let ends = [low, high].map(|x| x * i128::from(factor) + i128::from(offset));
         let near = Format::holding(low.min(0), high.max(0), format.frac()).map_err(|_| too_wide())?;
-        let line = Format::holding(ends[0].min(0), ends[1].max(i128::from(one)), frac)
-            .map_err(|_| too_wide())?;
+        let line =
+            Format::holding(ends[0].min(0), ends[1].max(i128::from(one)), frac).map_err(|_| too_wide())?;
         if line.width() > 62 || near.width() > 62 {
             return Err(too_wide());
         }
@@ -276,8 +279,10 @@ impl<'a> Builder<'a> {
     pub(super) fn softmax(&mut self, record: &Record<'a>) -> Result<(), ImportError> {
         let input = self.sole_input(record)?;
         let site = self.site(record)?;
-        self.expect_output(record, site, &self.shape(input).to_vec())?;
-        let implementation = record.word("implementation")?.unwrap_or_else(|| "stable".to_owned());
+        self.expect_output(record, site, self.shape(input))?;
+        let implementation = record
+            .word("implementation")?
+            .unwrap_or_else(|| "stable".to_owned());
         let stable = match implementation.as_str() {
             "stable" => true,
             "latency" => false,

@@ -81,7 +81,9 @@ impl<'a> Builder<'a> {
         self.named(name).ok_or_else(|| {
             let name: String = name.chars().take(100).collect();
             record
-                .structure(format!("reads the tensor `{name}`, which no earlier layer writes"))
+                .structure(format!(
+                    "reads the tensor `{name}`, which no earlier layer writes"
+                ))
                 .expected("layers in execution order, each reading what earlier ones write")
         })
     }
@@ -90,7 +92,9 @@ impl<'a> Builder<'a> {
     pub(super) fn sole_input(&self, record: &Record<'a>) -> Result<TensorId, ImportError> {
         match record.inputs.len() {
             1 => self.input(record, 0),
-            count => Err(record.structure(format!("has {count} inputs")).expected("one input")),
+            count => Err(record
+                .structure(format!("has {count} inputs"))
+                .expected("one input")),
         }
     }
 
@@ -272,7 +276,9 @@ impl<'a> Builder<'a> {
         }
         Err(record
             .structure(format!("its output has the shape {declared:?}"))
-            .expected(format!("the shape {shape:?}, which follows from its inputs and sizes")))
+            .expected(format!(
+                "the shape {shape:?}, which follows from its inputs and sizes"
+            )))
     }
 
     /// Checks that exact sums over values of these formats stay within the engines' 128 bits.
@@ -308,7 +314,11 @@ impl<'a> Builder<'a> {
             0 => [width(&a), width(&b)],
             _ => [width(&a), width(&b) - points],
         };
-        let [signed, unsigned] = if a.signed() { aligned } else { [aligned[1], aligned[0]] };
+        let [signed, unsigned] = if a.signed() {
+            aligned
+        } else {
+            [aligned[1], aligned[0]]
+        };
         if a.signed() == b.signed() || aligned.iter().all(|&width| width < 32) || unsigned < signed {
             return Ok(());
         }

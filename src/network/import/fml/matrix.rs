@@ -25,7 +25,14 @@ impl<'a> Builder<'a> {
                 .expected("a vector in and a vector out"));
         }
         let weight = self.weight(record, &[inputs], outputs, false)?;
-        self.product(record, site, input, Geometry::dense(1, inputs, outputs), weight, 1)
+        self.product(
+            record,
+            site,
+            input,
+            Geometry::dense(1, inputs, outputs),
+            weight,
+            1,
+        )
     }
 
     /// `Conv1D`, `Conv2D` and their pointwise forms.
@@ -85,7 +92,14 @@ impl<'a> Builder<'a> {
             };
             let kernel = format!("{window}_{axis}");
             let stride = format!("stride_{axis}");
-            [size_in, size_out, kernel, stride, first.to_owned(), last.to_owned()]
+            [
+                size_in,
+                size_out,
+                kernel,
+                stride,
+                first.to_owned(),
+                last.to_owned(),
+            ]
         };
         let mut geometry = Geometry {
             input: [1, 1, record.positive(channels_in)?],
@@ -239,9 +253,7 @@ impl<'a> Builder<'a> {
         input: Format,
         weight: &HlsType,
     ) -> Result<(), ImportError> {
-        let bit = |format: &Format| {
-            format.width() == 1 && !format.signed() && format.integer() == 1
-        };
+        let bit = |format: &Format| format.width() == 1 && !format.signed() && format.integer() == 1;
         if weight.integer && bit(&weight.format) && bit(&input) {
             return Err(record
                 .unsupported("multiplies one-bit inputs by one-bit weights")
@@ -263,7 +275,9 @@ impl<'a> Builder<'a> {
         let factor = record.size_or("reuse_factor", 1)?;
         let factor_error = |expected: &str| {
             record
-                .unsupported(format!("has the reuse factor {factor} for {taps} inputs per output"))
+                .unsupported(format!(
+                    "has the reuse factor {factor} for {taps} inputs per output"
+                ))
                 .expected(expected.to_owned())
                 .help("convert with a reuse factor that hls4ml reports as valid")
         };

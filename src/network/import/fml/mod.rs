@@ -102,9 +102,10 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         .help("join the inputs into one tensor before the network"));
     }
     Ok(Network {
-        name: path
-            .file_stem()
-            .map_or_else(|| "network".to_owned(), |stem| stem.to_string_lossy().into_owned()),
+        name: path.file_stem().map_or_else(
+            || "network".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        ),
         tensors: builder.tensors,
         nodes: builder.nodes,
         layers: builder.layers,
@@ -152,7 +153,10 @@ fn add<'a>(builder: &mut Builder<'a>, record: &Record<'a>) -> Result<(), ImportE
                     other,
                     domain.trim_end_matches('.')
                 ))
-                .help(format!("write it with the nearest of the known layers: {}", nearest(other))))
+                .help(format!(
+                    "write it with the nearest of the known layers: {}",
+                    nearest(other)
+                )))
         }
     };
     added.map_err(|error| {
@@ -220,9 +224,7 @@ fn io_type(archive: &Archive<'_>) -> Result<IoType, ImportError> {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let refused = |problem: String| {
-        ImportError::unsupported(archive.file, "member `config.json`", problem)
-    };
+    let refused = |problem: String| ImportError::unsupported(archive.file, "member `config.json`", problem);
     let backend: String = word("Backend").chars().take(40).collect();
     if !["vitis", "vivado", "vivadoaccelerator"].contains(&backend.to_lowercase().as_str()) {
         return Err(refused(format!("names the backend `{backend}`"))

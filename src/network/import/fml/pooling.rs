@@ -2,8 +2,8 @@
 //!
 //! `io_parallel` compares in the input's type and casts the largest value to `accum_t`, or adds
 //! one value after the other; `io_stream` casts every value to `accum_t` first and reduces by a
-//! balanced tree (`nnet_pooling.h`, `nnet_pooling_stream.h`). Global pooling adds one value after
-//! the other in both.
+//! balanced tree, but for global pooling, which adds one value after the other (`nnet_pooling.h`,
+//! `nnet_pooling_stream.h`).
 
 use super::super::ImportError;
 use super::builder::{Builder, IoType, Site};
@@ -69,23 +69,28 @@ impl<'a> Builder<'a> {
         let accumulator = record.accumulator_type("accum_t")?.format;
         self.expect_alignable(record, &[self.format(input), accumulator])?;
         let mut read = input;
+        let cast_first = self.io == IoType::Stream && !holds(&accumulator, &self.format(input));
         let kind = match record.word("pool_op")?.as_deref() {
             Some("max") => {
                 read = self.padded_for_maximum(record, site, read, &mut geometry);
-                let mut through = Some(accumulator);
-                if self.io == IoType::Stream && !holds(&accumulator, &self.format(read)) {
-                    let shape = self.shape(read).to_vec();
-                    let narrow = self.stored(record, accumulator)?;
-                    read = self.inner(record, site, "accum", Op::Cast, read, (shape, narrow));
-                    through = None;
+                if cast_first {
+                    read = self.cast_to_accumulator(record, site, read, accumulator)?;
                 }
-                PoolKind::Max { through }
+                PoolKind::Max {
+                    through: (!cast_first).then_some(accumulator),
+                }
             }
-            Some("average") => PoolKind::Average(Average {
-                accumulator,
-                tree,
-                count_pad,
-            }),
+            Some("average") => {
+                // The tree casts its own operands.
+                if cast_first && !tree {
+                    read = self.cast_to_accumulator(record, site, read, accumulator)?;
+                }
+                PoolKind::Average(Average {
+                    accumulator,
+                    tree,
+                    count_pad,
+                })
+            }
             other => {
                 let other: String = other.unwrap_or("nothing").chars().take(40).collect();
                 return Err(record
@@ -132,14 +137,21 @@ impl<'a> Builder<'a> {
         self.inner(record, site, "pad", Op::Pad(border), input, (shape, format))
     }
 
-    /// A format that tensors may have.
-    fn stored(&self, record: &Record<'a>, format: Format) -> Result<Format, ImportError> {
-        if format.width() <= 63 {
-            return Ok(format);
+    /// The values in `accum_t`, as `io_stream` keeps them.
+    fn cast_to_accumulator(
+        &mut self,
+        record: &Record<'a>,
+        site: Site,
+        input: TensorId,
+        accumulator: Format,
+    ) -> Result<TensorId, ImportError> {
+        if accumulator.width() > 63 {
+            return Err(record
+                .unsupported(format!("`accum_t` has the type {accumulator}"))
+                .expected("at most 63 bits where io_stream keeps values in it")
+                .help("set a narrower accumulator in the HLSConfig"));
         }
-        Err(record
-            .unsupported(format!("`accum_t` has the type {format}"))
-            .expected("at most 63 bits where io_stream keeps values in it")
-            .help("set a narrower accumulator in the HLSConfig"))
+        let shape = self.shape(input).to_vec();
+        Ok(self.inner(record, site, "accum", Op::Cast, input, (shape, accumulator)))
     }
 }

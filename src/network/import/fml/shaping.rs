@@ -22,7 +22,10 @@ impl<'a> Builder<'a> {
         let words = [input, site.output].map(|id| self.shape(id).last().copied().unwrap_or(1));
         if record.kind() == "Repack" && words[0] % words[1] != 0 && words[1] % words[0] != 0 {
             return Err(record
-                .unsupported(format!("streams words of {} elements as words of {}", words[0], words[1]))
+                .unsupported(format!(
+                    "streams words of {} elements as words of {}",
+                    words[0], words[1]
+                ))
                 .expected("word lengths of which one divides the other; hls4ml loses elements otherwise")
                 .help("reshape to a last axis that divides, or is divided by, the one before"));
         }
@@ -41,7 +44,10 @@ impl<'a> Builder<'a> {
             let output = self.output(record, name)?;
             if self.shape(output) != self.shape(input) {
                 return Err(record
-                    .structure(format!("its output `{name}` has the shape {:?}", self.shape(output)))
+                    .structure(format!(
+                        "its output `{name}` has the shape {:?}",
+                        self.shape(output)
+                    ))
                     .expected(format!("the shape {:?} of its input", self.shape(input))));
             }
             let layer = match layer {
@@ -248,7 +254,12 @@ impl<'a> Builder<'a> {
             1 => Broadcast::Scalar,
             _ => Broadcast::PerChannel,
         };
-        self.last(record, site, Op::Combine(Combine { op, broadcast }), inputs.to_vec());
+        self.last(
+            record,
+            site,
+            Op::Combine(Combine { op, broadcast }),
+            inputs.to_vec(),
+        );
         Ok(())
     }
 }

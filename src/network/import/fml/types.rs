@@ -143,8 +143,7 @@ impl Record<'_> {
                 Ok((wide(width, width, signed()?).map_err(refused)?, true))
             }
             "FixedPrecisionType" => {
-                let format =
-                    wide(number("width")?, number("integer")?, signed()?).map_err(refused)?;
+                let format = wide(number("width")?, number("integer")?, signed()?).map_err(refused)?;
                 let quantization = self.quantization(what, state)?;
                 let overflow = self.overflow(what, state)?;
                 let format = format
@@ -161,7 +160,9 @@ impl Record<'_> {
                      backend's default flow",
                 )),
             other => Err(self
-                .unsupported(format!("the precision of `{what}` has the unknown class `{other}`"))
+                .unsupported(format!(
+                    "the precision of `{what}` has the unknown class `{other}`"
+                ))
                 .expected("FixedPrecisionType or IntegerPrecisionType of hls4ml.model.types")
                 .help("choose fixed-point precisions in the HLSConfig, or bring the network as QONNX")),
         }

@@ -44,7 +44,9 @@ impl Variable {
         }
         Err(record
             .structure(format!("`{key}` has the shape {:?}", self.shape))
-            .expected(format!("the shape {shape:?}, which follows from the layer's sizes")))
+            .expected(format!(
+                "the shape {shape:?}, which follows from the layer's sizes"
+            )))
     }
 }
 
@@ -146,7 +148,14 @@ fn dyadic(real: f64) -> (i128, i32) {
     } else {
         (fraction | (1 << 52), 1075 - exponent)
     };
-    (if real.is_sign_negative() { -magnitude } else { magnitude }, frac)
+    (
+        if real.is_sign_negative() {
+            -magnitude
+        } else {
+            magnitude
+        },
+        frac,
+    )
 }
 
 /// Shape and elements in logical row-major order of a `.npy` member of floats.
@@ -281,7 +290,12 @@ mod tests {
 
     #[test]
     fn a_shape_beyond_the_data_is_refused() {
-        for shape in ["(4294967296, 4294967296)", "(7,)", "(-1, 6)", "(99999999999999999999,)"] {
+        for shape in [
+            "(4294967296, 4294967296)",
+            "(7,)",
+            "(-1, 6)",
+            "(99999999999999999999,)",
+        ] {
             assert!(decode(&npy("False", shape, &[0.0; 6])).is_err(), "{shape}");
         }
     }
