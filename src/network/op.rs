@@ -308,7 +308,8 @@ pub enum CombineOp {
 pub enum Broadcast {
     /// Equal shapes.
     None,
-    /// The second operand has one value per channel.
+    /// The second operand repeats along the first: with one value per channel, or any other number
+    /// of values that is walked through again and again (hls4ml's `io_parallel`).
     PerChannel,
     /// The second operand has one value.
     Scalar,

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod mutation;
+
 use std::path::{Path, PathBuf};
 
 use radstream::data::{self, Source};

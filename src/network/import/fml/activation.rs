@@ -6,7 +6,7 @@ use super::builder::{Builder, IoType, Site};
 use super::record::Record;
 use super::tables::{self, Function};
 use super::weights;
-use crate::fixed_point::{Cast, Format};
+use crate::fixed_point::{Cast, Format, product_format};
 use crate::network::{Affine, Op, ParamKind, Relu, Slope, Softmax, Table, TableIndex, TensorId};
 
 impl<'a> Builder<'a> {
@@ -35,7 +35,7 @@ impl<'a> Builder<'a> {
             }
         }
         let input_format = self.format(input);
-        let product = product_format(record, &input_format, &scale.hls_type.format)?;
+        let product = exact_product(record, &input_format, &scale.hls_type.format)?;
         self.expect_alignable(record, &[product, bias.hls_type.format])?;
         let bias_param = (!bias.is_dummy_bias()).then_some(bias);
         let scale = self.param(site, ParamKind::Scale, vec![count], scale);
@@ -57,7 +57,7 @@ impl<'a> Builder<'a> {
             "relu6" => self.ceiled(record, input, 6)?,
             "leakyrelu" | "leaky_relu" => {
                 let (mantissa, format) = self.parameter(record)?;
-                product_format(record, &self.format(input), &format)?;
+                exact_product(record, &self.format(input), &format)?;
                 rectifier(
                     Some(Slope::Constant {
                         mantissa,
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
                 .expected("one slope per element, as hls4ml's kernel reads them")
                 .help("train the layer without shared axes"));
         }
-        product_format(record, &self.format(input), &slopes.hls_type.format)?;
+        exact_product(record, &self.format(input), &slopes.hls_type.format)?;
         let slopes = self.param(site, ParamKind::Slope, vec![count], slopes);
         self.last(
             record,
@@ -180,7 +180,7 @@ impl<'a> Builder<'a> {
         let mut entry_format = format;
         if record.kind() == "ParametrizedActivation" {
             let (alpha, alpha_format) = self.parameter(record)?;
-            entry_format = product_format(record, &format, &alpha_format)?;
+            entry_format = exact_product(record, &format, &alpha_format)?;
             if entry_format.width() > 63 {
                 return Err(record
                     .unsupported(format!("multiplies {format} by {alpha_format}"))
@@ -221,7 +221,7 @@ impl<'a> Builder<'a> {
                 .expected("a sum of at most 62 bits that holds 0 and 1, and a positive slope")
                 .help("set a narrower precision for the layer before it in the HLSConfig")
         };
-        let product = product_format(record, &format, &slope_format)?;
+        let product = exact_product(record, &format, &slope_format)?;
         let frac = product.frac().max(shift_format.frac());
         let raise = |mantissa: i64, by: i32| -> Option<i64> {
             let factor = 1i64.checked_shl(u32::try_from(by).ok()?).filter(|&f| f > 0)?;
@@ -342,7 +342,7 @@ impl<'a> Builder<'a> {
             inverse_input.format
         };
         let accumulator = record.stored_type("accum_t")?.format;
-        product_format(record, &accumulator, &inverse.format)?;
+        exact_product(record, &accumulator, &inverse.format)?;
         for (entries, address) in [(exp_size, &norm_format), (inverse_size, &inverse_input)] {
             if entries.trailing_zeros() > address.width() {
                 return Err(record
@@ -377,13 +377,8 @@ fn rectifier(slope: Option<Slope>, threshold: i64) -> Op {
 }
 
 /// The exact type of a product.
-fn product_format(record: &Record<'_>, a: &Format, b: &Format) -> Result<Format, ImportError> {
-    Format::wide(
-        a.width() + b.width(),
-        a.integer() + b.integer(),
-        a.signed() || b.signed(),
-    )
-    .map_err(|_| {
+fn exact_product(record: &Record<'_>, a: &Format, b: &Format) -> Result<Format, ImportError> {
+    product_format(a, b).map_err(|_| {
         record
             .unsupported(format!("multiplies {a} by {b}"))
             .expected("a product of at most 127 bits")

@@ -7,7 +7,7 @@ use super::super::limits::MAX_ELEMENTS;
 use super::archive::Archive;
 use super::record::{Record, size_of};
 use super::weights::Variable;
-use crate::fixed_point::Format;
+use crate::fixed_point::{Deviations, Format, Number};
 use crate::network::{
     BuildHints, Encoding, Layer, LayerId, Node, Op, Param, ParamId, ParamKind, Tensor, TensorId,
 };
@@ -298,35 +298,31 @@ impl<'a> Builder<'a> {
             .help("set narrower precisions in the HLSConfig"))
     }
 
-    /// Refuses `a > b` where the emulation's headers compare the bits of a negative operand as an
-    /// unsigned number (`ap_private.h`): one operand is signed, the unsigned one is at least as wide
-    /// once the points are aligned, and one of them has 32 bits or more.
+    /// Refuses `a > b` where hls4ml's emulation reads a negative operand as unsigned
+    /// ([`Deviation::MixedSignComparison`]).
+    ///
+    /// [`Deviation::MixedSignComparison`]: crate::fixed_point::Deviation::MixedSignComparison
     pub(super) fn expect_comparable(
         &self,
         record: &Record<'a>,
         [a, b]: [Format; 2],
     ) -> Result<(), ImportError> {
         self.expect_alignable(record, &[a, b])?;
-        let width = |format: &Format| i64::from(format.width());
-        let (finer, points) = (b.frac() - a.frac(), i64::from(b.frac()) - i64::from(a.frac()));
-        let aligned = match finer {
-            1.. => [width(&a) + points + 1, width(&b)],
-            0 => [width(&a), width(&b)],
-            _ => [width(&a), width(&b) - points],
+        let lowest = |format: Format| Number::new(format.min_mantissa(), format);
+        let zero = |format: Format| Number::new(0, format);
+        let compared = match (a.signed(), b.signed()) {
+            (true, false) => lowest(a).and_then(|low| Ok((low, zero(b)?))),
+            (false, true) => zero(a).and_then(|zero| Ok((zero, lowest(b)?))),
+            _ => return Ok(()),
         };
-        let [signed, unsigned] = if a.signed() {
-            aligned
-        } else {
-            [aligned[1], aligned[0]]
-        };
-        if a.signed() == b.signed() || aligned.iter().all(|&width| width < 32) || unsigned < signed {
-            return Ok(());
+        match compared {
+            Ok((a, b)) if a.compare(&b) == a.compare_with(&b, Deviations::HEADERS) => Ok(()),
+            _ => Err(record
+                .unsupported(format!(
+                    "compares {a} with {b}, where hls4ml's C++ emulation and its hardware differ"
+                ))
+                .expected("operands that are both signed or both unsigned, or narrower than 32 bits")
+                .help("set the precisions in the HLSConfig so that the signs agree")),
         }
-        Err(record
-            .unsupported(format!(
-                "compares {a} with {b}, where hls4ml's C++ emulation and its hardware differ"
-            ))
-            .expected("operands that are both signed or both unsigned, or narrower than 32 bits")
-            .help("set the precisions in the HLSConfig so that the signs agree"))
     }
 }

@@ -150,6 +150,15 @@ impl Record<'_> {
                     .with_quantization(quantization)
                     .with_overflow(overflow)
                     .map_err(refused)?;
+                if deviates(&format) {
+                    return Err(self
+                        .unsupported(format!(
+                            "the precision of `{what}` is {format}, where hls4ml's C++ emulation and the \
+                             definition of the type differ"
+                        ))
+                        .expected("SAT_SYM with two bits or more, WRAP_SM with TRN")
+                        .help("set another precision in the HLSConfig"));
+                }
                 Ok((format, false))
             }
             "UnspecifiedPrecisionType" => Err(self
@@ -211,5 +220,15 @@ impl Record<'_> {
                     .expected("WRAP, WRAP_SM, SAT, SAT_ZERO or SAT_SYM"));
             }
         })
+    }
+}
+
+/// Whether an assignment to the format may follow one of hls4ml's deviations from the definition
+/// ([`crate::fixed_point::Deviation`]).
+fn deviates(format: &Format) -> bool {
+    match format.overflow() {
+        Overflow::SatSym => format.signed() && format.width() == 1,
+        Overflow::WrapSm { saturation_bits: 0 } => format.quantization() != Quantization::Trn,
+        _ => false,
     }
 }

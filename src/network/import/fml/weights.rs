@@ -2,14 +2,14 @@
 //!
 //! hls4ml prints a weight with as many decimals as its type has fractional bits, reads the text
 //! back as a double and casts it with the type's own rounding and overflow (`model/types.py`,
-//! `nnet_helpers.h`). Both conversions are exact roundings, so the same text is made here.
+//! `nnet_helpers.h`).
 
 use super::super::ImportError;
 use super::super::limits::MAX_ELEMENTS;
 use super::archive::Archive;
 use super::record::{Record, excerpt};
 use super::types::HlsType;
-use crate::fixed_point::{Cast, Format};
+use crate::fixed_point::{Deviations, Format, from_f64_with, from_printed_f64};
 
 /// A weight variable: mantissas in the file's logical row-major order.
 pub(super) struct Variable {
@@ -119,43 +119,15 @@ fn shorten(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-/// The mantissa that hls4ml's weight files give: decimal text with one decimal per fractional
-/// bit, read back as a double, then cast.
+/// The mantissa that hls4ml's weight files give; `None` where the weight is no number.
 pub(super) fn as_printed(real: f64, format: &Format) -> Option<i64> {
-    let decimals = usize::try_from(format.frac().max(0)).ok()?;
-    let read_back: f64 = format!("{real:.decimals$}").parse().ok()?;
-    read_back.is_finite().then(|| as_assigned(read_back, format))
+    let mantissa = from_printed_f64(real, format, Deviations::HEADERS).ok()?;
+    real.is_finite().then_some(mantissa as i64)
 }
 
-/// The mantissa of `ap_fixed` assigned from a double: the exact value, then quantization and
-/// overflow. An infinity counts as larger than every format.
+/// The mantissa of `ap_fixed` assigned from a double that is no NaN; an infinity counts as `2^1024`.
 pub(super) fn as_assigned(real: f64, format: &Format) -> i64 {
-    if real.is_infinite() {
-        let sign = if real < 0.0 { -1 } else { 1 };
-        return Cast::new(-1024, format).apply(sign) as i64;
-    }
-    let (mantissa, frac) = dyadic(real);
-    Cast::new(frac, format).apply(mantissa) as i64
-}
-
-/// A finite double as `mantissa * 2^-frac`.
-fn dyadic(real: f64) -> (i128, i32) {
-    let bits = real.to_bits();
-    let fraction = i128::from(bits & ((1 << 52) - 1));
-    let exponent = ((bits >> 52) & 0x7ff) as i32;
-    let (magnitude, frac) = if exponent == 0 {
-        (fraction, 1074)
-    } else {
-        (fraction | (1 << 52), 1075 - exponent)
-    };
-    (
-        if real.is_sign_negative() {
-            -magnitude
-        } else {
-            magnitude
-        },
-        frac,
-    )
+    from_f64_with(real, format, Deviations::HEADERS).map_or(0, |mantissa| mantissa as i64)
 }
 
 /// Shape and elements in logical row-major order of a `.npy` member of floats.
