@@ -9,7 +9,7 @@ use std::path::Path;
 
 use radstream::fixed_point::{Format, Overflow, Quantization};
 use radstream::network::import::fml;
-use radstream::network::{Accumulator, CombineOp, Mac, Network, Op, Order, PoolKind, Slope, TableIndex};
+use radstream::network::{Accumulator, CombineOp, Network, Op, Order, PoolKind, Slope, TableIndex};
 use radstream::simulate::functional::{Parameters, evaluate};
 use rayon::prelude::*;
 
