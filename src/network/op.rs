@@ -220,12 +220,14 @@ pub enum TableIndex {
     },
 }
 
-/// hls4ml's stable softmax over the last dimension (`nnet_activation.h`).
+/// hls4ml's softmax over the last dimension (`nnet_activation.h`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Softmax {
     /// Number of values in one softmax.
     pub slice: usize,
-    /// Type of `max - x`.
+    /// Whether the largest value is subtracted first (the `stable` implementation).
+    pub subtract_max: bool,
+    /// Type of `max - x`, or of `x` itself; its top bits index the `exp` table.
     pub norm_format: Format,
     /// `exp` table and its type.
     pub exp_table: Vec<i64>,
@@ -306,7 +308,8 @@ pub enum CombineOp {
 pub enum Broadcast {
     /// Equal shapes.
     None,
-    /// The second operand has one value per channel.
+    /// The second operand repeats along the first: with one value per channel, or any other number
+    /// of values that is walked through again and again (hls4ml's `io_parallel`).
     PerChannel,
     /// The second operand has one value.
     Scalar,

@@ -38,3 +38,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ImportError> {
     }
     Ok(bytes)
 }
+
+/// Most bytes that one archive may unpack to.
+pub const MAX_UNPACKED_BYTES: u64 = 1 << 29;
+
+/// Most entries of one look-up table.
+pub const MAX_TABLE_ENTRIES: usize = 1 << 20;

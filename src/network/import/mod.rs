@@ -1,6 +1,7 @@
 //! Readers of network files.
 
 mod error;
+pub mod fml;
 pub mod limits;
 pub mod onnx;
 pub mod qonnx;

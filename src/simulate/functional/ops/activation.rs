@@ -84,24 +84,30 @@ pub fn table(network: &Network, node: &Node, table: &Table, input: &[i64], index
     let frac = network.tensor(node.inputs[0]).encoding.frac();
     let x = i128::from(input[index]);
     let last = table.entries.len() as i128 - 1;
-    // Truncation towards zero of `value * 2^log2_factor`.
+    // Truncation towards zero of `value * 2^log2_factor`; like the kernels' `int`, it keeps 32 bits.
     let scaled = |x: i128, log2_factor: i32| {
         let shift = frac - log2_factor;
-        if shift <= 0 {
+        (if shift <= 0 {
             x << (-shift).min(62)
         } else if shift > 126 {
             0
         } else {
             x / (1i128 << shift)
-        }
+        }) as i32
     };
     let entry = match table.index {
-        TableIndex::Scaled { log2_factor, offset } => scaled(x, log2_factor) + i128::from(offset),
+        TableIndex::Scaled { log2_factor, offset } => {
+            i128::from(scaled(x, log2_factor).wrapping_add(offset as i32))
+        }
         TableIndex::NegativeHalf { log2_factor } => {
             if x > 0 {
                 return cast_from(network, node, frac, x);
             }
-            scaled(-x, log2_factor)
+            // The kernel compares an unsigned bound: a wrapped index counts as beyond the table.
+            match scaled(-x, log2_factor) {
+                index if index < 0 => last,
+                index => i128::from(index),
+            }
         }
     };
     let value = table.entries[entry.clamp(0, last) as usize];

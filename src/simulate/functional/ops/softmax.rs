@@ -4,7 +4,7 @@ use super::{cast_from, pool::tree_sum};
 use crate::fixed_point::{Cast, Format};
 use crate::network::{ArgMax, Network, Node, Softmax};
 
-/// One element of hls4ml's stable softmax: `exp(x - max) / sum`, all by tables.
+/// One element of hls4ml's softmax: `exp(x - max) / sum` or `exp(x) / sum`, all by tables.
 pub fn element(network: &Network, node: &Node, softmax: &Softmax, input: &[i64], index: usize) -> i64 {
     let frac = network.tensor(node.inputs[0]).encoding.frac();
     let slice = &input[index / softmax.slice * softmax.slice..][..softmax.slice];
@@ -12,7 +12,11 @@ pub fn element(network: &Network, node: &Node, softmax: &Softmax, input: &[i64],
     let to_norm = Cast::new(frac, &softmax.norm_format);
     let to_accumulator = Cast::new(softmax.exp_format.frac(), &softmax.accumulator);
     let exponential = |x: i64| {
-        let distance = to_norm.apply(i128::from(largest) - i128::from(x));
+        let distance = if softmax.subtract_max {
+            to_norm.apply(i128::from(largest) - i128::from(x))
+        } else {
+            to_norm.apply(i128::from(x))
+        };
         softmax.exp_table[top_bits(distance, &softmax.norm_format, softmax.exp_table.len())]
     };
     let terms: Vec<i128> = slice

@@ -1,0 +1,123 @@
+//! The container: a gzip-compressed tar whose members are only ever held in memory.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::super::ImportError;
+use super::super::limits::{MAX_NODES, MAX_UNPACKED_BYTES};
+
+/// The members that an importer looks up by name.
+pub(super) struct Archive<'a> {
+    /// The file, for diagnostics.
+    pub(super) file: &'a Path,
+    members: HashMap<String, Vec<u8>>,
+}
+
+impl<'a> Archive<'a> {
+    /// Unpacks the JSON and array members into memory.
+    pub(super) fn unpack(file: &'a Path, bytes: &[u8]) -> Result<Self, ImportError> {
+        let stream = flate2::read::GzDecoder::new(bytes).take(MAX_UNPACKED_BYTES + 1);
+        let mut tar = tar::Archive::new(stream);
+        let mut members = HashMap::new();
+        let mut left = MAX_UNPACKED_BYTES;
+        let entries = tar.entries().map_err(|error| damaged(file, &error))?;
+        for (count, entry) in entries.enumerate() {
+            let mut entry = entry.map_err(|error| damaged(file, &error))?;
+            if count >= MAX_NODES {
+                return Err(too_large(file, format!("has more than {MAX_NODES} members")));
+            }
+            let Some(name) = member_name(file, &entry.path_bytes())? else {
+                continue;
+            };
+            let kind = entry.header().entry_type();
+            if kind.is_dir() {
+                continue;
+            }
+            if !kind.is_file() {
+                return Err(hostile(file, &name, "is a link or a device, not a plain file"));
+            }
+            if !(name.ends_with(".json") || name.ends_with(".npy")) {
+                continue;
+            }
+            let size = entry.size();
+            if size > left {
+                return Err(too_large(
+                    file,
+                    format!("unpacks to more than {} MiB", MAX_UNPACKED_BYTES >> 20),
+                ));
+            }
+            left -= size;
+            let mut content = Vec::new();
+            entry
+                .read_to_end(&mut content)
+                .map_err(|error| damaged(file, &error))?;
+            if content.len() as u64 != size {
+                return Err(hostile(file, &name, "is shorter than its header says"));
+            }
+            if members.insert(name.clone(), content).is_some() {
+                return Err(hostile(file, &name, "occurs twice"));
+            }
+        }
+        // The checksum of the compressed stream lies behind the last member.
+        std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| damaged(file, &error))?;
+        Ok(Self { file, members })
+    }
+
+    /// The bytes of a member.
+    pub(super) fn member(&self, name: &str) -> Option<&[u8]> {
+        self.members.get(name).map(Vec::as_slice)
+    }
+
+    /// A member that is a JSON object; the order of its keys is kept.
+    pub(super) fn object(&self, name: &str) -> Result<Map<String, Value>, ImportError> {
+        let place = format!("member `{name}`");
+        let wrong = |problem: String| {
+            ImportError::structure(self.file, place.clone(), problem)
+                .expected("a JSON object as hls4ml 1.3 writes it")
+                .help("write the file again with hls4ml.utils.serialization.serialize_model")
+        };
+        let bytes = self
+            .member(name)
+            .ok_or_else(|| wrong("is missing from the archive".to_owned()))?;
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(_) => Err(wrong("is not an object".to_owned())),
+            Err(error) => Err(wrong(format!("cannot be decoded: {error}"))),
+        }
+    }
+}
+
+/// The name under which a member is looked up; `None` for the root entry.
+fn member_name(file: &Path, raw: &[u8]) -> Result<Option<String>, ImportError> {
+    let name = String::from_utf8_lossy(raw);
+    let name = name.strip_prefix("./").unwrap_or(&name).trim_end_matches('/');
+    if name.is_empty() || name == "." {
+        return Ok(None);
+    }
+    if name.starts_with(['/', '\\']) || name.split(['/', '\\']).any(|part| part == "..") {
+        return Err(hostile(file, name, "has a path that leaves the archive"));
+    }
+    Ok(Some(name.to_owned()))
+}
+
+fn damaged(file: &Path, error: &std::io::Error) -> ImportError {
+    ImportError::structure(file, "the archive", format!("cannot be unpacked: {error}"))
+        .expected("a complete tar.gz as hls4ml.utils.serialization.serialize_model writes it")
+        .help("copy the file again, or write it again with serialize_model")
+}
+
+fn too_large(file: &Path, problem: String) -> ImportError {
+    ImportError::structure(file, "the archive", problem)
+        .expected("a network that fits on a chip")
+        .help("check that this is the right file")
+}
+
+fn hostile(file: &Path, name: &str, problem: &str) -> ImportError {
+    let shown: String = name.chars().take(100).collect();
+    ImportError::structure(file, format!("member `{shown}`"), problem.to_owned())
+        .expected("plain files with simple names, each once")
+        .help("write the file again with hls4ml.utils.serialization.serialize_model")
+}
