@@ -103,7 +103,10 @@ impl<'a> Bench<'a> {
             return Err(BenchError::Empty);
         }
         if inputs.len() % expected.max(1) != 0 {
-            return Err(BenchError::Shape { found: inputs.len(), expected });
+            return Err(BenchError::Shape {
+                found: inputs.len(),
+                expected,
+            });
         }
         let output = network.tensor(network.output);
         let outputs: Vec<Vec<i64>> = inputs
@@ -117,18 +120,39 @@ impl<'a> Bench<'a> {
             )
             .collect();
         let outputs = outputs.concat();
-        let values: Vec<f64> = outputs.iter().map(|&mantissa| output.value_of(mantissa)).collect();
-        evaluator.remember(&values);
+        let values: Vec<f64> = outputs
+            .iter()
+            .map(|&mantissa| output.value_of(mantissa))
+            .collect();
+        if evaluator.needs_fault_free() {
+            evaluator.remember(&values);
+        }
         let outcomes: Vec<Outcome> = values
             .par_chunks_exact(output.len().max(1))
             .enumerate()
-            .map_init(Scratch::default, |scratch, (sample, values)| evaluator.evaluate(sample, values, false, scratch))
+            .map_init(Scratch::default, |scratch, (sample, values)| {
+                evaluator.evaluate(sample, values, false, scratch)
+            })
             .collect();
         let count = outcomes.len() as f64;
         let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>() / count;
-        let accuracy: Option<f64> = outcomes.iter().map(|outcome| outcome.accuracy).sum::<Option<f64>>();
-        let baseline = Baseline { outputs, outcomes, loss, accuracy: accuracy.map(|sum| sum / count) };
-        Ok(Self { accelerator, plan, inputs, evaluator, baseline })
+        let accuracy: Option<f64> = outcomes
+            .iter()
+            .map(|outcome| outcome.accuracy)
+            .sum::<Option<f64>>();
+        let baseline = Baseline {
+            outputs,
+            outcomes,
+            loss,
+            accuracy: accuracy.map(|sum| sum / count),
+        };
+        Ok(Self {
+            accelerator,
+            plan,
+            inputs,
+            evaluator,
+            baseline,
+        })
     }
 
     /// The fault-free run.
@@ -204,7 +228,10 @@ impl<'a> Bench<'a> {
         let output = network.tensor(network.output);
         let fault_free = self.baseline.outcomes[sample];
         let mut remembered: HashMap<Vec<i64>, Outcome> = HashMap::new();
-        let mut column = Column { flags: vec![0; scenarios.len()], differences: vec![0.0; scenarios.len()] };
+        let mut column = Column {
+            flags: vec![0; scenarios.len()],
+            differences: vec![0.0; scenarios.len()],
+        };
         engine.load(input);
         for (at, changes) in scenarios.iter().enumerate() {
             if changes.is_empty() || !engine.strike(changes) {
@@ -237,7 +264,12 @@ impl<'a> Bench<'a> {
     }
 
     fn sum(&self, columns: &[Column], at: usize) -> Score {
-        let count = |flag: u8| columns.iter().filter(|column| column.flags[at] & flag != 0).count() as u64;
+        let count = |flag: u8| {
+            columns
+                .iter()
+                .filter(|column| column.flags[at] & flag != 0)
+                .count() as u64
+        };
         let known = self.baseline.outcomes[0].correct.is_some();
         let difference: f64 = columns.iter().map(|column| column.differences[at]).sum();
         let delta_loss = difference / columns.len() as f64;

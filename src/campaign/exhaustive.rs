@@ -45,7 +45,10 @@ pub fn exhaustive(
     mut sink: impl FnMut(&[BitRecord]) -> io::Result<()>,
 ) -> io::Result<bool> {
     for block in bits.chunks(bench.block()) {
-        let scenarios: Vec<Scenario> = block.iter().map(|&bit| fault::changes(bench.accelerator, &[bit])).collect();
+        let scenarios: Vec<Scenario> = block
+            .iter()
+            .map(|&bit| fault::changes(bench.accelerator, &[bit]))
+            .collect();
         let Some(scores) = bench.score(&scenarios, monitor) else {
             return Ok(false);
         };

@@ -47,7 +47,12 @@ pub struct TrialSummary {
 ///
 /// A trial is a pure function of the cells, the plan and its number.
 #[must_use]
-pub fn random_flips(bench: &Bench<'_>, cells: &Cells, plan: TrialPlan, monitor: &dyn Monitor) -> Option<TrialSummary> {
+pub fn random_flips(
+    bench: &Bench<'_>,
+    cells: &Cells,
+    plan: TrialPlan,
+    monitor: &dyn Monitor,
+) -> Option<TrialSummary> {
     let mut wrong_bits = 0usize;
     let scenarios: Vec<Scenario> = (0..plan.trials)
         .map(|trial| {
@@ -62,7 +67,10 @@ pub fn random_flips(bench: &Bench<'_>, cells: &Cells, plan: TrialPlan, monitor: 
     }
     let trials = plan.trials as f64;
     let losses: Vec<f64> = scores.iter().map(|score| score.loss).collect();
-    let harmful = scores.iter().filter(|score| score.delta_loss > super::exhaustive::SENSITIVE_ABOVE).count() as u64;
+    let harmful = scores
+        .iter()
+        .filter(|score| score.delta_loss > super::exhaustive::SENSITIVE_ABOVE)
+        .count() as u64;
     let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / trials;
     Some(TrialSummary {
         plan,
@@ -73,7 +81,11 @@ pub fn random_flips(bench: &Bench<'_>, cells: &Cells, plan: TrialPlan, monitor: 
         mean_delta_loss: mean(&mut scores.iter().map(|score| score.delta_loss)),
         harmful_share: harmful as f64 / trials,
         harmful_interval: wilson(harmful, plan.trials),
-        mean_changed_share: mean(&mut scores.iter().map(|score| score.changed as f64 / bench.samples() as f64)),
+        mean_changed_share: mean(
+            &mut scores
+                .iter()
+                .map(|score| score.changed as f64 / bench.samples() as f64),
+        ),
     })
 }
 
@@ -81,7 +93,8 @@ pub fn random_flips(bench: &Bench<'_>, cells: &Cells, plan: TrialPlan, monitor: 
 fn draw(cells: &Cells, plan: TrialPlan, trial: u64) -> Vec<crate::accelerator::StoredBit> {
     let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
     random.set_stream(trial);
-    let hits: Vec<_> =
-        (0..plan.flips).filter_map(|_| cells.cell(random.random_range(0..cells.total().max(1)))).collect();
+    let hits: Vec<_> = (0..plan.flips)
+        .filter_map(|_| cells.cell(random.random_range(0..cells.total().max(1))))
+        .collect();
     cells.read_inverted(&hits)
 }

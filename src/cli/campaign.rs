@@ -87,7 +87,10 @@ impl Campaign {
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let bits = self.scope.bits(&chip.accelerator)?;
         let workload = chip.workload()?;
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("campaign-{}", chip.name)));
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("campaign-{}", chip.name)));
         if self.dry_run {
             return dry_run(&bits, workload.samples, &out, self.manner.json);
         }
@@ -108,7 +111,9 @@ impl Campaign {
 pub fn dry_run(bits: &[StoredBit], samples: usize, out: &Path, json: bool) -> Result<(), Failure> {
     let evaluations = bits.len() as u64 * samples as u64;
     if json {
-        return output::json(&json!({"bits": bits.len(), "samples": samples, "evaluations": evaluations, "out": out}));
+        return output::json(
+            &json!({"bits": bits.len(), "samples": samples, "evaluations": evaluations, "out": out}),
+        );
     }
     output::line(&format!(
         "would flip {} bits on {} samples ({} evaluations) and write into {}",
@@ -138,7 +143,11 @@ pub fn run_exhaustive(
     let mut file = Records::open(out, &plan, accelerator, bits)?;
     let mut records = file.finished().to_vec();
     if !records.is_empty() && !manner.quiet {
-        eprintln!("resuming behind {} finished bits in {}", count(records.len() as u64), out.display());
+        eprintln!(
+            "resuming behind {} finished bits in {}",
+            count(records.len() as u64),
+            out.display()
+        );
     }
     heed_interrupts();
     let rest = &bits[records.len()..];
@@ -164,26 +173,52 @@ pub fn run_exhaustive(
 /// A fingerprint of all that determines the records. The fault-free losses stand for readout, loss
 /// and targets.
 fn plan_of(chip: &Chip, bench: &Bench<'_>, bits: &[StoredBit]) -> Result<String, Failure> {
-    let network = serde_json::to_vec(chip.accelerator.network()).map_err(|error| Failure::work(error.to_string()))?;
-    let memories: String =
-        chip.accelerator.map().memories().iter().map(|m| format!("{} {} {};", m.name, m.word_bits, m.depth)).collect();
-    let inputs: Vec<u8> = bench.inputs().iter().flat_map(|mantissa| mantissa.to_le_bytes()).collect();
+    let network =
+        serde_json::to_vec(chip.accelerator.network()).map_err(|error| Failure::work(error.to_string()))?;
+    let memories: String = chip
+        .accelerator
+        .map()
+        .memories()
+        .iter()
+        .map(|m| format!("{} {} {};", m.name, m.word_bits, m.depth))
+        .collect();
+    let inputs: Vec<u8> = bench
+        .inputs()
+        .iter()
+        .flat_map(|mantissa| mantissa.to_le_bytes())
+        .collect();
     let outcomes: Vec<u8> = bench
         .baseline()
         .outcomes
         .iter()
-        .flat_map(|outcome| outcome.loss.to_bits().to_le_bytes().into_iter().chain([u8::from(outcome.correct == Some(true))]))
+        .flat_map(|outcome| {
+            outcome
+                .loss
+                .to_bits()
+                .to_le_bytes()
+                .into_iter()
+                .chain([u8::from(outcome.correct == Some(true))])
+        })
         .collect();
     let bits: Vec<u8> = bits.iter().flat_map(|bit| bit.0.to_le_bytes()).collect();
     let loss = bench.evaluator().loss().name().as_bytes();
-    Ok(fingerprint([network.as_slice(), memories.as_bytes(), &inputs, &outcomes, &bits, loss]))
+    Ok(fingerprint([
+        network.as_slice(),
+        memories.as_bytes(),
+        &inputs,
+        &outcomes,
+        &bits,
+        loss,
+    ]))
 }
 
 /// Writes a JSON document under its name when complete.
 pub fn write_json(path: &Path, document: &Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document).map_err(|error| Failure::work(error.to_string()))?;
-    write_atomically(path, |writer| std::io::Write::write_all(writer, format!("{text}\n").as_bytes()))
-        .map_err(|error| Failure::writing(path, &error))
+    write_atomically(path, |writer| {
+        std::io::Write::write_all(writer, format!("{text}\n").as_bytes())
+    })
+    .map_err(|error| Failure::writing(path, &error))
 }
 
 /// Records by layer, tensor and bit position.
@@ -205,7 +240,9 @@ fn groups(accelerator: &Accelerator, records: &[BitRecord]) -> Vec<Group> {
         let param = accelerator.network().param(logical.param);
         let layer = &accelerator.network().layer(param.layer).name;
         let tensor = param.kind.name();
-        let at = groups.iter().position(|g| g.bit == logical.bit && g.tensor == tensor && g.layer == *layer);
+        let at = groups
+            .iter()
+            .position(|g| g.bit == logical.bit && g.tensor == tensor && g.layer == *layer);
         let at = at.unwrap_or_else(|| {
             groups.push(Group {
                 layer: layer.clone(),
@@ -231,7 +268,11 @@ fn groups(accelerator: &Accelerator, records: &[BitRecord]) -> Vec<Group> {
 pub fn summary(chip: &Chip, bench: &Bench<'_>, records: &[BitRecord]) -> Value {
     let baseline = bench.baseline();
     let sensitive = records.iter().filter(|record| record.is_sensitive()).count();
-    let raised: f64 = records.iter().map(|record| record.delta_loss).filter(|&delta| delta > 0.0).sum();
+    let raised: f64 = records
+        .iter()
+        .map(|record| record.delta_loss)
+        .filter(|&delta| delta > 0.0)
+        .sum();
     let by_bit: Vec<Value> = groups(&chip.accelerator, records)
         .iter()
         .map(|group| {
@@ -277,12 +318,19 @@ pub fn text(chip: &Chip, bench: &Bench<'_>, records: &[BitRecord]) -> String {
         count(records.len() as u64),
         count(bench.samples() as u64),
         short(baseline.loss),
-        baseline.accuracy.map_or(String::new(), |accuracy| format!(", accuracy {:.2} %", accuracy * 100.0)),
+        baseline.accuracy.map_or(String::new(), |accuracy| format!(
+            ", accuracy {:.2} %",
+            accuracy * 100.0
+        )),
         count(sensitive as u64),
         100.0 * sensitive as f64 / records.len().max(1) as f64,
     );
     let mut groups = groups(&chip.accelerator, records);
-    groups.sort_by(|a, b| (&a.layer, a.tensor).cmp(&(&b.layer, b.tensor)).then(b.bit.cmp(&a.bit)));
+    groups.sort_by(|a, b| {
+        (&a.layer, a.tensor)
+            .cmp(&(&b.layer, b.tensor))
+            .then(b.bit.cmp(&a.bit))
+    });
     let rows: Vec<Vec<String>> = groups
         .iter()
         .map(|group| {

@@ -28,8 +28,13 @@ impl Chip {
             (None, Some(located)) => Hardware::read(&located.files.path(&located.source.file))?,
             (None, None) => Hardware::default(),
         };
-        let accelerator = Accelerator::build(&network, &hardware).map_err(|error| Failure::request(*error))?;
-        Ok(Self { name: origin.name, accelerator, settings })
+        let accelerator =
+            Accelerator::build(&network, &hardware).map_err(|error| Failure::request(*error))?;
+        Ok(Self {
+            name: origin.name,
+            accelerator,
+            settings,
+        })
     }
 
     /// Loads the samples and what judges them.

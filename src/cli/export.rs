@@ -35,12 +35,23 @@ impl Export {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         let chip = Chip::build(&self.target, None)?;
-        let file = if self.map.is_dir() { self.map.join("protection.json") } else { self.map.clone() };
+        let file = if self.map.is_dir() {
+            self.map.join("protection.json")
+        } else {
+            self.map.clone()
+        };
         let map = ProtectionMap::read(&file)?;
         // The map must belong to this accelerator.
         map.resolve(&chip.accelerator)?;
-        let formats: Vec<String> = self.format.split(',').map(|name| name.trim().to_owned()).collect();
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("export-{}", chip.name)));
+        let formats: Vec<String> = self
+            .format
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect();
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("export-{}", chip.name)));
         let written = write_formats(&chip, &map, &formats, &out)?;
         if self.manner.json {
             return output::json(&json!({"files": written}));
@@ -53,13 +64,27 @@ impl Export {
 }
 
 /// Writes a selection in these formats.
-pub fn write_map(chip: &Chip, selection: &Selection, formats: &[String], out: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let chosen: Vec<(StoredBit, f64)> = selection.chosen.iter().map(|ranked| (ranked.bit, ranked.score)).collect();
+pub fn write_map(
+    chip: &Chip,
+    selection: &Selection,
+    formats: &[String],
+    out: &Path,
+) -> Result<Vec<PathBuf>, Failure> {
+    let chosen: Vec<(StoredBit, f64)> = selection
+        .chosen
+        .iter()
+        .map(|ranked| (ranked.bit, ranked.score))
+        .collect();
     let map = ProtectionMap::new(&chip.accelerator, selection.scheme, &chosen)?;
     write_formats(chip, &map, formats, out)
 }
 
-fn write_formats(chip: &Chip, map: &ProtectionMap, formats: &[String], out: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn write_formats(
+    chip: &Chip,
+    map: &ProtectionMap,
+    formats: &[String],
+    out: &Path,
+) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for format in formats {
         if format == "all" {

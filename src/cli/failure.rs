@@ -15,19 +15,28 @@ pub struct Failure {
 impl Failure {
     /// The request or an input file is wrong.
     pub fn request(error: impl Diagnostic + Send + Sync + 'static) -> Self {
-        Self { report: Report::new(error), status: 2 }
+        Self {
+            report: Report::new(error),
+            status: 2,
+        }
     }
 
     /// The request is wrong, in words.
     pub fn refused(problem: impl Into<String>, help: impl Into<String>) -> Self {
         let (problem, help): (String, String) = (problem.into(), help.into());
-        Self { report: miette!(code = "radstream::request", help = help, "{problem}"), status: 2 }
+        Self {
+            report: miette!(code = "radstream::request", help = help, "{problem}"),
+            status: 2,
+        }
     }
 
     /// The work failed.
     pub fn work(problem: impl Into<String>) -> Self {
         let problem: String = problem.into();
-        Self { report: miette!(code = "radstream::work", "{problem}"), status: 1 }
+        Self {
+            report: miette!(code = "radstream::work", "{problem}"),
+            status: 1,
+        }
     }
 
     /// A file could not be written.

@@ -46,7 +46,10 @@ impl Harden {
         let bits = self.scope.bits(&chip.accelerator)?;
         let rate = self.rate.of(chip.accelerator.map().total_bits())?;
         let workload = chip.workload()?;
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("harden-{}", chip.name)));
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("harden-{}", chip.name)));
         if self.dry_run {
             return dry_run(&bits, workload.samples, &out, self.manner.json);
         }

@@ -33,7 +33,11 @@ impl Inspect {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         let chip = Chip::build(&self.target, None)?;
-        if self.manner.json { output::json(&document(&chip)) } else { print(&chip) }
+        if self.manner.json {
+            output::json(&document(&chip))
+        } else {
+            print(&chip)
+        }
     }
 }
 
@@ -52,10 +56,16 @@ pub fn stored_bits(accelerator: &Accelerator) -> Value {
 
 /// The accumulator of a layer, where it has a matrix product.
 fn accumulator(accelerator: &Accelerator, layer: LayerId) -> Option<(String, bool)> {
-    accelerator.network().nodes.iter().find_map(|node| match &node.op {
-        Op::Mac(mac) if node.layer == layer => Some((mac.accumulator.format.to_string(), mac.accumulator.stated)),
-        _ => None,
-    })
+    accelerator
+        .network()
+        .nodes
+        .iter()
+        .find_map(|node| match &node.op {
+            Op::Mac(mac) if node.layer == layer => {
+                Some((mac.accumulator.format.to_string(), mac.accumulator.stated))
+            }
+            _ => None,
+        })
 }
 
 fn document(chip: &Chip) -> Value {
@@ -150,7 +160,13 @@ fn document(chip: &Chip) -> Value {
 fn print(chip: &Chip) -> Result<(), Failure> {
     let accelerator = &chip.accelerator;
     let network = accelerator.network();
-    let shape = |shape: &[usize]| shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x");
+    let shape = |shape: &[usize]| {
+        shape
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("x")
+    };
     let input = network.tensor(network.input);
     output::line(&format!(
         "{}: input {} {}, hardware {}, technology {}",
@@ -187,7 +203,16 @@ fn print(chip: &Chip) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let header = ["layer", "operator", "output", "format", "accumulator", "stored bits", "multipliers", "cycles"];
+    let header = [
+        "layer",
+        "operator",
+        "output",
+        "format",
+        "accumulator",
+        "stored bits",
+        "multipliers",
+        "cycles",
+    ];
     output::line(&format!("\n{}", output::table(&header, &rows)))?;
     let rows: Vec<Vec<String>> = accelerator
         .map()
@@ -203,10 +228,19 @@ fn print(chip: &Chip) -> Result<(), Failure> {
             ]
         })
         .collect();
-    output::line(&format!("\n{}", output::table(&["memory", "style", "words", "bits per word", "bits"], &rows)))?;
-    output::line(&format!("\nstored bits: {}", count(accelerator.map().total_bits())))?;
+    output::line(&format!(
+        "\n{}",
+        output::table(&["memory", "style", "words", "bits per word", "bits"], &rows)
+    ))?;
+    output::line(&format!(
+        "\nstored bits: {}",
+        count(accelerator.map().total_bits())
+    ))?;
     if let Some(cycles) = accelerator.initiation_interval() {
-        output::line(&format!("cycles between samples (analytic, slowest stage): {}", count(cycles)))?;
+        output::line(&format!(
+            "cycles between samples (analytic, slowest stage): {}",
+            count(cycles)
+        ))?;
     }
     let area = Ledger::new(accelerator, Scheme::Tmr).report();
     output::line(&format!(

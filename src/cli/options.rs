@@ -37,9 +37,14 @@ pub struct Manner {
 impl Manner {
     /// Sets the number of threads.
     pub fn apply(&self) -> Result<(), Failure> {
-        let Some(threads) = self.threads else { return Ok(()) };
+        let Some(threads) = self.threads else {
+            return Ok(());
+        };
         if threads == 0 || threads > 4096 {
-            return Err(Failure::refused(format!("--threads {threads} is out of range"), "expected 1 to 4096"));
+            return Err(Failure::refused(
+                format!("--threads {threads} is out of range"),
+                "expected 1 to 4096",
+            ));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -117,15 +122,24 @@ impl Samples {
     /// These options as settings.
     pub fn settings(&self) -> Result<Settings, Failure> {
         if self.limit == Some(0) {
-            return Err(Failure::refused("--limit 0 leaves no sample", "expected at least 1"));
+            return Err(Failure::refused(
+                "--limit 0 leaves no sample",
+                "expected at least 1",
+            ));
         }
         if let Some(scale) = self.input_scale
             && !scale.is_finite()
         {
-            return Err(Failure::refused(format!("--input-scale {scale} is not finite"), "expected a finite factor"));
+            return Err(Failure::refused(
+                format!("--input-scale {scale} is not finite"),
+                "expected a finite factor",
+            ));
         }
         let here = |source: &Option<Source>| {
-            source.clone().map(|source| Located { files: Files::Folder(PathBuf::new()), source })
+            source.clone().map(|source| Located {
+                files: Files::Folder(PathBuf::new()),
+                source,
+            })
         };
         Ok(Settings {
             inputs: here(&self.inputs),
@@ -133,7 +147,10 @@ impl Samples {
             limit: self.limit,
             input_scale: self.input_scale,
             raw_inputs: self.raw_inputs.then_some(true),
-            readout: here(&self.readout.as_ref().map(|file| Source { file: file.clone(), key: None })),
+            readout: here(&self.readout.as_ref().map(|file| Source {
+                file: file.clone(),
+                key: None,
+            })),
             gather: here(&self.gather),
             loss: self.loss.map(|loss| loss.name().to_owned()),
             target: here(&self.target),
@@ -175,7 +192,10 @@ impl Target {
                 described(Files::Folder(path.parent().unwrap_or(Path::new("")).to_owned()))
             }
             Some(path) => {
-                let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+                let name = path
+                    .file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned())
+                    .unwrap_or_default();
                 Ok(Origin {
                     files: Files::Folder(PathBuf::new()),
                     network: path.clone(),

@@ -15,9 +15,9 @@ pub fn json(document: &impl Serialize) -> Result<(), Failure> {
 /// Prints text on standard output. A reader that has gone away is no failure.
 pub fn line(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::work(format!("standard output cannot be written: {error}")))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::work(format!(
+            "standard output cannot be written: {error}"
+        ))),
         _ => Ok(()),
     }
 }
@@ -26,7 +26,11 @@ pub fn line(text: &str) -> Result<(), Failure> {
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let columns = header.len();
     let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).chain([header[column].chars().count()]).max().unwrap_or(0)
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .chain([header[column].chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let render = |cells: Vec<&str>| {
@@ -35,12 +39,26 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             let gap = if column == 0 { "" } else { "  " };
             let width = widths[column];
             text.push_str(gap);
-            text.push_str(&if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
+            text.push_str(&if column == 0 {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            });
         }
         text.trim_end().to_owned()
     };
-    let mut lines = vec![render(header.to_vec()), widths.iter().map(|&w| "-".repeat(w)).collect::<Vec<_>>().join("  ")];
-    lines.extend(rows.iter().map(|row| render(row.iter().map(String::as_str).collect())));
+    let mut lines = vec![
+        render(header.to_vec()),
+        widths
+            .iter()
+            .map(|&w| "-".repeat(w))
+            .collect::<Vec<_>>()
+            .join("  "),
+    ];
+    lines.extend(
+        rows.iter()
+            .map(|row| render(row.iter().map(String::as_str).collect())),
+    );
     lines.join("\n")
 }
 

@@ -38,9 +38,14 @@ impl Bar {
     /// A bar for `total` pairs; hidden where standard error is no terminal or `quiet`.
     pub fn new(what: &'static str, total: u64, quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
-        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = "{msg} [{bar:32}] {percent:>3} % | {per_sec} fault x input | {elapsed} gone, {eta} left";
+        let template =
+            "{msg} [{bar:32}] {percent:>3} % | {per_sec} fault x input | {elapsed} gone, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -48,7 +53,10 @@ impl Bar {
         if shown {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { bar, pending: AtomicU64::new(0) }
+        Self {
+            bar,
+            pending: AtomicU64::new(0),
+        }
     }
 
     /// Takes the bar away.
@@ -61,7 +69,12 @@ impl Monitor for Bar {
     fn advance(&self, done: u64) {
         // The bar's own lock is taken once in a while only.
         let pending = self.pending.fetch_add(done, Ordering::Relaxed) + done;
-        if pending >= 4096 && self.pending.compare_exchange(pending, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if pending >= 4096
+            && self
+                .pending
+                .compare_exchange(pending, 0, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
             self.bar.inc(pending);
         }
     }

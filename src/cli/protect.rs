@@ -14,7 +14,9 @@ use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
 use super::rate::RateOptions;
 use crate::accelerator::StoredBit;
-use crate::campaign::{Bench, BitRecord, SENSITIVE_ABOVE, TrialPlan, TrialSummary, random_flips, read_records};
+use crate::campaign::{
+    Bench, BitRecord, SENSITIVE_ABOVE, TrialPlan, TrialSummary, random_flips, read_records,
+};
 use crate::protection::{Budget, Selection, select};
 use crate::scheme::{Cells, Scheme};
 use crate::sensitivity::by_measured_loss;
@@ -24,7 +26,12 @@ use crate::simulate::functional::Plan;
 #[derive(Debug, Args)]
 pub struct ProtectOptions {
     /// Extra area: 32%tmr of full triplication's, 10%mem of the plain memory's, 500ge
-    #[arg(long, value_name = "BUDGET", default_value = "32%tmr", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "BUDGET",
+        default_value = "32%tmr",
+        allow_hyphen_values = true
+    )]
     pub budget: Budget,
     /// Trials of random flips that measure the residual loss
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -65,12 +72,26 @@ pub struct Protected {
 }
 
 /// Chooses bits by their records and measures what is left.
-pub fn protect(bench: &Bench<'_>, records: &[BitRecord], options: &ProtectOptions, manner: &Manner) -> Result<Protected, Failure> {
+pub fn protect(
+    bench: &Bench<'_>,
+    records: &[BitRecord],
+    options: &ProtectOptions,
+    manner: &Manner,
+) -> Result<Protected, Failure> {
     if options.trials == 0 {
-        return Err(Failure::refused("--trials 0 measures nothing", "expected at least 1; 200 or more for a useful interval"));
+        return Err(Failure::refused(
+            "--trials 0 measures nothing",
+            "expected at least 1; 200 or more for a useful interval",
+        ));
     }
     let accelerator = bench.accelerator;
-    let selection = select(accelerator, Scheme::Tmr, &by_measured_loss(records), SENSITIVE_ABOVE, options.budget);
+    let selection = select(
+        accelerator,
+        Scheme::Tmr,
+        &by_measured_loss(records),
+        SENSITIVE_ABOVE,
+        options.budget,
+    );
     let stored = accelerator.map().total_bits();
     let chosen: Vec<StoredBit> = selection.chosen.iter().map(|ranked| ranked.bit).collect();
     let all: Vec<StoredBit> = accelerator.map().bits().collect();
@@ -79,19 +100,31 @@ pub fn protect(bench: &Bench<'_>, records: &[BitRecord], options: &ProtectOption
     let mut residuals = Vec::new();
     for (design, protected) in [("plain", &[][..]), ("selective", &chosen), ("full", &all)] {
         let cells = Cells::new(Scheme::Tmr, stored, protected);
-        let scaled = (u128::from(flips) * u128::from(cells.total()) + u128::from(stored) / 2) / u128::from(stored.max(1));
+        let scaled = (u128::from(flips) * u128::from(cells.total()) + u128::from(stored) / 2)
+            / u128::from(stored.max(1));
         let exposures = [("same_flips", flips), ("same_flux", scaled as u64)];
         for (exposure, flips) in exposures.into_iter().take(if design == "plain" { 1 } else { 2 }) {
-            let plan = TrialPlan { trials: options.trials, flips, seed: options.seed };
+            let plan = TrialPlan {
+                trials: options.trials,
+                flips,
+                seed: options.seed,
+            };
             let bar = Bar::new("trials", options.trials * bench.samples() as u64, manner.quiet);
             let trials = random_flips(bench, &cells, plan, &bar).ok_or_else(|| Failure::work("stopped"))?;
             bar.finish();
-            residuals.push(Residual { design, exposure, trials });
+            residuals.push(Residual {
+                design,
+                exposure,
+                trials,
+            });
         }
     }
     let sensitive: Vec<&BitRecord> = records.iter().filter(|record| record.is_sensitive()).collect();
     let cells = Cells::new(Scheme::Tmr, stored, &chosen);
-    let left: Vec<&&BitRecord> = sensitive.iter().filter(|record| !cells.is_protected(record.bit)).collect();
+    let left: Vec<&&BitRecord> = sensitive
+        .iter()
+        .filter(|record| !cells.is_protected(record.bit))
+        .collect();
     Ok(Protected {
         examined: records.len() as u64,
         sensitive: sensitive.len() as u64,
@@ -105,7 +138,12 @@ pub fn protect(bench: &Bench<'_>, records: &[BitRecord], options: &ProtectOption
 
 impl Protected {
     /// The JSON of a protection.
-    pub fn json(&self, bench: &Bench<'_>, options: &ProtectOptions, rate: &RateOptions) -> Result<Value, Failure> {
+    pub fn json(
+        &self,
+        bench: &Bench<'_>,
+        options: &ProtectOptions,
+        rate: &RateOptions,
+    ) -> Result<Value, Failure> {
         let area = &self.selection.area;
         let residuals: Vec<Value> = self
             .residuals
@@ -142,7 +180,12 @@ impl Protected {
     }
 
     /// The summary for people.
-    pub fn text(&self, bench: &Bench<'_>, options: &ProtectOptions, rate: &RateOptions) -> Result<String, Failure> {
+    pub fn text(
+        &self,
+        bench: &Bench<'_>,
+        options: &ProtectOptions,
+        rate: &RateOptions,
+    ) -> Result<String, Failure> {
         let area = &self.selection.area;
         let unit = area.unit.symbol();
         let mut text = format!(
@@ -153,16 +196,39 @@ impl Protected {
             format_args!("{:.1} %", 100.0 * area.share_of_full()),
         );
         let row = |name: &str, bits: u64, voters: u64, size: f64| {
-            let ratio = if area.plain_area > 0.0 { size / area.plain_area } else { 1.0 };
-            vec![name.to_owned(), count(bits), count(voters), short(size), format!("{ratio:.3}")]
+            let ratio = if area.plain_area > 0.0 {
+                size / area.plain_area
+            } else {
+                1.0
+            };
+            vec![
+                name.to_owned(),
+                count(bits),
+                count(voters),
+                short(size),
+                format!("{ratio:.3}"),
+            ]
         };
         let rows = [
             row("plain", area.stored_bits, 0, area.plain_area),
-            row("selective", area.stored_bits + area.extra_bits, area.voters, area.selective_area),
-            row("full TMR", area.stored_bits + area.full_extra_bits, area.full_voters, area.full_area),
+            row(
+                "selective",
+                area.stored_bits + area.extra_bits,
+                area.voters,
+                area.selective_area,
+            ),
+            row(
+                "full TMR",
+                area.stored_bits + area.full_extra_bits,
+                area.full_voters,
+                area.full_area,
+            ),
         ];
         let size = format!("area ({unit})");
-        text.push_str(&format!("\n\n{}", output::table(&["design", "cells", "voters", &size, "ratio"], &rows)));
+        text.push_str(&format!(
+            "\n\n{}",
+            output::table(&["design", "cells", "voters", &size, "ratio"], &rows)
+        ));
         let rows: Vec<Vec<String>> = self
             .residuals
             .iter()
@@ -180,7 +246,15 @@ impl Protected {
                 ]
             })
             .collect();
-        let header = ["design", "exposure", "flips", "wrong as read", "mean loss", "95 % bootstrap", "above fault-free"];
+        let header = [
+            "design",
+            "exposure",
+            "flips",
+            "wrong as read",
+            "mean loss",
+            "95 % bootstrap",
+            "above fault-free",
+        ];
         text.push_str(&format!(
             "\n\nresidual loss over {} trials (fault-free {}):\n{}",
             count(options.trials),
@@ -225,12 +299,19 @@ impl Protect {
     pub fn run(&self) -> Result<(), Failure> {
         self.manner.apply()?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
-        let file = if self.records.is_dir() { self.records.join("records.csv") } else { self.records.clone() };
+        let file = if self.records.is_dir() {
+            self.records.join("records.csv")
+        } else {
+            self.records.clone()
+        };
         let records = read_records(&file, &chip.accelerator)?;
         let plan = Plan::new(chip.accelerator.network());
         let bench = bench(&chip, &plan, chip.workload()?)?;
         let protected = protect(&bench, &records, &self.options, &self.manner)?;
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from(format!("protect-{}", chip.name)));
+        let out = self
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("protect-{}", chip.name)));
         let document = protected.json(&bench, &self.options, &self.rate)?;
         write_map(&chip, &protected.selection, &["all".to_owned()], &out)?;
         write_json(&out.join("summary.json"), &document)?;

@@ -26,10 +26,21 @@ pub struct RateOptions {
     #[arg(long, value_name = "event|bit", default_value = "event")]
     pub counts: Counts,
     /// Cross-section of one bit in cm2, with --flux instead of --fit-per-mb
-    #[arg(long, value_name = "CM2", requires = "flux", conflicts_with = "fit_per_mb", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "CM2",
+        requires = "flux",
+        conflicts_with = "fit_per_mb",
+        allow_negative_numbers = true
+    )]
     pub cross_section: Option<f64>,
     /// Flux in particles per cm2 and second
-    #[arg(long, value_name = "PER_CM2_S", requires = "cross_section", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "PER_CM2_S",
+        requires = "cross_section",
+        allow_negative_numbers = true
+    )]
     pub flux: Option<f64>,
 }
 
@@ -40,7 +51,11 @@ impl RateOptions {
             let cross_section = CrossSection::new(cross_section)?;
             return Ok(cross_section.rate_of(Flux::from_per_cm2_s(flux)?, stored_bits, self.counts));
         }
-        let fit = FitPerMb::new(self.fit_per_mb.unwrap_or(DEFAULT_FIT_PER_MB), self.mb, self.counts)?;
+        let fit = FitPerMb::new(
+            self.fit_per_mb.unwrap_or(DEFAULT_FIT_PER_MB),
+            self.mb,
+            self.counts,
+        )?;
         Ok(fit.rate_of(stored_bits))
     }
 
@@ -48,7 +63,10 @@ impl RateOptions {
     pub fn source(&self) -> String {
         match (self.cross_section, self.flux) {
             (Some(cross_section), Some(flux)) => {
-                format!("{cross_section:e} cm2 per bit x {flux:e} particles per cm2 and s, counting {}s", self.counts)
+                format!(
+                    "{cross_section:e} cm2 per bit x {flux:e} particles per cm2 and s, counting {}s",
+                    self.counts
+                )
             }
             _ => {
                 let origin = if self.fit_per_mb.is_none() {
@@ -109,7 +127,10 @@ impl Rate {
             None => Chip::build(&self.target, None)?.accelerator.map().total_bits(),
         };
         let rate = self.rate.of(bits)?;
-        let expected = self.hours.map(|hours| rate.expected_in(Hours(hours))).transpose()?;
+        let expected = self
+            .hours
+            .map(|hours| rate.expected_in(Hours(hours)))
+            .transpose()?;
         if self.manner.json {
             let mut document = self.rate.json(bits, rate);
             if let Some(hours) = self.hours {
@@ -118,7 +139,11 @@ impl Rate {
             }
             return output::json(&document);
         }
-        output::line(&format!("{} stored bits at {}", output::count(bits), self.rate.source()))?;
+        output::line(&format!(
+            "{} stored bits at {}",
+            output::count(bits),
+            self.rate.source()
+        ))?;
         output::line(&lines(rate))?;
         if let (Some(hours), Some(expected)) = (self.hours, expected) {
             output::line(&format!("  in {hours} h         {expected:.6e} expected"))?;
@@ -136,7 +161,11 @@ pub fn lines(rate: UpsetRate) -> String {
         output::short(rate.fit())
     );
     if let Some(hours) = rate.hours_per_upset() {
-        text.push_str(&format!("\n  hours per upset  {} ({} years)", output::short(hours.0), output::short(hours.years())));
+        text.push_str(&format!(
+            "\n  hours per upset  {} ({} years)",
+            output::short(hours.0),
+            output::short(hours.years())
+        ));
     }
     text
 }

@@ -53,8 +53,11 @@ enum Engine {
 
 /// What to write of a run: names and tensors.
 fn traced(network: &Network) -> Vec<(String, TensorId)> {
-    let mut names: Vec<(String, TensorId)> =
-        network.layers.iter().map(|layer| (format!("trace/{}", layer.name), layer.output)).collect();
+    let mut names: Vec<(String, TensorId)> = network
+        .layers
+        .iter()
+        .map(|layer| (format!("trace/{}", layer.name), layer.output))
+        .collect();
     for node in &network.nodes {
         let name = format!("trace/{}", node.name);
         if !names.iter().any(|(known, _)| *known == name) {
@@ -78,7 +81,10 @@ impl Run {
         if let Some(late) = listed.iter().find(|fault| fault.cycle.is_some()) {
             let bit = accelerator.named(late.bit);
             return Err(Failure::refused(
-                format!("the fault at {} word {} bit {} has a cycle", bit.memory, bit.word, bit.word_bit),
+                format!(
+                    "the fault at {} word {} bit {} has a cycle",
+                    bit.memory, bit.word, bit.word_bit
+                ),
                 "the functional engine knows no cycles; leave the column empty for faults that are there from the start",
             ));
         }
@@ -100,8 +106,14 @@ impl Run {
                 .chunks_exact(output.len().max(1))
                 .enumerate()
                 .filter_map(|(sample, mantissas)| {
-                    let values: Vec<f64> = mantissas.iter().map(|&mantissa| output.value_of(mantissa)).collect();
-                    workload.evaluator.evaluate(sample, &values, true, &mut scratch).accuracy
+                    let values: Vec<f64> = mantissas
+                        .iter()
+                        .map(|&mantissa| output.value_of(mantissa))
+                        .collect();
+                    workload
+                        .evaluator
+                        .evaluate(sample, &values, true, &mut scratch)
+                        .accuracy
                 })
                 .sum();
             right / workload.samples as f64
@@ -117,7 +129,13 @@ impl Run {
     }
 
     /// Each wanted tensor of all samples, one after the other.
-    fn compute(&self, network: &Network, inputs: &[i64], changes: &[Change], wanted: &[(String, TensorId)]) -> Vec<Vec<i64>> {
+    fn compute(
+        &self,
+        network: &Network,
+        inputs: &[i64],
+        changes: &[Change],
+        wanted: &[(String, TensorId)],
+    ) -> Vec<Vec<i64>> {
         let elements = network.tensor(network.input).len();
         let per_sample: Vec<Vec<Vec<i64>>> = match self.engine {
             Engine::Functional => {
@@ -148,7 +166,14 @@ impl Run {
                     .collect()
             }
         };
-        (0..wanted.len()).map(|at| per_sample.iter().flat_map(|sample| sample[at].iter().copied()).collect()).collect()
+        (0..wanted.len())
+            .map(|at| {
+                per_sample
+                    .iter()
+                    .flat_map(|sample| sample[at].iter().copied())
+                    .collect()
+            })
+            .collect()
     }
 
     /// How many of the faults alter at least one output when they are there alone.
@@ -161,8 +186,15 @@ impl Run {
         let plan = Plan::new(accelerator.network());
         let bench = Bench::new(accelerator, &plan, workload.inputs, workload.evaluator)
             .map_err(|error| Failure::work(error.to_string()))?;
-        let scenarios: Vec<Scenario> = wrong.iter().map(|&bit| fault::changes(accelerator, &[bit])).collect();
-        let bar = Bar::new("faults one by one", (wrong.len() * bench.samples()) as u64, self.manner.quiet);
+        let scenarios: Vec<Scenario> = wrong
+            .iter()
+            .map(|&bit| fault::changes(accelerator, &[bit]))
+            .collect();
+        let bar = Bar::new(
+            "faults one by one",
+            (wrong.len() * bench.samples()) as u64,
+            self.manner.quiet,
+        );
         let mut effective = 0;
         for block in scenarios.chunks(bench.block()) {
             let Some(scores) = bench.score(block, &bar) else {
@@ -174,7 +206,13 @@ impl Run {
         Ok(effective)
     }
 
-    fn say(&self, chip: &Chip, samples: usize, accuracy: Option<f64>, faults: Option<Value>) -> Result<(), Failure> {
+    fn say(
+        &self,
+        chip: &Chip,
+        samples: usize,
+        accuracy: Option<f64>,
+        faults: Option<Value>,
+    ) -> Result<(), Failure> {
         let network = chip.accelerator.network();
         let output = network.tensor(network.output);
         let format = output.encoding.arithmetic();
@@ -213,17 +251,35 @@ impl Run {
                 .flatten()
                 .take(40)
                 .map(|fault| {
-                    let text = |key: &str| fault[key].as_str().map_or_else(|| fault[key].to_string(), str::to_owned);
+                    let text = |key: &str| {
+                        fault[key]
+                            .as_str()
+                            .map_or_else(|| fault[key].to_string(), str::to_owned)
+                    };
                     vec![
-                        format!("{}.{}[{}] bit {}", text("layer"), text("tensor"), text("element"), text("bit")),
-                        format!("{} word {} bit {}", text("memory"), text("word"), text("word_bit")),
+                        format!(
+                            "{}.{}[{}] bit {}",
+                            text("layer"),
+                            text("tensor"),
+                            text("element"),
+                            text("bit")
+                        ),
+                        format!(
+                            "{} word {} bit {}",
+                            text("memory"),
+                            text("word"),
+                            text("word_bit")
+                        ),
                         format!("{} -> {}", text("word_before"), text("word_after")),
                         format!("{} -> {}", text("value_before"), text("value_after")),
                         text("effect"),
                     ]
                 })
                 .collect();
-            output::line(&output::table(&["bit", "stored at", "word", "value", "effect"], &rows))?;
+            output::line(&output::table(
+                &["bit", "stored at", "word", "value", "effect"],
+                &rows,
+            ))?;
         }
         if let Some(path) = &self.outputs {
             output::line(&format!("wrote {}", path.display()))?;
@@ -242,11 +298,19 @@ fn faults_json(accelerator: &Accelerator, listed: usize, effective: usize, wrong
     })
 }
 
-fn write(network: &Network, path: &PathBuf, samples: usize, wanted: &[(String, TensorId)], tensors: &[Vec<i64>]) -> Result<(), Failure> {
+fn write(
+    network: &Network,
+    path: &PathBuf,
+    samples: usize,
+    wanted: &[(String, TensorId)],
+    tensors: &[Vec<i64>],
+) -> Result<(), Failure> {
     let mut archive = NpzWriter::default();
     let result = (|| {
         for ((name, id), values) in wanted.iter().zip(tensors) {
-            let shape: Vec<usize> = std::iter::once(samples).chain(network.tensor(*id).shape.iter().copied()).collect();
+            let shape: Vec<usize> = std::iter::once(samples)
+                .chain(network.tensor(*id).shape.iter().copied())
+                .collect();
             archive.add(name, &shape, values.clone())?;
         }
         archive.finish(path)

@@ -142,8 +142,8 @@ fn read_npz(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
         reason,
         expected: "an .npz archive as written by numpy.savez".to_owned(),
     };
-    let mut archive =
-        NpzReader::new(Cursor::new(bytes)).map_err(|error| damaged(format!("is not an .npz archive: {error}")))?;
+    let mut archive = NpzReader::new(Cursor::new(bytes))
+        .map_err(|error| damaged(format!("is not an .npz archive: {error}")))?;
     let names: Vec<String> = archive
         .names()
         .map_err(|error| damaged(error.to_string()))?

@@ -61,7 +61,11 @@ pub fn changes(accelerator: &Accelerator, wrong: &[StoredBit]) -> Vec<Change> {
             let mask = bits.iter().fold(0, |mask, bit| mask ^ bit.2);
             let mantissa = accelerator.flipped_value(param, element, mask)?;
             let before = accelerator.network().param(param).values[element as usize];
-            (mantissa != before).then_some(Change { param, element: element as u32, mantissa })
+            (mantissa != before).then_some(Change {
+                param,
+                element: element as u32,
+                mantissa,
+            })
         })
         .collect()
 }
@@ -91,8 +95,8 @@ pub fn describe(accelerator: &Accelerator, wrong: &[StoredBit]) -> Vec<Injection
             let word = address.word as usize;
             let logical = map.logical(bit);
             let padding = map.is_padding(bit);
-            let value_before =
-                (!padding).then(|| accelerator.network().param(logical.param).values[logical.element as usize]);
+            let value_before = (!padding)
+                .then(|| accelerator.network().param(logical.param).values[logical.element as usize]);
             let now = changed
                 .iter()
                 .find(|change| change.param == logical.param && u64::from(change.element) == logical.element);
@@ -106,7 +110,11 @@ pub fn describe(accelerator: &Accelerator, wrong: &[StoredBit]) -> Vec<Injection
                 word_before: hex_word(before.word(word)),
                 word_after: hex_word(after.word(word)),
                 value_before,
-                value_after: if padding { None } else { now.map(|change| change.mantissa).or(value_before) },
+                value_after: if padding {
+                    None
+                } else {
+                    now.map(|change| change.mantissa).or(value_before)
+                },
                 effect,
             }
         })

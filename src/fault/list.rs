@@ -21,7 +21,10 @@ pub struct ListedFault {
 pub enum FaultListError {
     /// The file cannot be read.
     #[error("{}: cannot be read: {reason}", file.display())]
-    #[diagnostic(code(radstream::fault::unreadable), help("check the path and its permissions"))]
+    #[diagnostic(
+        code(radstream::fault::unreadable),
+        help("check the path and its permissions")
+    )]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -74,13 +77,26 @@ pub enum FaultListError {
 /// # Errors
 /// [`FaultListError`] with the line and what was expected.
 pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFault>, FaultListError> {
-    let unreadable =
-        |error: &dyn std::fmt::Display| FaultListError::Unreadable { file: file.to_owned(), reason: error.to_string() };
+    let unreadable = |error: &dyn std::fmt::Display| FaultListError::Unreadable {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    };
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
-    let header: Vec<String> = reader.headers().map_err(|error| unreadable(&error))?.iter().map(str::to_owned).collect();
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(text.as_bytes());
+    let header: Vec<String> = reader
+        .headers()
+        .map_err(|error| unreadable(&error))?
+        .iter()
+        .map(str::to_owned)
+        .collect();
     let column = |name: &str| header.iter().position(|column| column == name);
-    let bad_header = || FaultListError::Header { file: file.to_owned(), found: header.clone() };
+    let bad_header = || FaultListError::Header {
+        file: file.to_owned(),
+        found: header.clone(),
+    };
     let bit = column("bit").ok_or_else(bad_header)?;
     let cycle = column("cycle");
     let logical = (column("layer"), column("tensor"), column("element"));
@@ -107,10 +123,16 @@ pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFau
             ((Some(layer), Some(tensor), Some(element)), _) => {
                 accelerator.parse_logical(field(layer), field(tensor), field(element), field(bit))
             }
-            (_, (Some(memory), Some(word))) => accelerator.parse_physical(field(memory), field(word), field(bit)),
+            (_, (Some(memory), Some(word))) => {
+                accelerator.parse_physical(field(memory), field(word), field(bit))
+            }
             _ => return Err(bad_header()),
         };
-        let bit = found.map_err(|error| FaultListError::Address { file: file.to_owned(), line, error })?;
+        let bit = found.map_err(|error| FaultListError::Address {
+            file: file.to_owned(),
+            line,
+            error,
+        })?;
         let cycle = match cycle.map(field).filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| FaultListError::Line {

@@ -88,10 +88,18 @@ impl Description {
     /// [`ModelError`] where there is none or it does not parse.
     pub fn read(files: &Files) -> Result<Self, ModelError> {
         let path = files.path(Path::new("model.ron"));
-        let problem = |problem: String| ModelError::Path { path: path.clone(), problem };
-        let bytes = files.read(Path::new("model.ron")).map_err(|error| problem(format!("cannot be read: {error}")))?;
+        let problem = |problem: String| ModelError::Path {
+            path: path.clone(),
+            problem,
+        };
+        let bytes = files
+            .read(Path::new("model.ron"))
+            .map_err(|error| problem(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| problem(error.to_string()))?;
         let source = SourceText::new(path.display().to_string(), text);
-        Ok(parse_ron(&source, "a Model(name, network, ...) as in models/digits_medium_ae/model.ron")?)
+        Ok(parse_ron(
+            &source,
+            "a Model(name, network, ...) as in models/digits_medium_ae/model.ron",
+        )?)
     }
 }

@@ -10,7 +10,7 @@ use super::embedded;
 use super::{Description, EMBEDDED_NAME, ModelError};
 use crate::data::{self, Array, DataError, Elements, Source};
 use crate::network::import::onnx::OnnxGraph;
-use crate::network::import::{ImportError, qonnx};
+use crate::network::import::{ImportError, fml, qonnx};
 use crate::network::{InputError, Network};
 use crate::outcome::emd::EarthMover;
 use crate::outcome::{Evaluator, Loss, OutcomeError, Readout, Setup};
@@ -52,10 +52,17 @@ impl Files {
     /// An array.
     fn array(&self, source: &Source) -> Result<Array, DataError> {
         let path = self.path(&source.file);
-        let bytes = self
-            .read(&source.file)
-            .map_err(|error| DataError::Unreadable { file: path.clone(), reason: error.to_string() })?;
-        data::read_bytes(&Source { file: path, key: source.key.clone() }, bytes)
+        let bytes = self.read(&source.file).map_err(|error| DataError::Unreadable {
+            file: path.clone(),
+            reason: error.to_string(),
+        })?;
+        data::read_bytes(
+            &Source {
+                file: path,
+                key: source.key.clone(),
+            },
+            bytes,
+        )
     }
 }
 
@@ -104,7 +111,9 @@ pub enum WorkloadError {
 /// [`ImportError`] of the reader, or where the ending is unknown.
 pub fn load_network(files: &Files, name: &Path) -> Result<Network, ImportError> {
     let path = files.path(name);
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("onnx") => {
             let graph = match files {
@@ -113,9 +122,15 @@ pub fn load_network(files: &Files, name: &Path) -> Result<Network, ImportError> 
             };
             qonnx::import(&graph)
         }
-        _ => Err(ImportError::unsupported(&path, "the file", "has an unknown ending".to_owned())
-            .expected("a .onnx (QONNX) or .fml (hls4ml) file")
-            .help("export the network as QONNX, or pass hls4ml's serialized model")),
+        Some("fml") => match files {
+            Files::Folder(_) => fml::read(&path),
+            Files::Embedded => fml::parse(&path, &embedded_bytes(files, name, &path)?),
+        },
+        _ => Err(
+            ImportError::unsupported(&path, "the file", "has an unknown ending".to_owned())
+                .expected("a .onnx (QONNX) or .fml (hls4ml) file")
+                .help("export the network as QONNX, or pass hls4ml's serialized model"),
+        ),
     }
 }
 
@@ -170,7 +185,10 @@ impl Settings {
     #[must_use]
     pub fn of(description: &Description, files: &Files) -> Self {
         let located = |name: &Option<String>| {
-            name.as_ref().map(|name| Located { files: files.clone(), source: Source::parse(name) })
+            name.as_ref().map(|name| Located {
+                files: files.clone(),
+                source: Source::parse(name),
+            })
         };
         Self {
             inputs: located(&description.inputs),
@@ -250,13 +268,29 @@ impl Workload {
         }
         let scale = settings.input_scale.unwrap_or(1.0);
         let raw = settings.raw_inputs.unwrap_or(false);
-        let reals: Vec<f64> =
-            if raw { array.reals() } else { array.reals().into_iter().map(|value| value * scale).collect() };
-        let inputs = if raw { network.check_raw_inputs(&reals) } else { network.quantize_inputs(&reals) };
+        let reals: Vec<f64> = if raw {
+            array.reals()
+        } else {
+            array.reals().into_iter().map(|value| value * scale).collect()
+        };
+        let inputs = if raw {
+            network.check_raw_inputs(&reals)
+        } else {
+            network.quantize_inputs(&reals)
+        };
         let inputs = inputs.map_err(|error| WorkloadError::Input { source_name, error })?;
-        let labels = settings.labels.as_ref().map(|located| located.files.array(&located.source)).transpose()?;
+        let labels = settings
+            .labels
+            .as_ref()
+            .map(|located| located.files.array(&located.source))
+            .transpose()?;
         let evaluator = evaluator(network, settings, samples, reals, labels.clone())?;
-        Ok(Self { inputs, samples, labels, evaluator })
+        Ok(Self {
+            inputs,
+            samples,
+            labels,
+            evaluator,
+        })
     }
 }
 
@@ -274,18 +308,26 @@ fn evaluator(
             let path = located.files.path(&located.source.file);
             let graph = match located.files {
                 Files::Folder(_) => OnnxGraph::read(&path)?,
-                Files::Embedded => {
-                    OnnxGraph::parse(&path, &embedded_bytes(&located.files, &located.source.file, &path)?)?
-                }
+                Files::Embedded => OnnxGraph::parse(
+                    &path,
+                    &embedded_bytes(&located.files, &located.source.file, &path)?,
+                )?,
             };
             Readout::from_graph(&graph)?
         }
     };
     let array = |located: &Option<Located>| -> Result<Option<Array>, DataError> {
-        located.as_ref().map(|located| located.files.array(&located.source)).transpose()
+        located
+            .as_ref()
+            .map(|located| located.files.array(&located.source))
+            .transpose()
     };
     let name = settings.loss.clone().unwrap_or_else(|| {
-        if labels.is_some() { "misclassify".to_owned() } else { "mismatch".to_owned() }
+        if labels.is_some() {
+            "misclassify".to_owned()
+        } else {
+            "mismatch".to_owned()
+        }
     });
     let loss = match name.as_str() {
         "mismatch" => Loss::Mismatch,
@@ -312,10 +354,20 @@ fn evaluator(
         Some(target) => Some(target),
         None if loss.needs_target() => {
             let row = reals.len() / samples;
-            Some(Array { shape: vec![samples, row], elements: Elements::Real(reals) })
+            Some(Array {
+                shape: vec![samples, row],
+                elements: Elements::Real(reals),
+            })
         }
         None => None,
     };
-    let setup = Setup { readout, loss, gather: array(&settings.gather)?, target, labels, classes: settings.classes };
+    let setup = Setup {
+        readout,
+        loss,
+        gather: array(&settings.gather)?,
+        target,
+        labels,
+        classes: settings.classes,
+    };
     Ok(Evaluator::new(setup, samples, output.len())?)
 }

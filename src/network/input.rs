@@ -14,7 +14,10 @@ use crate::fixed_point::{Cast, Format, NotFinite, from_f64};
 pub enum InputError {
     /// The number of values is no multiple of the input's size.
     #[error("the input array has {found} values per sample")]
-    #[diagnostic(code(radstream::input::shape), help("expected {expected} values of shape {shape:?} (channels last), or a flat row of as many"))]
+    #[diagnostic(
+        code(radstream::input::shape),
+        help("expected {expected} values of shape {shape:?} (channels last), or a flat row of as many")
+    )]
     Shape {
         /// Values per sample given.
         found: usize,
@@ -25,7 +28,10 @@ pub enum InputError {
     },
     /// A value is not a finite number.
     #[error("sample {sample}, value {position}: {value} is not a finite number")]
-    #[diagnostic(code(radstream::input::finite), help("expected finite numbers; look for missing values in the data"))]
+    #[diagnostic(
+        code(radstream::input::finite),
+        help("expected finite numbers; look for missing values in the data")
+    )]
     NotFinite {
         /// The sample.
         sample: usize,
@@ -38,7 +44,9 @@ pub enum InputError {
     #[error("sample {sample}, value {position}: {value} is no mantissa of the input type {format}")]
     #[diagnostic(
         code(radstream::input::mantissa),
-        help("expected integers from {low} to {high}; without --raw-inputs real values are quantized instead")
+        help(
+            "expected integers from {low} to {high}; without --raw-inputs real values are quantized instead"
+        )
     )]
     Mantissa {
         /// The sample.
@@ -58,7 +66,9 @@ pub enum InputError {
     #[error("the network `{network}` has no input quantizer")]
     #[diagnostic(
         code(radstream::input::rule),
-        help("expected integer mantissas; give them with --raw-inputs, or export the network with a quantizer on its input")
+        help(
+            "expected integer mantissas; give them with --raw-inputs, or export the network with a quantizer on its input"
+        )
     )]
     NoQuantizer {
         /// The network.
@@ -77,7 +87,11 @@ impl Network {
         let tensor = self.tensor(self.input);
         let format = match (self.input_rule, tensor.encoding) {
             (InputRule::Quantize, Encoding::Fixed(format)) => format,
-            _ => return Err(InputError::NoQuantizer { network: self.name.clone() }),
+            _ => {
+                return Err(InputError::NoQuantizer {
+                    network: self.name.clone(),
+                });
+            }
         };
         let len = tensor.len().max(1);
         let quantize = |value: f64| -> Result<i64, NotFinite> {
@@ -91,7 +105,11 @@ impl Network {
             .iter()
             .enumerate()
             .map(|(at, &value)| {
-                quantize(value).map_err(|_| InputError::NotFinite { sample: at / len, position: at % len, value })
+                quantize(value).map_err(|_| InputError::NotFinite {
+                    sample: at / len,
+                    position: at % len,
+                    value,
+                })
             })
             .collect()
     }
@@ -109,17 +127,19 @@ impl Network {
             .enumerate()
             .map(|(at, &value)| {
                 let mantissa = (value.fract() == 0.0 && value.abs() < 9.2e18).then_some(value as i64);
-                mantissa.filter(|&m| tensor.encoding.contains(i128::from(m))).ok_or_else(|| InputError::Mantissa {
-                    sample: at / len,
-                    position: at % len,
-                    value,
-                    format: match tensor.encoding {
-                        Encoding::Fixed(format) => format.to_string(),
-                        Encoding::Bipolar { .. } => "bipolar".to_owned(),
-                    },
-                    low,
-                    high,
-                })
+                mantissa
+                    .filter(|&m| tensor.encoding.contains(i128::from(m)))
+                    .ok_or_else(|| InputError::Mantissa {
+                        sample: at / len,
+                        position: at % len,
+                        value,
+                        format: match tensor.encoding {
+                            Encoding::Fixed(format) => format.to_string(),
+                            Encoding::Bipolar { .. } => "bipolar".to_owned(),
+                        },
+                        low,
+                        high,
+                    })
             })
             .collect()
     }

@@ -24,7 +24,9 @@ pub enum Budget {
 #[error("the budget `{text}` {problem}")]
 #[diagnostic(
     code(radstream::budget),
-    help("expected `32%tmr` (of full triplication's extra area), `10%mem` (of the plain memory's area) or `500ge` (gate equivalents or the technology's unit), at least 0")
+    help(
+        "expected `32%tmr` (of full triplication's extra area), `10%mem` (of the plain memory's area) or `500ge` (gate equivalents or the technology's unit), at least 0"
+    )
 )]
 pub struct BudgetError {
     /// The text.
@@ -49,9 +51,14 @@ impl FromStr for Budget {
     type Err = BudgetError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fail = |problem| BudgetError { text: text.to_owned(), problem };
+        let fail = |problem| BudgetError {
+            text: text.to_owned(),
+            problem,
+        };
         let lower = text.trim().to_ascii_lowercase();
-        let unit_at = lower.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+'))).unwrap_or(lower.len());
+        let unit_at = lower
+            .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
+            .unwrap_or(lower.len());
         let (number, unit) = lower.split_at(unit_at);
         let value: f64 = number.parse().map_err(|_| fail("does not start with a number"))?;
         if !value.is_finite() {

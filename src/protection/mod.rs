@@ -45,5 +45,10 @@ pub fn select(
             ledger.release(ranked.bit);
         }
     }
-    Selection { chosen, scheme, allowed_area, area: ledger.report() }
+    Selection {
+        chosen,
+        scheme,
+        allowed_area,
+        area: ledger.report(),
+    }
 }

@@ -16,8 +16,13 @@ pub struct RankedBit {
 /// bit first among equals.
 #[must_use]
 pub fn by_measured_loss(records: &[BitRecord]) -> Vec<RankedBit> {
-    let mut ranking: Vec<RankedBit> =
-        records.iter().map(|record| RankedBit { bit: record.bit, score: record.delta_loss }).collect();
+    let mut ranking: Vec<RankedBit> = records
+        .iter()
+        .map(|record| RankedBit {
+            bit: record.bit,
+            score: record.delta_loss,
+        })
+        .collect();
     ranking.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.bit.cmp(&b.bit)));
     ranking
 }
