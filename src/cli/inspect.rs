@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::chip::Chip;
-use super::options::{Manner, Target};
+use super::options::{Manner, Samples, Target};
 use super::output::{self, count};
+use super::ranges;
 use crate::accelerator::{Accelerator, STORED_KINDS};
 use crate::network::{Encoding, LayerId, Op};
 use crate::scheme::{Ledger, Scheme};
@@ -16,6 +17,12 @@ use crate::scheme::{Ledger, Scheme};
 pub struct Inspect {
     #[command(flatten)]
     target: Target,
+    /// Also report, for the samples, the range of each tensor, what wrapped or saturated at each
+    /// cast, top bits that are never used, and softmax tables without resolution
+    #[arg(long)]
+    ranges: bool,
+    #[command(flatten)]
+    samples: Samples,
     #[command(flatten)]
     manner: Manner,
 }
@@ -32,11 +39,20 @@ pub fn encoding(encoding: &Encoding) -> String {
 impl Inspect {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
-        let chip = Chip::build(&self.target, None)?;
+        self.manner.apply()?;
+        let chip = Chip::build(&self.target, Some(&self.samples))?;
+        let ranges = self.ranges.then(|| ranges::measure(&chip)).transpose()?;
         if self.manner.json {
-            output::json(&document(&chip))
-        } else {
-            print(&chip)
+            let mut document = document(&chip);
+            if let Some(ranges) = ranges {
+                document["ranges"] = ranges::document(&chip, &ranges);
+            }
+            return output::json(&document);
+        }
+        print(&chip)?;
+        match ranges {
+            Some(ranges) => ranges::print(&chip, &ranges),
+            None => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod campaign;
 mod chip;
+mod convert;
 mod export;
 mod failure;
 mod harden;
@@ -10,6 +11,7 @@ mod options;
 mod output;
 mod progress;
 mod protect;
+mod ranges;
 mod rate;
 mod run;
 
@@ -44,6 +46,8 @@ enum Command {
     Protect(protect::Protect),
     /// Write a protection map in the formats that RTL tools read
     Export(export::Export),
+    /// Write an imported network as a model folder
+    Convert(convert::Convert),
 }
 
 /// Runs a parsed command line and reports how it ended: 0 done, 1 the work failed, 2 the request or
@@ -58,6 +62,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Rate(command) => command.run(),
         Command::Protect(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Convert(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

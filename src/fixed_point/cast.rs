@@ -88,7 +88,27 @@ impl Cast {
     /// The target's mantissa for a source mantissa.
     #[must_use]
     pub fn apply(&self, mantissa: i128) -> i128 {
-        let (quantized, unrounded) = if self.shift <= 0 {
+        let (quantized, unrounded) = self.quantized(mantissa);
+        quantized.fit(&self.to, self.deviations, unrounded.bit(self.to.width()))
+    }
+
+    /// Whether the quantized value lies outside the target's range, so that the overflow rule acts.
+    #[must_use]
+    pub fn overflows(&self, mantissa: i128) -> bool {
+        let (quantized, _) = self.quantized(mantissa);
+        let range = lowest(&self.to, self.deviations)..=self.to.max_mantissa();
+        quantized.value().is_none_or(|value| !range.contains(&value))
+    }
+
+    /// The format that it assigns to.
+    #[must_use]
+    pub fn target(&self) -> &Format {
+        &self.to
+    }
+
+    /// The value in units of the target's last place, rounded and cut.
+    fn quantized(&self, mantissa: i128) -> (Quantized, Quantized) {
+        if self.shift <= 0 {
             let raised = Quantized::raised(mantissa, self.shift.unsigned_abs());
             (raised, raised)
         } else {
@@ -97,8 +117,7 @@ impl Cast {
                 Quantized::new(quantize(mantissa, drop, self.to.quantization())),
                 Quantized::new(mantissa >> drop.min(127)),
             )
-        };
-        quantized.fit(&self.to, self.deviations, unrounded.bit(self.to.width()))
+        }
     }
 
     /// [`Cast::apply`] for mantissas that fit 64 bits, to a format of at most 64 bits (63 where

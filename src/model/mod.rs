@@ -6,4 +6,4 @@ mod workload;
 
 pub use description::{Description, ModelError};
 pub use embedded::EMBEDDED_NAME;
-pub use workload::{Files, Located, Settings, Workload, WorkloadError, load_network};
+pub use workload::{Files, InputSet, Located, Settings, Workload, WorkloadError, load_network};

@@ -239,23 +239,34 @@ pub struct Workload {
     pub evaluator: Evaluator,
 }
 
+/// Samples as they enter a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSet {
+    /// Mantissas, `[sample][element]`.
+    pub mantissas: Vec<i64>,
+    /// The numbers that the mantissas were made from, the factor on the inputs applied.
+    pub reals: Vec<f64>,
+    /// Number of samples.
+    pub samples: usize,
+}
+
 impl Workload {
-    /// Puts a workload together.
+    /// Reads the samples alone.
     ///
     /// # Errors
-    /// [`WorkloadError`] where an array is missing, does not fit, or a loss is unknown.
-    pub fn load(network: &Network, settings: &Settings) -> Result<Self, WorkloadError> {
+    /// [`WorkloadError`] where there are none or they do not enter the network.
+    pub fn inputs(network: &Network, settings: &Settings) -> Result<InputSet, WorkloadError> {
         let Some(located) = &settings.inputs else {
             return Err(WorkloadError::Missing {
                 problem: format!("no samples were given for the network `{}`", network.name),
                 repair: "name an array with --inputs FILE[:KEY], or pass a model folder that does".to_owned(),
             });
         };
-        let mut array = located.files.array(&located.source)?;
+        let mut array = located.array()?;
         if let Some(limit) = settings.limit {
             array = array.take(limit);
         }
-        let source_name = located.files.path(&located.source.file).display().to_string();
+        let source_name = located.path().display().to_string();
         let samples = array.samples();
         let tensor = network.tensor(network.input);
         if samples == 0 || array.len() != samples * tensor.len() {
@@ -268,29 +279,57 @@ impl Workload {
         }
         let scale = settings.input_scale.unwrap_or(1.0);
         let raw = settings.raw_inputs.unwrap_or(false);
-        let reals: Vec<f64> = if raw {
-            array.reals()
-        } else {
-            array.reals().into_iter().map(|value| value * scale).collect()
-        };
-        let inputs = if raw {
+        let mut reals = array.reals();
+        if !raw {
+            reals.iter_mut().for_each(|value| *value *= scale);
+        }
+        let mantissas = if raw {
             network.check_raw_inputs(&reals)
         } else {
             network.quantize_inputs(&reals)
         };
-        let inputs = inputs.map_err(|error| WorkloadError::Input { source_name, error })?;
-        let labels = settings
-            .labels
-            .as_ref()
-            .map(|located| located.files.array(&located.source))
-            .transpose()?;
+        let mantissas = mantissas.map_err(|error| WorkloadError::Input { source_name, error })?;
+        Ok(InputSet {
+            mantissas,
+            reals,
+            samples,
+        })
+    }
+
+    /// Puts a workload together.
+    ///
+    /// # Errors
+    /// [`WorkloadError`] where an array is missing, does not fit, or a loss is unknown.
+    pub fn load(network: &Network, settings: &Settings) -> Result<Self, WorkloadError> {
+        let InputSet {
+            mantissas,
+            reals,
+            samples,
+        } = Self::inputs(network, settings)?;
+        let labels = settings.labels.as_ref().map(Located::array).transpose()?;
         let evaluator = evaluator(network, settings, samples, reals, labels.clone())?;
         Ok(Self {
-            inputs,
+            inputs: mantissas,
             samples,
             labels,
             evaluator,
         })
+    }
+}
+
+impl Located {
+    /// The path, for people.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.files.path(&self.source.file)
+    }
+
+    /// The array.
+    ///
+    /// # Errors
+    /// [`DataError`] where it cannot be read.
+    pub fn array(&self) -> Result<Array, DataError> {
+        self.files.array(&self.source)
     }
 }
 

@@ -114,6 +114,24 @@ impl Network {
             .collect()
     }
 
+    /// How many of these real values lie outside the input type's range after rounding.
+    #[must_use]
+    pub fn input_overflows(&self, values: &[f64]) -> u64 {
+        let tensor = self.tensor(self.input);
+        let Encoding::Fixed(format) = tensor.encoding else {
+            return 0;
+        };
+        let Ok(wide) = Format::wide(127, 127 - format.frac(), true) else {
+            return 0;
+        };
+        let wide = wide.with_quantization(format.quantization());
+        let outside = |&value: &f64| match from_f64(value / tensor.scale, &wide) {
+            Ok(mantissa) => !format.contains(mantissa),
+            Err(_) => true,
+        };
+        values.iter().filter(|value| outside(value)).count() as u64
+    }
+
     /// Checks integer samples against the input's type.
     ///
     /// # Errors

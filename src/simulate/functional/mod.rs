@@ -6,8 +6,10 @@ pub mod ops;
 mod parameters;
 mod plain;
 mod plan;
+mod ranges;
 
 pub use incremental::{Change, Incremental};
 pub use parameters::Parameters;
 pub use plain::{Trace, evaluate};
 pub use plan::Plan;
+pub use ranges::{CastCount, Ranges, SoftmaxUse, TensorRange, unused_bits, wraps};

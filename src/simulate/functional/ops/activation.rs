@@ -1,6 +1,6 @@
 //! Element-wise operations.
 
-use super::{Parameters, cast_from};
+use super::{Parameters, Watch, cast_from};
 use crate::network::{Affine, MultiThreshold, Network, Node, Relu, Slope, Table, TableIndex};
 
 /// One element of a rectifier.
@@ -11,6 +11,7 @@ pub fn relu(
     parameters: &Parameters,
     input: &[i64],
     index: usize,
+    watch: &mut impl Watch,
 ) -> i64 {
     let tensor = network.tensor(node.inputs[0]);
     let frac = tensor.encoding.frac();
@@ -18,7 +19,7 @@ pub fn relu(
         .ceiling
         .map_or(input[index], |ceiling| input[index].min(ceiling));
     if x > relu.threshold {
-        return cast_from(network, node, frac, i128::from(x));
+        return cast_from(network, node, frac, i128::from(x), watch);
     }
     let (slope, slope_frac) = match relu.slope {
         None => (0, 0),
@@ -33,6 +34,7 @@ pub fn relu(
         node,
         frac + slope_frac,
         i128::from(x) * i128::from(slope),
+        watch,
     )
 }
 
@@ -44,6 +46,7 @@ pub fn affine(
     parameters: &Parameters,
     input: &[i64],
     index: usize,
+    watch: &mut impl Watch,
 ) -> i64 {
     let scales = parameters.values(affine.scale);
     let channel = index % scales.len();
@@ -51,13 +54,13 @@ pub fn affine(
     let product_frac =
         network.tensor(node.inputs[0]).encoding.frac() + network.param(affine.scale).encoding.frac();
     let Some(bias) = affine.bias else {
-        return cast_from(network, node, product_frac, product);
+        return cast_from(network, node, product_frac, product, watch);
     };
     let bias_frac = network.param(bias).encoding.frac();
     let frac = product_frac.max(bias_frac);
     let sum = (product << (frac - product_frac))
         + (i128::from(parameters.values(bias)[channel]) << (frac - bias_frac));
-    cast_from(network, node, frac, sum)
+    cast_from(network, node, frac, sum, watch)
 }
 
 /// One element of a thresholding.
@@ -80,7 +83,14 @@ pub fn multi_threshold(
 }
 
 /// One element of a tabulated function.
-pub fn table(network: &Network, node: &Node, table: &Table, input: &[i64], index: usize) -> i64 {
+pub fn table(
+    network: &Network,
+    node: &Node,
+    table: &Table,
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     let frac = network.tensor(node.inputs[0]).encoding.frac();
     let x = i128::from(input[index]);
     let last = table.entries.len() as i128 - 1;
@@ -101,7 +111,7 @@ pub fn table(network: &Network, node: &Node, table: &Table, input: &[i64], index
         }
         TableIndex::NegativeHalf { log2_factor } => {
             if x > 0 {
-                return cast_from(network, node, frac, x);
+                return cast_from(network, node, frac, x, watch);
             }
             // The kernel compares an unsigned bound: a wrapped index counts as beyond the table.
             match scaled(-x, log2_factor) {
@@ -111,5 +121,5 @@ pub fn table(network: &Network, node: &Node, table: &Table, input: &[i64], index
         }
     };
     let value = table.entries[entry.clamp(0, last) as usize];
-    cast_from(network, node, table.entry_format.frac(), i128::from(value))
+    cast_from(network, node, table.entry_format.frac(), i128::from(value), watch)
 }

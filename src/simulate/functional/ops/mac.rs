@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use super::{Parameters, cast_from};
+use super::{Parameters, Stage, Watch, cast_from};
 use crate::fixed_point::Cast;
 use crate::network::{Geometry, Mac, Network, Node, Order};
 
@@ -13,6 +13,7 @@ pub fn element(
     parameters: &Parameters,
     input: &[i64],
     index: usize,
+    watch: &mut impl Watch,
 ) -> i64 {
     let geometry = &mac.geometry;
     let channels = geometry.output[2];
@@ -27,7 +28,8 @@ pub fn element(
 
     let mut sum = mac.bias.map_or(0, |bias| {
         let mantissa = parameters.values(bias)[out];
-        Cast::new(network.param(bias).encoding.frac(), format).apply(i128::from(mantissa))
+        let from_bias = Cast::new(network.param(bias).encoding.frac(), format);
+        watch.cast(Stage::Bias, &from_bias, i128::from(mantissa))
     });
     let taps = geometry.taps(mac.groups);
     let mut add = |tap: usize| {
@@ -35,7 +37,8 @@ pub fn element(
             let product = i128::from(weights[out * taps + tap]) * i128::from(input[at]);
             // Bipolar operands multiply to +1 where their bits match and to -1 where they differ.
             let product = if mac.popcount { (product + 1) / 2 } else { product };
-            sum = from_sum.apply(sum + from_product.apply(product));
+            let term = watch.cast(Stage::Product, &from_product, product);
+            sum = watch.cast(Stage::Sum, &from_sum, sum + term);
         }
     };
     match mac.accumulator.order {
@@ -46,7 +49,7 @@ pub fn element(
             }
         }
     }
-    cast_from(network, node, format.frac(), sum)
+    cast_from(network, node, format.frac(), sum, watch)
 }
 
 /// The input element that a tap of an output reads, or `None` where it lies in the padding.

@@ -1,24 +1,29 @@
 //! Reductions over windows.
 
-use super::cast_from;
+use super::{Stage, Watch, cast_from};
 use crate::fixed_point::{Cast, Format};
 use crate::network::{Average, Network, Node, Pool, PoolKind};
 
 /// One element of a pooling.
-pub fn element(network: &Network, node: &Node, pool: &Pool, input: &[i64], index: usize) -> i64 {
+pub fn element(
+    network: &Network,
+    node: &Node,
+    pool: &Pool,
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     let frac = network.tensor(node.inputs[0]).encoding.frac();
     let taps = taps(pool, index);
     match pool.kind {
         PoolKind::Max { through } => {
             let largest = taps.iter().map(|&at| input[at]).max().unwrap_or(0);
             match through {
-                Some(format) => cast_from(
-                    network,
-                    node,
-                    format.frac(),
-                    Cast::new(frac, &format).apply(i128::from(largest)),
-                ),
-                None => cast_from(network, node, frac, i128::from(largest)),
+                Some(format) => {
+                    let through = watch.cast(Stage::Sum, &Cast::new(frac, &format), i128::from(largest));
+                    cast_from(network, node, format.frac(), through, watch)
+                }
+                None => cast_from(network, node, frac, i128::from(largest), watch),
             }
         }
         PoolKind::Sum => cast_from(
@@ -26,6 +31,7 @@ pub fn element(network: &Network, node: &Node, pool: &Pool, input: &[i64], index
             node,
             frac,
             taps.iter().map(|&at| i128::from(input[at])).sum(),
+            watch,
         ),
         PoolKind::Average(average) => {
             let values: Vec<i128> = taps.iter().map(|&at| i128::from(input[at])).collect();
@@ -35,8 +41,8 @@ pub fn element(network: &Network, node: &Node, pool: &Pool, input: &[i64], index
             } else {
                 values.len()
             };
-            let quotient = self::average(&average, frac, &values, divisor as i128);
-            cast_from(network, node, average.accumulator.frac(), quotient)
+            let quotient = self::average(&average, frac, &values, divisor as i128, watch);
+            cast_from(network, node, average.accumulator.frac(), quotient, watch)
         }
     }
 }
@@ -66,33 +72,42 @@ pub fn taps(pool: &Pool, index: usize) -> Vec<usize> {
 }
 
 /// hls4ml's average: a sum kept in the accumulator's format, divided with truncation towards zero.
-fn average(average: &Average, frac: i32, values: &[i128], divisor: i128) -> i128 {
+fn average(average: &Average, frac: i32, values: &[i128], divisor: i128, watch: &mut impl Watch) -> i128 {
     let format = &average.accumulator;
     let sum = if average.tree {
         let values: Vec<i128> = values
             .iter()
-            .map(|&value| Cast::new(frac, format).apply(value))
+            .map(|&value| watch.cast(Stage::Sum, &Cast::new(frac, format), value))
             .collect();
-        tree_sum(&values, format)
+        tree_sum(&values, format, watch)
     } else {
         let shared = frac.max(format.frac());
         let cast = Cast::new(shared, format);
         values.iter().fold(0, |sum, &value| {
-            cast.apply((sum << (shared - format.frac())) + (value << (shared - frac)))
+            watch.cast(
+                Stage::Sum,
+                &cast,
+                (sum << (shared - format.frac())) + (value << (shared - frac)),
+            )
         })
     };
-    Cast::new(format.frac(), format).apply(sum / divisor.max(1))
+    watch.cast(
+        Stage::Sum,
+        &Cast::new(format.frac(), format),
+        sum / divisor.max(1),
+    )
 }
 
 /// Balanced sum in which the left part is the largest power of two below the count.
-pub fn tree_sum(values: &[i128], format: &Format) -> i128 {
+pub fn tree_sum(values: &[i128], format: &Format, watch: &mut impl Watch) -> i128 {
     match values {
         [] => 0,
         [one] => *one,
         _ => {
             let left = values.len().next_power_of_two() / 2;
             let (low, high) = values.split_at(left);
-            Cast::new(format.frac(), format).apply(tree_sum(low, format) + tree_sum(high, format))
+            let sum = tree_sum(low, format, watch) + tree_sum(high, format, watch);
+            watch.cast(Stage::Sum, &Cast::new(format.frac(), format), sum)
         }
     }
 }

@@ -1,12 +1,19 @@
 //! Operations that only move elements.
 
-use super::cast_to_output;
+use super::{Watch, cast_to_output};
 use crate::network::{Network, Node, Pad};
 
 /// One element of a concatenation.
-pub fn concat(network: &Network, node: &Node, axis: usize, operands: &[&[i64]], index: usize) -> i64 {
+pub fn concat(
+    network: &Network,
+    node: &Node,
+    axis: usize,
+    operands: &[&[i64]],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     let (operand, at) = concat_source(network, node, axis, index);
-    cast_to_output(network, node, operand, i128::from(operands[operand][at]))
+    cast_to_output(network, node, operand, i128::from(operands[operand][at]), watch)
 }
 
 /// The operand and its element that an element of a concatenation comes from.
@@ -28,12 +35,20 @@ pub fn concat_source(network: &Network, node: &Node, axis: usize, index: usize) 
 }
 
 /// One element of a transposition.
-pub fn transpose(network: &Network, node: &Node, perm: &[usize], input: &[i64], index: usize) -> i64 {
+pub fn transpose(
+    network: &Network,
+    node: &Node,
+    perm: &[usize],
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     cast_to_output(
         network,
         node,
         0,
         i128::from(input[transpose_source(network, node, perm, index)]),
+        watch,
     )
 }
 
@@ -51,9 +66,16 @@ pub fn transpose_source(network: &Network, node: &Node, perm: &[usize], index: u
 }
 
 /// One element of a padding.
-pub fn pad(network: &Network, node: &Node, pad: &Pad, input: &[i64], index: usize) -> i64 {
+pub fn pad(
+    network: &Network,
+    node: &Node,
+    pad: &Pad,
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     let value = pad_source(network, node, pad, index).map_or(pad.value, |at| input[at]);
-    cast_to_output(network, node, 0, i128::from(value))
+    cast_to_output(network, node, 0, i128::from(value), watch)
 }
 
 /// The element that an element of a padding comes from, `None` on the border.
@@ -71,12 +93,20 @@ pub fn pad_source(network: &Network, node: &Node, pad: &Pad, index: usize) -> Op
 }
 
 /// One element of a nearest-neighbour enlargement.
-pub fn upsample(network: &Network, node: &Node, factors: &[usize], input: &[i64], index: usize) -> i64 {
+pub fn upsample(
+    network: &Network,
+    node: &Node,
+    factors: &[usize],
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     cast_to_output(
         network,
         node,
         0,
         i128::from(input[upsample_source(network, node, factors, index)]),
+        watch,
     )
 }
 

@@ -1,30 +1,39 @@
 //! Operations that look at a whole slice.
 
-use super::{cast_from, pool::tree_sum};
+use super::{Stage, Watch, cast_from, pool::tree_sum};
 use crate::fixed_point::{Cast, Format};
 use crate::network::{ArgMax, Network, Node, Softmax};
 
 /// One element of hls4ml's softmax: `exp(x - max) / sum` or `exp(x) / sum`, all by tables.
-pub fn element(network: &Network, node: &Node, softmax: &Softmax, input: &[i64], index: usize) -> i64 {
+pub fn element(
+    network: &Network,
+    node: &Node,
+    softmax: &Softmax,
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
     let frac = network.tensor(node.inputs[0]).encoding.frac();
     let slice = &input[index / softmax.slice * softmax.slice..][..softmax.slice];
     let largest = slice.iter().copied().max().unwrap_or(0);
     let to_norm = Cast::new(frac, &softmax.norm_format);
     let to_accumulator = Cast::new(softmax.exp_format.frac(), &softmax.accumulator);
-    let exponential = |x: i64| {
+    let mut terms = Vec::with_capacity(slice.len());
+    for &x in slice {
+        let distance = i128::from(x);
         let distance = if softmax.subtract_max {
-            to_norm.apply(i128::from(largest) - i128::from(x))
+            i128::from(largest) - distance
         } else {
-            to_norm.apply(i128::from(x))
+            distance
         };
-        softmax.exp_table[top_bits(distance, &softmax.norm_format, softmax.exp_table.len())]
-    };
-    let terms: Vec<i128> = slice
-        .iter()
-        .map(|&x| to_accumulator.apply(i128::from(exponential(x))))
-        .collect();
-    let sum = tree_sum(&terms, &softmax.accumulator);
-    let reciprocal_of = Cast::new(softmax.accumulator.frac(), &softmax.inv_input).apply(sum);
+        let distance = watch.cast(Stage::Distance, &to_norm, distance);
+        let entry = top_bits(distance, &softmax.norm_format, softmax.exp_table.len());
+        watch.table_entry(entry);
+        terms.push(watch.cast(Stage::Sum, &to_accumulator, i128::from(softmax.exp_table[entry])));
+    }
+    let sum = tree_sum(&terms, &softmax.accumulator, watch);
+    let to_reciprocal = Cast::new(softmax.accumulator.frac(), &softmax.inv_input);
+    let reciprocal_of = watch.cast(Stage::Sum, &to_reciprocal, sum);
     let reciprocal = softmax.inv_table[top_bits(reciprocal_of, &softmax.inv_input, softmax.inv_table.len())];
     let own = terms[index % softmax.slice];
     cast_from(
@@ -32,6 +41,7 @@ pub fn element(network: &Network, node: &Node, softmax: &Softmax, input: &[i64],
         node,
         softmax.accumulator.frac() + softmax.inv_format.frac(),
         own * i128::from(reciprocal),
+        watch,
     )
 }
 
