@@ -45,6 +45,7 @@ fn means(evaluator: &Evaluator, outputs: &[f64], samples: usize) -> (f64, Option
 
 fn setup(readout: Readout, loss: Loss) -> Setup {
     Setup {
+        order: None,
         readout,
         loss,
         gather: None,
@@ -103,6 +104,7 @@ fn digits_losses_are_those_of_the_training() {
         let codes = values(&golden("z"), frac);
         let readout = Readout::load(&folder.join("readout.onnx")).unwrap();
         let parts = Setup {
+            order: None,
             target: Some(golden("x")),
             ..setup(readout, Loss::Mse)
         };
@@ -134,6 +136,7 @@ fn digits_losses_are_those_of_the_training() {
             (Loss::Mismatch, 0.0),
         ] {
             let parts = Setup {
+                order: None,
                 labels: Some(golden("y")),
                 ..setup(load(), loss)
             };
@@ -164,6 +167,7 @@ fn segmentation_predicts_every_pixel() {
     let pixels = 1024;
     for (reference, key) in [(&predicted, "pred"), (&labels, "y")] {
         let parts = Setup {
+            order: None,
             labels: Some(golden(key)),
             ..setup(Readout::identity(&[32, 32, 5]), Loss::Misclassify)
         };
@@ -241,6 +245,7 @@ fn emd_through_the_decoders() {
     for (size, frac, printed) in ECONT {
         let readout = Readout::load(&data.join(format!("econt/econt_{size}_decoder.onnx"))).unwrap();
         let parts = Setup {
+            order: None,
             gather: Some(econt(&data, "hgcal_geometry.npz", Some("pixel_of_cell"))),
             target: Some(econt(&data, "hgcal_3500.npz", Some("x"))),
             ..setup(readout, Loss::Emd(cell_distance(&data)))

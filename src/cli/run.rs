@@ -29,6 +29,12 @@ pub struct Run {
     /// Faults: CSV with layer,tensor,element,bit or memory,word,bit, and optionally cycle
     #[arg(long, value_name = "LIST.csv")]
     faults: Option<PathBuf>,
+    /// Flip N stored bits drawn at random instead of a list
+    #[arg(long, value_name = "N", conflicts_with = "faults")]
+    draw: Option<u64>,
+    /// Seed of the draw
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Write the output mantissas to this .npz
     #[arg(long, value_name = "OUT.npz")]
     outputs: Option<PathBuf>,
@@ -74,9 +80,10 @@ impl Run {
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let accelerator = &chip.accelerator;
         let network = accelerator.network();
-        let listed = match &self.faults {
-            Some(file) => fault::read_list(file, accelerator)?,
-            None => Vec::new(),
+        let listed = match (&self.faults, self.draw) {
+            (Some(file), _) => fault::read_list(file, accelerator)?,
+            (None, Some(count)) => fault::draw(accelerator, count, self.seed),
+            (None, None) => Vec::new(),
         };
         if let Some(late) = listed.iter().find(|fault| fault.cycle.is_some()) {
             let bit = accelerator.named(late.bit);
@@ -119,7 +126,7 @@ impl Run {
             right / workload.samples as f64
         });
         let samples = workload.samples;
-        let faults = if self.faults.is_some() {
+        let faults = if self.faults.is_some() || self.draw.is_some() {
             let effective = self.effective(accelerator, workload, &wrong)?;
             Some(faults_json(accelerator, listed.len(), effective, &wrong))
         } else {

@@ -6,7 +6,24 @@ mod list;
 pub use injection::{Effect, Injection, changes, describe};
 pub use list::{FaultListError, ListedFault, read_list};
 
-use crate::accelerator::StoredBit;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::accelerator::{Accelerator, StoredBit};
+
+/// Draws `count` hits uniformly over all stored bits, with replacement, from ChaCha8.
+#[must_use]
+pub fn draw(accelerator: &Accelerator, count: u64, seed: u64) -> Vec<ListedFault> {
+    let total = accelerator.map().total_bits();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let hits = if total == 0 { 0 } else { count };
+    (0..hits)
+        .map(|_| ListedFault {
+            bit: StoredBit(random.random_range(0..total)),
+            cycle: None,
+        })
+        .collect()
+}
 
 /// The bits that are wrong after a sequence of hits: a second hit restores a bit.
 #[must_use]

@@ -269,17 +269,41 @@ impl Workload {
         let source_name = located.path().display().to_string();
         let samples = array.samples();
         let tensor = network.tensor(network.input);
-        if samples == 0 || array.len() != samples * tensor.len() {
-            let error = InputError::Shape {
-                found: array.len() / samples.max(1),
+        let refused = || WorkloadError::Input {
+            source_name: source_name.clone(),
+            error: InputError::Shape {
+                found: array.shape.iter().skip(1).copied().collect(),
                 expected: tensor.len(),
                 shape: tensor.shape.clone(),
-            };
-            return Err(WorkloadError::Input { source_name, error });
+            },
+        };
+        if samples == 0 || array.len() != samples * tensor.len() {
+            return Err(refused());
+        }
+        let given: &[usize] = array.shape.get(1..).unwrap_or(&[]);
+        let extents = |shape: &[usize]| {
+            shape
+                .iter()
+                .copied()
+                .filter(|&extent| extent != 1)
+                .collect::<Vec<_>>()
+        };
+        let order = channels_first_order(&tensor.shape, given);
+        if order.is_none() && given.len() > 1 && extents(given) != extents(&tensor.shape) {
+            return Err(refused());
         }
         let scale = settings.input_scale.unwrap_or(1.0);
         let raw = settings.raw_inputs.unwrap_or(false);
         let mut reals = array.reals();
+        if let Some(order) = order {
+            // The array has the channels in front; the network's tensors have them last.
+            for sample in reals.chunks_exact_mut(tensor.len().max(1)) {
+                let first = sample.to_vec();
+                for (&at, value) in order.iter().zip(first) {
+                    sample[at] = value;
+                }
+            }
+        }
         if !raw {
             reals.iter_mut().for_each(|value| *value *= scale);
         }
@@ -331,6 +355,22 @@ impl Located {
     pub fn array(&self) -> Result<Array, DataError> {
         self.files.array(&self.source)
     }
+}
+
+/// Position in a channels-last array of each element of the same array channels first, where
+/// `wanted` is the channels-first shape and not the shape itself.
+fn channels_first_order(shape: &[usize], wanted: &[usize]) -> Option<Vec<usize>> {
+    let (&channels, spatial) = shape.split_last()?;
+    let is_channels_first = wanted.first() == Some(&channels) && wanted[1..] == *spatial;
+    if shape == wanted || !is_channels_first || spatial.is_empty() {
+        return None;
+    }
+    let pixels: usize = spatial.iter().product();
+    Some(
+        (0..channels)
+            .flat_map(|channel| (0..pixels).map(move |pixel| pixel * channels + channel))
+            .collect(),
+    )
 }
 
 fn evaluator(
@@ -401,6 +441,7 @@ fn evaluator(
         None => None,
     };
     let setup = Setup {
+        order: channels_first_order(&output.shape, readout.input_shape()),
         readout,
         loss,
         gather: array(&settings.gather)?,

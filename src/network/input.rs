@@ -13,14 +13,14 @@ use crate::fixed_point::{Cast, Format, NotFinite, from_f64};
 #[derive(Clone, Debug, Error, Diagnostic, PartialEq)]
 pub enum InputError {
     /// The number of values is no multiple of the input's size.
-    #[error("the input array has {found} values per sample")]
+    #[error("the input array has samples of shape {found:?}")]
     #[diagnostic(
         code(radstream::input::shape),
         help("expected {expected} values of shape {shape:?} (channels last), or a flat row of as many")
     )]
     Shape {
-        /// Values per sample given.
-        found: usize,
+        /// Shape of one sample as given.
+        found: Vec<usize>,
         /// Elements of the input tensor.
         expected: usize,
         /// Shape of the input tensor.

@@ -23,6 +23,9 @@ pub struct Outcome {
 pub struct Setup {
     /// What is between the accelerator and the user.
     pub readout: Readout,
+    /// Position in the accelerator's output of each value that the readout reads; the same order
+    /// where there is none.
+    pub order: Option<Vec<usize>>,
     /// What counts as damage.
     pub loss: Loss,
     /// Indices picked from the readout's flattened output, and from targets as long as that output.
@@ -41,6 +44,7 @@ pub struct Setup {
 #[derive(Clone, Debug)]
 pub struct Evaluator {
     readout: Readout,
+    order: Option<Vec<usize>>,
     loss: Loss,
     gather: Option<Vec<usize>>,
     /// `[sample][gathered output]`; empty where there is none.
@@ -60,6 +64,7 @@ pub struct Evaluator {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     readout: readout::Scratch,
+    ordered: Vec<f64>,
     gathered: Vec<f64>,
     emd: emd::Scratch,
 }
@@ -136,6 +141,7 @@ impl Evaluator {
         };
         Ok(Self {
             readout,
+            order: setup.order.filter(|order| order.len() == values),
             loss,
             gather,
             target,
@@ -182,7 +188,12 @@ impl Evaluator {
         let mut scratch = Scratch::default();
         let mut predictions = Vec::new();
         for values in outputs.chunks_exact(len.max(1)) {
-            let output = self.output(values, &mut scratch.readout, &mut scratch.gathered);
+            let output = self.output(
+                values,
+                &mut scratch.readout,
+                &mut scratch.ordered,
+                &mut scratch.gathered,
+            );
             predictions.extend(self.predicted(output));
         }
         self.predictions = predictions;
@@ -193,8 +204,17 @@ impl Evaluator {
         &self,
         values: &[f64],
         scratch: &'s mut readout::Scratch,
+        ordered: &mut Vec<f64>,
         gathered: &'s mut Vec<f64>,
     ) -> &'s [f64] {
+        let values = match &self.order {
+            None => values,
+            Some(order) => {
+                ordered.clear();
+                ordered.extend(order.iter().map(|&at| values[at]));
+                ordered
+            }
+        };
         let output = self.readout.evaluate(values, scratch);
         match &self.gather {
             None => output,
@@ -235,7 +255,12 @@ impl Evaluator {
         if matches!(self.loss, Loss::Mismatch) && reference.is_empty() {
             return mismatch;
         }
-        let output = self.output(values, &mut scratch.readout, &mut scratch.gathered);
+        let output = self.output(
+            values,
+            &mut scratch.readout,
+            &mut scratch.ordered,
+            &mut scratch.gathered,
+        );
         let pixels = self.width / self.pixel_width;
         let expected = if reference.is_empty() {
             &[]

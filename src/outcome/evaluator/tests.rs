@@ -18,6 +18,7 @@ fn integers(shape: &[usize], values: &[i64]) -> Array {
 
 fn setup(shape: &[usize], loss: Loss) -> Setup {
     Setup {
+        order: None,
         readout: Readout::identity(shape),
         loss,
         gather: None,

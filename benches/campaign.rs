@@ -1,0 +1,84 @@
+//! Faults x inputs per second of the exhaustive campaign on the shipped `digits_medium_ae`, and of
+//! plain re-inference of the whole network on the same faults in the same run.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use radstream::accelerator::{Accelerator, Hardware, StoredBit};
+use radstream::campaign::{Bench, Scenario, Silent};
+use radstream::fault;
+use radstream::model::{Description, Files, Settings, Workload, load_network};
+use radstream::outcome::Scratch;
+use radstream::simulate::functional::{Parameters, Plan, evaluate};
+
+fn exhaustive(criterion: &mut Criterion) {
+    let files = Files::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits_medium_ae"));
+    let description = Description::read(&files).expect("a model folder");
+    let mut network = load_network(&files, Path::new(&description.network)).expect("a network");
+    network.name.clone_from(&description.name);
+    let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+    let network = accelerator.network();
+    let plan = Plan::new(network);
+    let mut group = criterion.benchmark_group("digits_medium_ae");
+    group.sample_size(10);
+    // One bit in forty spreads over both layers and all bit positions.
+    let bits: Vec<StoredBit> = accelerator.map().bits().step_by(41).collect();
+    let scenarios: Vec<Scenario> = bits
+        .iter()
+        .map(|&bit| fault::changes(&accelerator, &[bit]))
+        .collect();
+    let one_thread = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a thread");
+
+    let settings = Settings::of(&description, &files);
+    let workload = Workload::load(network, &settings).expect("a workload");
+    let evaluator = workload.evaluator.clone();
+    let samples = workload.samples;
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    group.throughput(Throughput::Elements((bits.len() * samples) as u64));
+    group.bench_function(
+        BenchmarkId::new("incremental, faults x inputs", "one core"),
+        |bencher| {
+            bencher.iter(|| one_thread.install(|| black_box(bench.score(&scenarios, &Silent))));
+        },
+    );
+
+    // Plain re-inference is slower by orders of magnitude: fewer faults and inputs, the same unit.
+    let few = &scenarios[..8];
+    let elements = network.tensor(network.input).len();
+    let inputs: Vec<&[i64]> = bench.inputs().chunks_exact(elements).take(8).collect();
+    group.throughput(Throughput::Elements((few.len() * inputs.len()) as u64));
+    group.bench_function(
+        BenchmarkId::new("plain re-inference, faults x inputs", "one core"),
+        |bencher| {
+            bencher.iter(|| {
+                let mut total = 0.0;
+                let mut scratch = Scratch::default();
+                for changes in few {
+                    let mut parameters = Parameters::of(network);
+                    for change in changes {
+                        parameters.replace(change.param, change.element as usize, change.mantissa);
+                    }
+                    for (sample, input) in inputs.iter().enumerate() {
+                        let trace = evaluate(network, &parameters, input);
+                        let output = network.tensor(network.output);
+                        let values: Vec<f64> = trace
+                            .tensor(network.output)
+                            .iter()
+                            .map(|&mantissa| output.value_of(mantissa))
+                            .collect();
+                        total += evaluator.evaluate(sample, &values, true, &mut scratch).loss;
+                    }
+                }
+                black_box(total)
+            });
+        },
+    );
+    group.finish();
+}
+
+criterion_group!(benches, exhaustive);
+criterion_main!(benches);
