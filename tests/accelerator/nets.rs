@@ -134,8 +134,8 @@ impl Builder {
             layer,
             op: Op::MultiThreshold(MultiThreshold {
                 thresholds,
-                factor: 1,
-                offset: -1,
+                factor: vec![1],
+                offset: vec![-1],
             }),
             inputs: vec![input],
             output: result,
