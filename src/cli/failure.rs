@@ -1,10 +1,20 @@
 //! How a command ends when it does not succeed.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-use miette::{Diagnostic, Report, miette};
+use miette::{Diagnostic, MietteHandlerOpts, Report, miette};
+
+/// Breaks long lines of diagnostics on terminals only, so that a name in a log stays in one piece.
+pub fn install_reports() {
+    let installed = miette::set_hook(Box::new(|_| {
+        let lines = MietteHandlerOpts::new().wrap_lines(io::stderr().is_terminal());
+        Box::new(lines.build())
+    }));
+    // Where the process has a hook already, that one decides.
+    drop(installed);
+}
 
 /// A failed command: what to say, and whether the request or the work was at fault.
 pub struct Failure {
