@@ -9,7 +9,7 @@ use super::Failure;
 use super::campaign::{bench, write_json};
 use super::chip::Chip;
 use super::export::write_map;
-use super::options::{Manner, Samples, Target};
+use super::options::{Manner, Samples, Target, option_value};
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
 use super::rate::RateOptions;
@@ -30,6 +30,7 @@ pub struct ProtectOptions {
         long,
         value_name = "BUDGET",
         default_value = "32%tmr",
+        value_parser = option_value::<Budget>,
         allow_hyphen_values = true
     )]
     pub budget: Budget,
