@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use miette::Diagnostic;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, ReadNpyExt};
+use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError};
 use thiserror::Error;
 
 use super::{Array, Elements};
@@ -62,7 +62,10 @@ impl std::fmt::Display for Source {
 pub enum DataError {
     /// The file cannot be opened or read.
     #[error("{}: cannot be read: {reason}", file.display())]
-    #[diagnostic(code(radstream::data::unreadable), help("check the path and its permissions"))]
+    #[diagnostic(
+        code(radstream::data::unreadable),
+        help("expected a readable file; check the path and its permissions")
+    )]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -80,9 +83,24 @@ pub enum DataError {
         /// What was expected.
         expected: String,
     },
+    /// Nothing says which array of the file is meant.
+    #[error("{}: holds {} arrays and none is named", file.display(), available.len())]
+    #[diagnostic(
+        code(radstream::data::key),
+        help("expected FILE:KEY with one of: {}", available.join(", "))
+    )]
+    Unnamed {
+        /// The file.
+        file: PathBuf,
+        /// What there is.
+        available: Vec<String>,
+    },
     /// The array is not in the file.
     #[error("{}: holds no array `{key}`", file.display())]
-    #[diagnostic(code(radstream::data::key), help("write FILE:KEY with one of: {}", available.join(", ")))]
+    #[diagnostic(
+        code(radstream::data::key),
+        help("expected FILE:KEY with one of: {}", available.join(", "))
+    )]
     Key {
         /// The file.
         file: PathBuf,
@@ -154,9 +172,8 @@ fn read_npz(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
         Some(key) => key.clone(),
         None if names.len() == 1 => names[0].clone(),
         None => {
-            return Err(DataError::Key {
+            return Err(DataError::Unnamed {
                 file: file.clone(),
-                key: String::new(),
                 available: names,
             });
         }
@@ -201,26 +218,65 @@ const KINDS: [Kind; 11] = [
     Kind::Bool,
 ];
 
+/// Why an array is not one of elements of some type.
+struct Refusal {
+    reason: String,
+    /// The elements are sound but of another type.
+    other_type: bool,
+}
+
+impl From<ReadNpyError> for Refusal {
+    fn from(error: ReadNpyError) -> Self {
+        match error {
+            ReadNpyError::WrongDescriptor(descriptor) => Self {
+                reason: format!("has elements of the type {descriptor}"),
+                other_type: true,
+            },
+            error => Self {
+                reason: format!("cannot be decoded: {error}"),
+                other_type: false,
+            },
+        }
+    }
+}
+
+impl From<ReadNpzError> for Refusal {
+    fn from(error: ReadNpzError) -> Self {
+        match error {
+            ReadNpzError::Npy(error) => error.into(),
+            ReadNpzError::Zip(error) => Self {
+                reason: format!("cannot be unpacked: {error}"),
+                other_type: false,
+            },
+        }
+    }
+}
+
 /// Tries one element type after the other.
 fn read_typed(
     file: &Path,
-    mut attempt: impl FnMut(Kind) -> Result<Array, String>,
+    mut attempt: impl FnMut(Kind) -> Result<Array, Refusal>,
 ) -> Result<Array, DataError> {
-    let mut last = String::new();
+    let mut reason = String::new();
     for kind in KINDS {
         match attempt(kind) {
             Ok(array) => return Ok(array),
-            Err(error) => last = error,
+            Err(refusal) => {
+                reason = refusal.reason;
+                if !refusal.other_type {
+                    break;
+                }
+            }
         }
     }
     Err(DataError::Format {
         file: file.to_owned(),
-        reason: format!("cannot be decoded: {last}"),
-        expected: "an array of floats, integers or booleans".to_owned(),
+        reason,
+        expected: "a complete array of floats (4 or 8 bytes), integers or booleans".to_owned(),
     })
 }
 
-fn integers<T>(array: ArrayD<T>) -> Result<Array, String>
+fn integers<T>(array: ArrayD<T>) -> Result<Array, Refusal>
 where
     T: Copy,
     i64: TryFrom<T>,
@@ -229,7 +285,10 @@ where
     let values: Result<Vec<i64>, _> = array.iter().map(|&value| i64::try_from(value)).collect();
     Ok(Array {
         shape,
-        elements: Elements::Integer(values.map_err(|_| "an integer beyond 63 bits".to_owned())?),
+        elements: Elements::Integer(values.map_err(|_| Refusal {
+            reason: "holds an integer beyond 63 bits".to_owned(),
+            other_type: false,
+        })?),
     })
 }
 
@@ -258,12 +317,12 @@ macro_rules! decode_kind {
     };
 }
 
-fn by_name<R: Read + Seek>(archive: &mut NpzReader<R>, key: &str, kind: Kind) -> Result<Array, String> {
+fn by_name<R: Read + Seek>(archive: &mut NpzReader<R>, key: &str, kind: Kind) -> Result<Array, Refusal> {
     macro_rules! member {
         ($type:ty) => {
             archive
                 .by_name::<OwnedRepr<$type>, IxDyn>(key)
-                .map_err(|error| error.to_string())
+                .map_err(Refusal::from)
         };
     }
     decode_kind!(kind, member)
@@ -277,7 +336,7 @@ pub fn read_npy(file: &Path, bytes: &[u8]) -> Result<Array, DataError> {
     read_typed(file, |kind| {
         macro_rules! whole {
             ($type:ty) => {
-                ArrayD::<$type>::read_npy(bytes).map_err(|error| error.to_string())
+                ArrayD::<$type>::read_npy(bytes).map_err(Refusal::from)
             };
         }
         decode_kind!(kind, whole)
