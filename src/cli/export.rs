@@ -34,6 +34,7 @@ pub struct Export {
 impl Export {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
+        self.manner.apply()?;
         let chip = Chip::build(&self.target, None)?;
         let file = if self.map.is_dir() {
             self.map.join("protection.json")

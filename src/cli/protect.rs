@@ -45,6 +45,37 @@ pub struct ProtectOptions {
     pub seed: u64,
 }
 
+/// Most trials, and most flips of one trial: all of them are kept in memory.
+const MAX_DRAWS: u64 = 10_000_000;
+
+impl ProtectOptions {
+    /// Refuses what measures nothing, before any work is done.
+    pub fn check(&self) -> Result<(), Failure> {
+        let expected = [
+            ("--trials", Some(self.trials), "200 or more for a useful interval"),
+            ("--flips", self.flips, "about 1 % of the stored bits by default"),
+        ];
+        for (option, value, advice) in expected {
+            match value {
+                Some(0) => {
+                    return Err(Failure::refused(
+                        format!("{option} 0 measures nothing"),
+                        format!("expected at least 1; {advice}"),
+                    ));
+                }
+                Some(value) if value > MAX_DRAWS => {
+                    return Err(Failure::refused(
+                        format!("{option} {value} is out of range"),
+                        format!("expected 1 to {MAX_DRAWS}; {advice}"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Residual loss of one design under one exposure.
 pub struct Residual {
     /// `plain`, `selective` or `full`.
@@ -79,12 +110,6 @@ pub fn protect(
     options: &ProtectOptions,
     manner: &Manner,
 ) -> Result<Protected, Failure> {
-    if options.trials == 0 {
-        return Err(Failure::refused(
-            "--trials 0 measures nothing",
-            "expected at least 1; 200 or more for a useful interval",
-        ));
-    }
     let accelerator = bench.accelerator;
     let selection = select(
         accelerator,
@@ -299,6 +324,8 @@ impl Protect {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         self.manner.apply()?;
+        self.options.check()?;
+        self.rate.of(1)?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let file = if self.records.is_dir() {
             self.records.join("records.csv")

@@ -122,6 +122,7 @@ pub struct Rate {
 impl Rate {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
+        self.manner.apply()?;
         let bits = match self.bits {
             Some(bits) => bits,
             None => Chip::build(&self.target, None)?.accelerator.map().total_bits(),
