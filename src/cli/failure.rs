@@ -49,9 +49,25 @@ impl Failure {
         }
     }
 
+    /// The work failed, as a diagnostic says.
+    pub fn work_of(error: impl Diagnostic + Send + Sync + 'static) -> Self {
+        Self {
+            report: Report::new(error),
+            status: 1,
+        }
+    }
+
     /// A file could not be written.
     pub fn writing(path: &Path, error: &io::Error) -> Self {
-        Self::work(format!("{}: cannot be written: {error}", path.display()))
+        Self {
+            report: miette!(
+                code = "radstream::work",
+                help = "expected a place that can be written to; check the path, its permissions and the free space",
+                "{}: cannot be written: {error}",
+                path.display()
+            ),
+            status: 1,
+        }
     }
 
     /// Says it on standard error and gives the exit status.

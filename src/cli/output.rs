@@ -1,6 +1,7 @@
-//! What the commands print.
+//! What the commands print, and where they write.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -20,6 +21,11 @@ pub fn line(text: &str) -> Result<(), Failure> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Makes a folder for output, so that a long run does not end without a place for its results.
+pub fn prepare_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::writing(folder, &error))
 }
 
 /// A table whose columns are as wide as their widest cell; the first is flush left.
