@@ -1,5 +1,6 @@
 //! Records of an exhaustive campaign on disk: growing, resumable, complete only under their name.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -24,18 +25,29 @@ const PLAN: &str = "records.plan";
 /// Why records could not be read or written.
 #[derive(Debug, Error, Diagnostic)]
 pub enum RecordError {
-    /// The system refused.
-    #[error("{}: {error}", file.display())]
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {reason}", file.display())]
     #[diagnostic(
-        code(radstream::records::io),
-        help("check the folder, its permissions and the free space")
+        code(radstream::records::unreadable),
+        help("expected the records of an exhaustive campaign; check the path and its permissions")
     )]
-    Io {
+    Unreadable {
         /// The file.
         file: PathBuf,
         /// The system's word.
-        #[source]
-        error: io::Error,
+        reason: String,
+    },
+    /// A file or folder cannot be written.
+    #[error("{}: cannot be written: {reason}", file.display())]
+    #[diagnostic(
+        code(radstream::records::unwritable),
+        help("expected a folder that can be written to; check --out, its permissions and the free space")
+    )]
+    Unwritable {
+        /// The file or folder.
+        file: PathBuf,
+        /// The system's word.
+        reason: String,
     },
     /// The folder holds the beginning of another campaign.
     #[error("{}: holds an unfinished campaign with another plan", folder.display())]
@@ -64,17 +76,48 @@ pub enum RecordError {
         reason: String,
     },
     /// A line names a bit that this accelerator does not store.
-    #[error("{}: line {line}", file.display())]
-    #[diagnostic(code(radstream::records::address))]
+    #[error("{}: line {line}: {error}", file.display())]
+    #[diagnostic(
+        code(radstream::records::address),
+        help("{}; use the network and the hardware file of the campaign", error.help().map_or_else(String::new, |help| help.to_string()))
+    )]
     Address {
         /// The file.
         file: PathBuf,
         /// The line, counted from 1.
         line: u64,
         /// Why.
-        #[source]
-        #[diagnostic_source]
-        error: AddressError,
+        error: Box<AddressError>,
+    },
+    /// The two addresses of a line are different bits of this accelerator.
+    #[error("{}: line {line}: the bit is stored in {found}, not in {listed}", file.display())]
+    #[diagnostic(
+        code(radstream::records::address),
+        help(
+            "expected both addresses to name one bit; use the network and the hardware file of the campaign"
+        )
+    )]
+    Contradiction {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Where the logical address lies.
+        found: String,
+        /// The physical address beside it.
+        listed: String,
+    },
+    /// A bit has two lines.
+    #[error("{}: line {line}: the bit has an earlier line", file.display())]
+    #[diagnostic(
+        code(radstream::records::duplicate),
+        help("expected every bit once; remove one of the two lines, or run the campaign again")
+    )]
+    Duplicate {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
     },
 }
 
@@ -114,7 +157,10 @@ impl Records {
     ) -> Result<Self, RecordError> {
         let io_error = |file: &Path| {
             let file = file.to_owned();
-            move |error| RecordError::Io { file, error }
+            move |error: io::Error| RecordError::Unwritable {
+                file,
+                reason: error.to_string(),
+            }
         };
         fs::create_dir_all(folder).map_err(io_error(folder))?;
         let partial = folder.join(PARTIAL);
@@ -127,10 +173,20 @@ impl Records {
                     folder: folder.to_owned(),
                 });
             }
-            let text = fs::read_to_string(&partial).map_err(io_error(&partial))?;
+            let unreadable = |reason: String| RecordError::Unreadable {
+                file: partial.clone(),
+                reason,
+            };
+            let mut bytes = fs::read(&partial).map_err(|error| unreadable(error.to_string()))?;
             // A line cut short by the interruption is left out.
-            let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-            for (record, &bit) in parse(&partial, whole, accelerator)?.into_iter().zip(bits) {
+            bytes.truncate(
+                bytes
+                    .iter()
+                    .rposition(|&byte| byte == b'\n')
+                    .map_or(0, |end| end + 1),
+            );
+            let whole = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+            for (record, &bit) in parse(&partial, &whole, accelerator)?.into_iter().zip(bits) {
                 if record.bit != bit {
                     return Err(RecordError::OtherPlan {
                         folder: folder.to_owned(),
@@ -217,11 +273,19 @@ impl Records {
 /// # Errors
 /// [`RecordError`] with the line.
 pub fn read_records(file: &Path, accelerator: &Accelerator) -> Result<Vec<BitRecord>, RecordError> {
-    let text = fs::read_to_string(file).map_err(|error| RecordError::Io {
+    let text = fs::read_to_string(file).map_err(|error| RecordError::Unreadable {
         file: file.to_owned(),
-        error,
+        reason: error.to_string(),
     })?;
-    parse(file, &text, accelerator)
+    let records = parse(file, &text, accelerator)?;
+    match records.iter().position(|record| !record.delta_loss.is_finite()) {
+        None => Ok(records),
+        Some(at) => Err(RecordError::Line {
+            file: file.to_owned(),
+            line: at as u64 + 2,
+            reason: format!("delta_loss = {} cannot be ranked", records[at].delta_loss),
+        }),
+    }
 }
 
 fn parse(file: &Path, text: &str, accelerator: &Accelerator) -> Result<Vec<BitRecord>, RecordError> {
@@ -239,6 +303,7 @@ fn parse(file: &Path, text: &str, accelerator: &Accelerator) -> Result<Vec<BitRe
         ));
     }
     let mut records = Vec::new();
+    let mut seen = HashSet::new();
     for record in reader.records() {
         let record = record
             .map_err(|error| bad(error.position().map_or(0, csv::Position::line), error.to_string()))?;
@@ -248,8 +313,33 @@ fn parse(file: &Path, text: &str, accelerator: &Accelerator) -> Result<Vec<BitRe
             .map_err(|error| RecordError::Address {
                 file: file.to_owned(),
                 line,
-                error,
+                error: Box::new(error),
             })?;
+        let stored = accelerator.named(bit);
+        let physical = [
+            stored.memory.clone(),
+            stored.word.to_string(),
+            stored.word_bit.to_string(),
+        ];
+        let place = |[memory, word, bit]: [&str; 3]| format!("{memory} word {word} bit {bit}");
+        if physical
+            .iter()
+            .map(String::as_str)
+            .ne([&record[4], &record[5], &record[6]])
+        {
+            return Err(RecordError::Contradiction {
+                file: file.to_owned(),
+                line,
+                found: place([&physical[0], &physical[1], &physical[2]]),
+                listed: place([&record[4], &record[5], &record[6]]),
+            });
+        }
+        if !seen.insert(bit) {
+            return Err(RecordError::Duplicate {
+                file: file.to_owned(),
+                line,
+            });
+        }
         let count = |at: usize| {
             record[at]
                 .parse::<u64>()

@@ -11,7 +11,7 @@ use super::options::{Manner, Samples, Target};
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
 use crate::accelerator::{Accelerator, STORED_KINDS, StoredBit};
-use crate::campaign::{Bench, BitRecord, Records, exhaustive, fingerprint};
+use crate::campaign::{Bench, BitRecord, RecordError, Records, exhaustive, fingerprint};
 use crate::data::write_atomically;
 use crate::model::Workload;
 use crate::simulate::functional::Plan;
@@ -140,7 +140,10 @@ pub fn run_exhaustive(
 ) -> Result<Vec<BitRecord>, Failure> {
     let accelerator = &chip.accelerator;
     let plan = plan_of(chip, bench, bits)?;
-    let mut file = Records::open(out, &plan, accelerator, bits)?;
+    let mut file = Records::open(out, &plan, accelerator, bits).map_err(|error| match error {
+        RecordError::Unwritable { .. } => Failure::work_of(error),
+        error => error.into(),
+    })?;
     let mut records = file.finished().to_vec();
     if !records.is_empty() && !manner.quiet {
         eprintln!(

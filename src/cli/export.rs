@@ -34,6 +34,7 @@ pub struct Export {
 impl Export {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
+        self.manner.apply()?;
         let chip = Chip::build(&self.target, None)?;
         let file = if self.map.is_dir() {
             self.map.join("protection.json")
@@ -41,8 +42,7 @@ impl Export {
             self.map.clone()
         };
         let map = ProtectionMap::read(&file)?;
-        // The map must belong to this accelerator.
-        map.resolve(&chip.accelerator)?;
+        check_origin(&map, &file, &chip)?;
         let formats: Vec<String> = self
             .format
             .split(',')
@@ -60,6 +60,45 @@ impl Export {
             output::line(&format!("wrote {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+/// Refuses a map that was made for another network or other memories.
+fn check_origin(map: &ProtectionMap, file: &Path, chip: &Chip) -> Result<(), Failure> {
+    let refused = |problem: String| {
+        Failure::refused(
+            format!("{}: {problem}", file.display()),
+            "expected the map of this accelerator; name the network and the hardware file that the map was made with",
+        )
+    };
+    if map.network() != chip.accelerator.network().name {
+        return Err(refused(format!(
+            "is the map of the network `{}`, not of `{}`",
+            map.network(),
+            chip.accelerator.network().name
+        )));
+    }
+    let resolved = map.resolve(&chip.accelerator);
+    resolved.map_err(|error| refused(error.to_string()))?;
+    let memories = chip.accelerator.map().memories();
+    let listed = map.memories();
+    let other = memories.iter().find(|memory| {
+        !listed.iter().any(|entry| {
+            (entry.memory.as_str(), entry.depth, entry.word_bits)
+                == (memory.name.as_str(), memory.depth, memory.word_bits)
+        })
+    });
+    match other {
+        Some(memory) => Err(refused(format!(
+            "does not list the memory `{}` of {} words of {} bits",
+            memory.name, memory.depth, memory.word_bits
+        ))),
+        None if listed.len() != memories.len() => Err(refused(format!(
+            "lists {} memories; the accelerator has {}",
+            listed.len(),
+            memories.len()
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -94,5 +133,5 @@ fn write_formats(
         }
     }
     files.extend(image_files(&chip.accelerator));
-    write_files(out, &files).map_err(|error| Failure::work(error.to_string()))
+    write_files(out, &files).map_err(Failure::work_of)
 }

@@ -42,6 +42,7 @@ impl Harden {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         self.manner.apply()?;
+        self.protection.check()?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let bits = self.scope.bits(&chip.accelerator)?;
         let rate = self.rate.of(chip.accelerator.map().total_bits())?;

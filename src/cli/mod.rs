@@ -54,6 +54,7 @@ enum Command {
 /// an input file is wrong.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
+    failure::install_reports();
     let result = match cli.command {
         Command::Harden(command) => command.run(),
         Command::Inspect(command) => command.run(),

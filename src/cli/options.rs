@@ -1,12 +1,26 @@
 //! Options that several commands share.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use miette::Diagnostic;
 
 use super::Failure;
 use crate::data::Source;
 use crate::model::{Description, Files, Located, Settings};
+
+/// Parses the value of an option; the error also says what was expected.
+pub fn option_value<T>(text: &str) -> Result<T, String>
+where
+    T: FromStr,
+    T::Err: Diagnostic,
+{
+    text.parse().map_err(|error: T::Err| match error.help() {
+        Some(help) => format!("{error}\n  help: {help}"),
+        None => error.to_string(),
+    })
+}
 
 /// Which network, on which hardware.
 #[derive(Debug, Args)]

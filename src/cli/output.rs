@@ -1,6 +1,7 @@
-//! What the commands print.
+//! What the commands print, and where they write.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -22,7 +23,13 @@ pub fn line(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// A table whose columns are as wide as their widest cell; the first is flush left.
+/// Makes a folder for output, so that a long run does not end without a place for its results.
+pub fn prepare_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).map_err(|error| Failure::writing(folder, &error))
+}
+
+/// A table whose columns are as wide as their widest cell; the first and those without a heading are
+/// flush left.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let columns = header.len();
     let width = |column: usize| {
@@ -39,7 +46,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             let gap = if column == 0 { "" } else { "  " };
             let width = widths[column];
             text.push_str(gap);
-            text.push_str(&if column == 0 {
+            text.push_str(&if column == 0 || header[column].is_empty() {
                 format!("{cell:<width$}")
             } else {
                 format!("{cell:>width$}")

@@ -9,7 +9,7 @@ use super::Failure;
 use super::campaign::{bench, write_json};
 use super::chip::Chip;
 use super::export::write_map;
-use super::options::{Manner, Samples, Target};
+use super::options::{Manner, Samples, Target, option_value};
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
 use super::rate::RateOptions;
@@ -30,6 +30,7 @@ pub struct ProtectOptions {
         long,
         value_name = "BUDGET",
         default_value = "32%tmr",
+        value_parser = option_value::<Budget>,
         allow_hyphen_values = true
     )]
     pub budget: Budget,
@@ -42,6 +43,37 @@ pub struct ProtectOptions {
     /// Seed of the trials
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+}
+
+/// Most trials, and most flips of one trial: all of them are kept in memory.
+const MAX_DRAWS: u64 = 10_000_000;
+
+impl ProtectOptions {
+    /// Refuses what measures nothing, before any work is done.
+    pub fn check(&self) -> Result<(), Failure> {
+        let expected = [
+            ("--trials", Some(self.trials), "200 or more for a useful interval"),
+            ("--flips", self.flips, "about 1 % of the stored bits by default"),
+        ];
+        for (option, value, advice) in expected {
+            match value {
+                Some(0) => {
+                    return Err(Failure::refused(
+                        format!("{option} 0 measures nothing"),
+                        format!("expected at least 1; {advice}"),
+                    ));
+                }
+                Some(value) if value > MAX_DRAWS => {
+                    return Err(Failure::refused(
+                        format!("{option} {value} is out of range"),
+                        format!("expected 1 to {MAX_DRAWS}; {advice}"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Residual loss of one design under one exposure.
@@ -78,12 +110,6 @@ pub fn protect(
     options: &ProtectOptions,
     manner: &Manner,
 ) -> Result<Protected, Failure> {
-    if options.trials == 0 {
-        return Err(Failure::refused(
-            "--trials 0 measures nothing",
-            "expected at least 1; 200 or more for a useful interval",
-        ));
-    }
     let accelerator = bench.accelerator;
     let selection = select(
         accelerator,
@@ -298,6 +324,8 @@ impl Protect {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         self.manner.apply()?;
+        self.options.check()?;
+        self.rate.of(1)?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let file = if self.records.is_dir() {
             self.records.join("records.csv")
@@ -307,11 +335,15 @@ impl Protect {
         let records = read_records(&file, &chip.accelerator)?;
         let plan = Plan::new(chip.accelerator.network());
         let bench = bench(&chip, &plan, chip.workload()?)?;
-        let protected = protect(&bench, &records, &self.options, &self.manner)?;
+        if !self.manner.quiet {
+            note_other_samples(&file, &records, &bench);
+        }
         let out = self
             .out
             .clone()
             .unwrap_or_else(|| PathBuf::from(format!("protect-{}", chip.name)));
+        output::prepare_folder(&out)?;
+        let protected = protect(&bench, &records, &self.options, &self.manner)?;
         let document = protected.json(&bench, &self.options, &self.rate)?;
         write_map(&chip, &protected.selection, &["all".to_owned()], &out)?;
         write_json(&out.join("summary.json"), &document)?;
@@ -320,6 +352,18 @@ impl Protect {
         }
         output::line(&protected.text(&bench, &self.options, &self.rate)?)?;
         wrote(&out)
+    }
+}
+
+/// Says where the records were measured on other samples, which is sensible only on purpose.
+fn note_other_samples(file: &Path, records: &[BitRecord], bench: &Bench<'_>) {
+    let Some(record) = records.first() else { return };
+    let (then, now) = (record.loss - record.delta_loss, bench.baseline().loss);
+    if (then - now).abs() > 1e-9 * (1.0 + now.abs()) {
+        eprintln!(
+            "{}: the campaign's fault-free loss was {then:e}, here it is {now:e}: other samples, another readout or another network; the ranking is the campaign's",
+            file.display()
+        );
     }
 }
 

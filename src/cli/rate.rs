@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::chip::Chip;
-use super::options::{Manner, Target};
+use super::options::{Manner, Target, option_value};
 use super::output;
 use crate::radiation::rate::{Counts, CrossSection, FitPerMb, Flux, Hours, Megabit, UpsetRate};
 
@@ -20,10 +20,10 @@ pub struct RateOptions {
     #[arg(long, value_name = "FIT", allow_negative_numbers = true)]
     pub fit_per_mb: Option<f64>,
     /// Which megabit: decimal (1e6 bits) or binary (2^20 bits)
-    #[arg(long, value_name = "decimal|binary", default_value = "decimal")]
+    #[arg(long, value_name = "decimal|binary", default_value = "decimal", value_parser = option_value::<Megabit>)]
     pub mb: Megabit,
     /// What the rate counts: event (strikes) or bit (flipped bits)
-    #[arg(long, value_name = "event|bit", default_value = "event")]
+    #[arg(long, value_name = "event|bit", default_value = "event", value_parser = option_value::<Counts>)]
     pub counts: Counts,
     /// Cross-section of one bit in cm2, with --flux instead of --fit-per-mb
     #[arg(
@@ -122,6 +122,7 @@ pub struct Rate {
 impl Rate {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
+        self.manner.apply()?;
         let bits = match self.bits {
             Some(bits) => bits,
             None => Chip::build(&self.target, None)?.accelerator.map().total_bits(),

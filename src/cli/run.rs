@@ -1,6 +1,6 @@
 //! `radstream run`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
@@ -85,14 +85,10 @@ impl Run {
             (None, Some(count)) => fault::draw(accelerator, count, self.seed),
             (None, None) => Vec::new(),
         };
-        if let Some(late) = listed.iter().find(|fault| fault.cycle.is_some()) {
-            let bit = accelerator.named(late.bit);
+        if let (Some(file), Some(late)) = (&self.faults, listed.iter().find(|fault| fault.cycle.is_some())) {
             return Err(Failure::refused(
-                format!(
-                    "the fault at {} word {} bit {} has a cycle",
-                    bit.memory, bit.word, bit.word_bit
-                ),
-                "the functional engine knows no cycles; leave the column empty for faults that are there from the start",
+                format!("{}: line {}: the fault has a cycle", file.display(), late.line),
+                "expected an empty column, for faults that are there from the start: the functional engine knows no cycles",
             ));
         }
         let wrong = fault::wrong_bits(listed.iter().map(|fault| fault.bit));
@@ -101,6 +97,9 @@ impl Run {
         let wanted: Vec<(String, TensorId)> = std::iter::once(("outputs".to_owned(), network.output))
             .chain(if self.trace { traced(network) } else { Vec::new() })
             .collect();
+        if let Some(folder) = self.outputs.as_deref().and_then(Path::parent) {
+            output::prepare_folder(folder)?;
+        }
         let tensors = self.compute(network, &workload.inputs, &changes, &wanted);
         if let Some(path) = &self.outputs {
             write(network, path, workload.samples, &wanted, &tensors)?;

@@ -1,13 +1,15 @@
 //! Reading arrays.
 
-use std::io::{Cursor, Read, Seek};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use miette::Diagnostic;
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, ReadNpyExt};
+use ndarray::ArrayD;
+use ndarray_npy::npy::header::Header;
+use ndarray_npy::{ReadNpyError, ReadNpyExt};
 use thiserror::Error;
+use zip::ZipArchive;
 
 use super::{Array, Elements};
 
@@ -62,7 +64,10 @@ impl std::fmt::Display for Source {
 pub enum DataError {
     /// The file cannot be opened or read.
     #[error("{}: cannot be read: {reason}", file.display())]
-    #[diagnostic(code(radstream::data::unreadable), help("check the path and its permissions"))]
+    #[diagnostic(
+        code(radstream::data::unreadable),
+        help("expected a readable file; check the path and its permissions")
+    )]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -80,9 +85,24 @@ pub enum DataError {
         /// What was expected.
         expected: String,
     },
+    /// Nothing says which array of the file is meant.
+    #[error("{}: holds {} arrays and none is named", file.display(), available.len())]
+    #[diagnostic(
+        code(radstream::data::key),
+        help("expected FILE:KEY with one of: {}", available.join(", "))
+    )]
+    Unnamed {
+        /// The file.
+        file: PathBuf,
+        /// What there is.
+        available: Vec<String>,
+    },
     /// The array is not in the file.
     #[error("{}: holds no array `{key}`", file.display())]
-    #[diagnostic(code(radstream::data::key), help("write FILE:KEY with one of: {}", available.join(", ")))]
+    #[diagnostic(
+        code(radstream::data::key),
+        help("expected FILE:KEY with one of: {}", available.join(", "))
+    )]
     Key {
         /// The file.
         file: PathBuf,
@@ -137,26 +157,26 @@ pub fn read_bytes(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
 
 fn read_npz(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
     let file = &source.file;
-    let damaged = |reason: String| DataError::Format {
+    let damaged = |reason: String| {
+        DataError::Format {
         file: file.clone(),
         reason,
-        expected: "an .npz archive as written by numpy.savez".to_owned(),
+        expected: "an .npz archive as written by numpy.savez, with arrays of floats (4 or 8 bytes), integers or booleans"
+            .to_owned(),
+    }
     };
-    let mut archive = NpzReader::new(Cursor::new(bytes))
+    let mut archive = ZipArchive::new(Cursor::new(bytes))
         .map_err(|error| damaged(format!("is not an .npz archive: {error}")))?;
     let names: Vec<String> = archive
-        .names()
-        .map_err(|error| damaged(error.to_string()))?
-        .into_iter()
-        .map(|name| name.trim_end_matches(".npy").to_owned())
+        .file_names()
+        .map(|name| name.strip_suffix(".npy").unwrap_or(name).to_owned())
         .collect();
     let key = match &source.key {
         Some(key) => key.clone(),
         None if names.len() == 1 => names[0].clone(),
         None => {
-            return Err(DataError::Key {
+            return Err(DataError::Unnamed {
                 file: file.clone(),
-                key: String::new(),
                 available: names,
             });
         }
@@ -168,7 +188,73 @@ fn read_npz(source: &Source, bytes: Vec<u8>) -> Result<Array, DataError> {
             available: names,
         });
     }
-    read_typed(file, |kind| by_name(&mut archive, &key, kind))
+    let stored = format!("{key}.npy");
+    let member = if archive.index_for_name(&stored).is_some() {
+        archive.by_name(&stored)
+    } else {
+        archive.by_name(&key)
+    };
+    let mut content = Vec::new();
+    member
+        .map_err(|error| damaged(format!("array `{key}` cannot be unpacked: {error}")))?
+        .take(MAX_ARRAY_BYTES + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| damaged(format!("array `{key}` cannot be unpacked: {error}")))?;
+    if content.len() as u64 > MAX_ARRAY_BYTES {
+        return Err(damaged(format!("array `{key}` is larger than 2 GiB")));
+    }
+    decode(&content).map_err(|reason| damaged(format!("array `{key}` {reason}")))
+}
+
+/// Most bytes that one array of an archive may unpack to.
+const MAX_ARRAY_BYTES: u64 = 1 << 31;
+
+/// Longest header of an array, and deepest nesting of brackets in it: `numpy` needs about a hundred
+/// bytes and two levels.
+const MAX_HEADER: usize = 1 << 16;
+const MAX_NESTING: usize = 8;
+
+/// Refuses a header that announces more than there is: memory is taken as it says.
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    let (length, start) = match bytes {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, low, high, ..] => {
+            (usize::from(u16::from_le_bytes([*low, *high])), 10)
+        }
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, c, d, ..] => {
+            (u32::from_le_bytes([*a, *b, *c, *d]) as usize, 12)
+        }
+        _ => return Err("does not begin as an .npy array does".to_owned()),
+    };
+    let header = length
+        .checked_add(start)
+        .filter(|_| length <= MAX_HEADER)
+        .and_then(|end| bytes.get(start..end))
+        .ok_or("ends within its header")?;
+    let mut nesting = 0usize;
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => nesting += 1,
+            b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
+            _ => {}
+        }
+        if nesting > MAX_NESTING {
+            return Err("has a header that is not numpy's".to_owned());
+        }
+    }
+    let header =
+        Header::from_reader(&mut &bytes[..]).map_err(|error| format!("has no sound header: {error}"))?;
+    let announced = header
+        .shape
+        .iter()
+        .try_fold(1usize, |product, &extent| product.checked_mul(extent));
+    match announced {
+        Some(elements) if elements <= bytes.len() => Ok(()),
+        _ => Err(format!(
+            "announces the shape {:?} but holds {} bytes",
+            header.shape,
+            bytes.len()
+        )),
+    }
 }
 
 /// The element types that a file may have.
@@ -201,26 +287,47 @@ const KINDS: [Kind; 11] = [
     Kind::Bool,
 ];
 
-/// Tries one element type after the other.
-fn read_typed(
-    file: &Path,
-    mut attempt: impl FnMut(Kind) -> Result<Array, String>,
-) -> Result<Array, DataError> {
-    let mut last = String::new();
-    for kind in KINDS {
-        match attempt(kind) {
-            Ok(array) => return Ok(array),
-            Err(error) => last = error,
-        }
-    }
-    Err(DataError::Format {
-        file: file.to_owned(),
-        reason: format!("cannot be decoded: {last}"),
-        expected: "an array of floats, integers or booleans".to_owned(),
-    })
+/// Why an array is not one of elements of some type.
+struct Refusal {
+    reason: String,
+    /// The elements are sound but of another type.
+    other_type: bool,
 }
 
-fn integers<T>(array: ArrayD<T>) -> Result<Array, String>
+impl From<ReadNpyError> for Refusal {
+    fn from(error: ReadNpyError) -> Self {
+        match error {
+            ReadNpyError::WrongDescriptor(descriptor) => Self {
+                reason: format!("has elements of the type {descriptor}"),
+                other_type: true,
+            },
+            error => Self {
+                reason: format!("cannot be decoded: {error}"),
+                other_type: false,
+            },
+        }
+    }
+}
+
+/// Decodes an `.npy` array, trying one element type after the other.
+fn decode(bytes: &[u8]) -> Result<Array, String> {
+    check_header(bytes)?;
+    let mut reason = String::new();
+    for kind in KINDS {
+        match decode_as(kind, bytes) {
+            Ok(array) => return Ok(array),
+            Err(refusal) => {
+                reason = refusal.reason;
+                if !refusal.other_type {
+                    break;
+                }
+            }
+        }
+    }
+    Err(reason)
+}
+
+fn integers<T>(array: ArrayD<T>) -> Result<Array, Refusal>
 where
     T: Copy,
     i64: TryFrom<T>,
@@ -229,7 +336,10 @@ where
     let values: Result<Vec<i64>, _> = array.iter().map(|&value| i64::try_from(value)).collect();
     Ok(Array {
         shape,
-        elements: Elements::Integer(values.map_err(|_| "an integer beyond 63 bits".to_owned())?),
+        elements: Elements::Integer(values.map_err(|_| Refusal {
+            reason: "holds an integer beyond 63 bits".to_owned(),
+            other_type: false,
+        })?),
     })
 }
 
@@ -240,33 +350,25 @@ fn reals<T: Copy + Into<f64>>(array: &ArrayD<T>) -> Array {
     }
 }
 
-macro_rules! decode_kind {
-    ($kind:expr, $read:ident) => {
-        match $kind {
-            Kind::F32 => $read!(f32).map(|array| reals(&array)),
-            Kind::F64 => $read!(f64).map(|array| reals(&array)),
-            Kind::I8 => $read!(i8).and_then(integers),
-            Kind::I16 => $read!(i16).and_then(integers),
-            Kind::I32 => $read!(i32).and_then(integers),
-            Kind::I64 => $read!(i64).and_then(integers),
-            Kind::U8 => $read!(u8).and_then(integers),
-            Kind::U16 => $read!(u16).and_then(integers),
-            Kind::U32 => $read!(u32).and_then(integers),
-            Kind::U64 => $read!(u64).and_then(integers),
-            Kind::Bool => $read!(bool).map(|array| array.mapv(u8::from)).and_then(integers),
-        }
-    };
-}
-
-fn by_name<R: Read + Seek>(archive: &mut NpzReader<R>, key: &str, kind: Kind) -> Result<Array, String> {
-    macro_rules! member {
+fn decode_as(kind: Kind, bytes: &[u8]) -> Result<Array, Refusal> {
+    macro_rules! whole {
         ($type:ty) => {
-            archive
-                .by_name::<OwnedRepr<$type>, IxDyn>(key)
-                .map_err(|error| error.to_string())
+            ArrayD::<$type>::read_npy(bytes).map_err(Refusal::from)
         };
     }
-    decode_kind!(kind, member)
+    match kind {
+        Kind::F32 => whole!(f32).map(|array| reals(&array)),
+        Kind::F64 => whole!(f64).map(|array| reals(&array)),
+        Kind::I8 => whole!(i8).and_then(integers),
+        Kind::I16 => whole!(i16).and_then(integers),
+        Kind::I32 => whole!(i32).and_then(integers),
+        Kind::I64 => whole!(i64).and_then(integers),
+        Kind::U8 => whole!(u8).and_then(integers),
+        Kind::U16 => whole!(u16).and_then(integers),
+        Kind::U32 => whole!(u32).and_then(integers),
+        Kind::U64 => whole!(u64).and_then(integers),
+        Kind::Bool => whole!(bool).map(|array| array.mapv(u8::from)).and_then(integers),
+    }
 }
 
 /// Decodes the bytes of one `.npy` file.
@@ -274,13 +376,11 @@ fn by_name<R: Read + Seek>(archive: &mut NpzReader<R>, key: &str, kind: Kind) ->
 /// # Errors
 /// [`DataError::Format`] where they are not an array of numbers.
 pub fn read_npy(file: &Path, bytes: &[u8]) -> Result<Array, DataError> {
-    read_typed(file, |kind| {
-        macro_rules! whole {
-            ($type:ty) => {
-                ArrayD::<$type>::read_npy(bytes).map_err(|error| error.to_string())
-            };
-        }
-        decode_kind!(kind, whole)
+    decode(bytes).map_err(|reason| DataError::Format {
+        file: file.to_owned(),
+        reason,
+        expected: "a complete array of floats (4 or 8 bytes), integers or booleans, as written by numpy.save"
+            .to_owned(),
     })
 }
 

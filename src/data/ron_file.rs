@@ -37,6 +37,18 @@ impl SourceText {
     /// Byte range of the first string literal with exactly this content, comments left out.
     #[must_use]
     pub fn find_string(&self, content: &str) -> Option<Range<usize>> {
+        let literal = format!("\"{content}\"");
+        self.find_token(|token| token == literal)
+    }
+
+    /// Byte range of the first field with this name, comments and strings left out.
+    #[must_use]
+    pub fn find_field(&self, name: &str) -> Option<Range<usize>> {
+        self.find_token(|token| token == name)
+    }
+
+    /// Byte range of the first string literal or word that is wanted.
+    fn find_token(&self, wanted: impl Fn(&str) -> bool) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -59,7 +71,17 @@ impl SourceText {
                         at += 1 + usize::from(bytes[at] == b'\\');
                     }
                     at = (at + 1).min(bytes.len());
-                    if bytes[start..at].strip_prefix(b"\"") == Some(format!("{content}\"").as_bytes()) {
+                    if self.text.get(start..at).is_some_and(&wanted) {
+                        return Some(start..at);
+                    }
+                }
+                byte if byte.is_ascii_alphanumeric() || byte == b'_' => {
+                    let start = at;
+                    at += bytes[at..]
+                        .iter()
+                        .position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))
+                        .unwrap_or(bytes.len() - at);
+                    if self.text.get(start..at).is_some_and(&wanted) {
                         return Some(start..at);
                     }
                 }
@@ -195,5 +217,13 @@ mod tests {
         let range = source.find_string("a").unwrap();
         assert_eq!(&source.text[range.start..], "\"a\": 2}");
         assert_eq!(source.find_string("b"), None);
+    }
+
+    #[test]
+    fn fields_are_found_outside_comments_and_strings() {
+        let source = SourceText::new("t.ron", "(// pe\n name: \"pe\", spe: 3, pe: 5)");
+        let range = source.find_field("pe").unwrap();
+        assert_eq!(&source.text[range.start..], "pe: 5)");
+        assert_eq!(source.find_field("p"), None);
     }
 }

@@ -14,6 +14,8 @@ pub struct ListedFault {
     pub bit: StoredBit,
     /// Clock edge after which the flip lands; none for a flip that is there from the start.
     pub cycle: Option<u64>,
+    /// Line of the list, counted from 1.
+    pub line: u64,
 }
 
 /// Why a list was refused.
@@ -23,7 +25,7 @@ pub enum FaultListError {
     #[error("{}: cannot be read: {reason}", file.display())]
     #[diagnostic(
         code(radstream::fault::unreadable),
-        help("check the path and its permissions")
+        help("expected a readable UTF-8 text file; check the path and its permissions")
     )]
     Unreadable {
         /// The file.
@@ -142,7 +144,7 @@ pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFau
                 expected: "a whole number of clock edges after reset, or nothing".to_owned(),
             })?),
         };
-        faults.push(ListedFault { bit, cycle });
+        faults.push(ListedFault { bit, cycle, line });
     }
     Ok(faults)
 }

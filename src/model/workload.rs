@@ -91,9 +91,14 @@ pub enum WorkloadError {
         error: InputError,
     },
     /// Readout, target, labels or distance.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Outcome(#[from] OutcomeError),
+    #[error("{}{error}", source_name.as_ref().map_or_else(String::new, |name| format!("{name}: ")))]
+    #[diagnostic(forward(error))]
+    Outcome {
+        /// Where it comes from, if from a file.
+        source_name: Option<String>,
+        /// Why.
+        error: OutcomeError,
+    },
     /// Something that was not said.
     #[error("{problem}")]
     #[diagnostic(code(radstream::workload), help("{repair}"))]
@@ -151,6 +156,17 @@ pub struct Located {
     pub source: Source,
 }
 
+impl Located {
+    /// The name for people.
+    fn name(&self) -> String {
+        let named = Source {
+            file: self.files.path(&self.source.file),
+            key: self.source.key.clone(),
+        };
+        named.to_string()
+    }
+}
+
 /// Everything that determines a workload besides the network. What is `None` is not said.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -206,9 +222,14 @@ impl Settings {
         }
     }
 
-    /// These settings where they say something, the others elsewhere.
+    /// These settings where they say something, the others elsewhere. Labels and targets belong to
+    /// the inputs that they come with.
     #[must_use]
-    pub fn or(self, other: Self) -> Self {
+    pub fn or(self, mut other: Self) -> Self {
+        if self.inputs.is_some() {
+            other.labels = None;
+            other.target = None;
+        }
         Self {
             inputs: self.inputs.or(other.inputs),
             labels: self.labels.or(other.labels),
@@ -266,9 +287,18 @@ impl Workload {
         if let Some(limit) = settings.limit {
             array = array.take(limit);
         }
-        let source_name = located.path().display().to_string();
+        let source_name = located.name();
         let samples = array.samples();
         let tensor = network.tensor(network.input);
+        if samples == 0 {
+            return Err(WorkloadError::Missing {
+                problem: format!("{source_name}: holds no sample"),
+                repair: format!(
+                    "expected rows of shape {:?}; name an array that has some",
+                    tensor.shape
+                ),
+            });
+        }
         let refused = || WorkloadError::Input {
             source_name: source_name.clone(),
             error: InputError::Shape {
@@ -277,7 +307,7 @@ impl Workload {
                 shape: tensor.shape.clone(),
             },
         };
-        if samples == 0 || array.len() != samples * tensor.len() {
+        if array.len() != samples * tensor.len() {
             return Err(refused());
         }
         let given: &[usize] = array.shape.get(1..).unwrap_or(&[]);
@@ -420,7 +450,8 @@ fn evaluator(
                     repair: "name a square matrix with --distance FILE:KEY".to_owned(),
                 });
             };
-            Loss::Emd(EarthMover::new(&distance.shape, &distance.reals())?)
+            let mover = EarthMover::new(&distance.shape, &distance.reals());
+            Loss::Emd(mover.map_err(|error| located_outcome(error, settings))?)
         }
         _ => {
             return Err(WorkloadError::Missing {
@@ -449,5 +480,23 @@ fn evaluator(
         labels,
         classes: settings.classes,
     };
-    Ok(Evaluator::new(setup, samples, output.len())?)
+    Evaluator::new(setup, samples, output.len()).map_err(|error| located_outcome(error, settings))
+}
+
+/// Adds the file that the refused part came from.
+fn located_outcome(error: OutcomeError, settings: &Settings) -> WorkloadError {
+    let located = match error.place.as_str() {
+        "the readout" => &settings.readout,
+        "the gather" => &settings.gather,
+        // Without targets of their own the inputs are the targets.
+        "the targets" if settings.target.is_none() => &settings.inputs,
+        "the targets" => &settings.target,
+        "the labels" => &settings.labels,
+        "the ground distance" => &settings.distance,
+        _ => &None,
+    };
+    WorkloadError::Outcome {
+        source_name: located.as_ref().map(Located::name),
+        error,
+    }
 }

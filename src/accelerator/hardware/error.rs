@@ -273,8 +273,16 @@ impl HardwareError {
     pub(in crate::accelerator) fn new(problem: Problem, hardware: &Hardware) -> Box<Self> {
         let source = hardware.source.as_ref();
         let span = source.and_then(|source| {
-            let anchor = problem.anchor(hardware)?;
-            source.find_string(anchor)
+            let entry = problem
+                .anchor(hardware)
+                .and_then(|anchor| source.find_string(anchor));
+            // A layer without an entry of its own is built by the `default` entry.
+            let field = if matches!(problem, Problem::Clock { .. }) {
+                "clock_mhz"
+            } else {
+                "default"
+            };
+            entry.or_else(|| source.find_field(field))
         });
         Box::new(Self {
             source_text: source.cloned(),
