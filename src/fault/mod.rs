@@ -18,7 +18,8 @@ pub fn draw(accelerator: &Accelerator, count: u64, seed: u64) -> Vec<ListedFault
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let hits = if total == 0 { 0 } else { count };
     (0..hits)
-        .map(|_| ListedFault {
+        .map(|hit| ListedFault {
+            line: hit,
             bit: StoredBit(random.random_range(0..total)),
             cycle: None,
         })
