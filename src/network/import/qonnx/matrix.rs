@@ -144,6 +144,41 @@ impl Importer<'_> {
         self.dense(node, &constant, false).map(Value::Stream)
     }
 
+    /// FINN's `XnorPopcountMatMul`: operands 0 and 1 stand for -1 and +1, and the result counts the
+    /// positions where they agree.
+    pub fn xnor_popcount(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let stream = self.stream(node, 0)?;
+        let stream = self.materialise(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let mut constant = self.constant(node, 1, "second operand")?;
+        let quantized = self.integer_constant(node, &constant, "weight")?;
+        let is_bit = |value: i128| value == 0 || value == 1;
+        let (low, high) = tensor.encoding.range();
+        let bits = is_bit(low) && is_bit(high) && stream.scale[0].is_one();
+        if !bits || quantized.mantissas.iter().any(|&weight| !is_bit(weight.into())) {
+            return Err(self
+                .inexact(node, "has operands other than the bits 0 and 1")
+                .expected("binary operands, 0 for -1 and 1 for +1")
+                .help("use MatMul with bipolar operands"));
+        }
+        let name = self.builder.other_name("", "bipolar");
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, &node.op);
+        let bipolar = Encoding::Bipolar { frac: 0 };
+        let output = self.builder.tensor(&name, tensor.shape, bipolar, 1.0);
+        let op = Op::Rescale { factor: vec![2], offset: vec![-1] };
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        constant.elements = Elements::Quantized(Quantized {
+            mantissas: quantized.mantissas.iter().map(|&weight| 2 * weight - 1).collect(),
+            encoding: bipolar,
+            scale: ones(),
+            scale_shape: Vec::new(),
+        });
+        let stream = Stream { tensor: output, ..stream };
+        let product = self.dense_of(node, stream, &constant, false)?;
+        // The product's integers are the counts themselves.
+        Ok(Value::Stream(Stream { scale: ones(), offset: super::zeros(), ..product }))
+    }
+
     /// `Gemm` with the stream first.
     pub fn gemm(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         if node.int("transA").unwrap_or(0) != 0 {
@@ -180,6 +215,16 @@ impl Importer<'_> {
 
     fn dense(&mut self, node: &OnnxNode, constant: &Const, transposed: bool) -> Result<Stream, ImportError> {
         let stream = self.stream(node, 0)?;
+        self.dense_of(node, stream, constant, transposed)
+    }
+
+    fn dense_of(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        constant: &Const,
+        transposed: bool,
+    ) -> Result<Stream, ImportError> {
         let rank = stream.axes.len();
         let identity: Vec<usize> = (0..rank).collect();
         let stream = self.with_layout(node, stream, &identity)?;

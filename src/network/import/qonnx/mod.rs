@@ -108,7 +108,6 @@ impl Importer<'_> {
                 | "qonnx"
                 | "onnx.brevitas"
                 | "finn.custom_op.general"
-                | "qonnx.custom_op.channels_last"
         );
         if !known_domain {
             return Err(self.unknown_operator(node));
@@ -122,6 +121,7 @@ impl Importer<'_> {
             "Conv" => self.conv(node, false)?,
             "ConvTranspose" => self.conv(node, true)?,
             "MatMul" => self.mat_mul(node)?,
+            "XnorPopcountMatMul" => self.xnor_popcount(node)?,
             "Gemm" => self.gemm(node)?,
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node)?,
             "Neg" => self.negate(node)?,
@@ -236,13 +236,19 @@ impl Importer<'_> {
     }
 
     fn unknown_operator(&self, node: &OnnxNode) -> ImportError {
+        let channels_last = node.domain == "qonnx.custom_op.channels_last";
+        let nearest = if channels_last {
+            "the same operator of domain `ai.onnx`, channels first (leave out qonnx's channels-last conversion)"
+        } else {
+            nearest_form(&node.op)
+        };
         let domain = if node.domain.is_empty() {
             "ai.onnx"
         } else {
             &node.domain
         };
         self.unsupported(node, &format!("uses the operator `{}` of domain `{domain}`, which is not supported", node.op))
-            .expected(nearest_form(&node.op))
+            .expected(nearest)
             .help("rewrite that node, or cut the graph there and evaluate the rest as an off-chip readout (--readout)")
     }
 }
@@ -262,9 +268,6 @@ fn nearest_form(op: &str) -> &'static str {
         }
         "QLinearConv" | "ConvInteger" => "Conv with Quant nodes on its input and weights",
         "QLinearMatMul" | "MatMulInteger" | "QGemm" => "MatMul with Quant nodes on its inputs",
-        "XnorPopcountMatMul" => {
-            "MatMul with bipolar weights and inputs (BipolarQuant, or the data type BIPOLAR)"
-        }
         "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" | "If" => {
             "a feed-forward graph (nearest form: the unrolled loop)"
         }
