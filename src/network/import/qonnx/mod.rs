@@ -211,6 +211,12 @@ impl Importer<'_> {
         match (self.values.get(&name).cloned(), node) {
             (Some(Value::Stream(stream)), Some(node)) => {
                 let stream = self.materialise(&node, stream)?;
+                // What leaves the chip says its own unit: a power of two in its fractional bits, and
+                // any other factor beside it.
+                let stream = self.aligned(&node, stream)?;
+                let tensor = &mut self.builder.tensors[stream.tensor.index()];
+                let unit = exact::power_of_two(-tensor.encoding.frac());
+                tensor.scale = exact::to_f64(&(&stream.scale[0] / unit));
                 Ok(self.builder.finish(&name, stream.tensor))
             }
             _ => Err(ImportError::structure(
