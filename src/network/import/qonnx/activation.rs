@@ -261,8 +261,12 @@ impl Importer<'_> {
                     ..steps
                 };
                 let frac = uniform(&scale).and_then(exact::log2).map_or(0, |k| -k);
-                self.emit_thresholds(node, stream, steps, Encoding::Bipolar { frac }, scale)
-                    .map(Value::Stream)
+                let encoding = with_frac(Encoding::Bipolar { frac: 0 }, frac).ok_or_else(|| {
+                    self.structure(node, "has a scale beyond 2^-256..2^256")
+                        .expected("a scale that hardware has")
+                        .help("check the quantizer")
+                })?;
+                self.emit_thresholds(node, stream, steps, encoding, scale).map(Value::Stream)
             }
         }
     }

@@ -771,7 +771,8 @@ fn two(shape: &[usize]) -> [usize; 2] {
 /// The same bits with another number of fractional bits.
 pub fn with_frac(encoding: Encoding, frac: i32) -> Option<Encoding> {
     match encoding {
-        Encoding::Bipolar { .. } => Some(Encoding::Bipolar { frac }),
+        // Sums and products of such units must stay within a format's reach.
+        Encoding::Bipolar { .. } => (frac.abs() <= 256).then_some(Encoding::Bipolar { frac }),
         Encoding::Fixed(format) => {
             let moved = Format::new(format.width(), format.width() as i32 - frac, format.signed()).ok()?;
             Some(Encoding::Fixed(moved))
