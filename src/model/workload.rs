@@ -156,17 +156,6 @@ pub struct Located {
     pub source: Source,
 }
 
-impl Located {
-    /// The name for people.
-    fn name(&self) -> String {
-        let named = Source {
-            file: self.files.path(&self.source.file),
-            key: self.source.key.clone(),
-        };
-        named.to_string()
-    }
-}
-
 /// Everything that determines a workload besides the network. What is `None` is not said.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
@@ -376,6 +365,15 @@ impl Located {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.files.path(&self.source.file)
+    }
+
+    /// File and array, for people.
+    fn name(&self) -> String {
+        let named = Source {
+            file: self.path(),
+            key: self.source.key.clone(),
+        };
+        named.to_string()
     }
 
     /// The array.
