@@ -14,6 +14,7 @@ use crate::accelerator::{Accelerator, STORED_KINDS, StoredBit};
 use crate::campaign::{Bench, BitRecord, RecordError, Records, exhaustive, fingerprint};
 use crate::data::write_atomically;
 use crate::model::Workload;
+use crate::network::ParamKind;
 use crate::simulate::functional::Plan;
 
 /// Which stored bits a campaign flips.
@@ -49,9 +50,17 @@ impl Scope {
             .flat_map(|tensor| tensor.bits.clone().map(StoredBit))
             .collect();
         if bits.is_empty() {
+            let stored: Vec<&str> = STORED_KINDS
+                .into_iter()
+                .filter(|&kind| map.bits_of_tensor(kind) > 0)
+                .map(ParamKind::name)
+                .collect();
             return Err(Failure::refused(
-                format!("the accelerator stores no bit of `{}`", self.tensors),
-                "see radstream inspect for what it stores",
+                format!(
+                    "--tensors {}: the accelerator stores no such bit",
+                    self.tensors
+                ),
+                format!("expected some of what it stores: {}", stored.join(", ")),
             ));
         }
         Ok(bits)

@@ -269,7 +269,7 @@ impl Workload {
         let Some(located) = &settings.inputs else {
             return Err(WorkloadError::Missing {
                 problem: format!("no samples were given for the network `{}`", network.name),
-                repair: "name an array with --inputs FILE[:KEY], or pass a model folder that does".to_owned(),
+                repair: "expected samples; name an array with --inputs FILE[:KEY], or pass a model folder that does".to_owned(),
             });
         };
         let mut array = located.array()?;
@@ -445,7 +445,7 @@ fn evaluator(
             let Some(distance) = array(&settings.distance)? else {
                 return Err(WorkloadError::Missing {
                     problem: "the earth mover's distance needs a ground distance".to_owned(),
-                    repair: "name a square matrix with --distance FILE:KEY".to_owned(),
+                    repair: "expected a square matrix; name it with --distance FILE:KEY".to_owned(),
                 });
             };
             let mover = EarthMover::new(&distance.shape, &distance.reals());
