@@ -1,6 +1,7 @@
 //! Every stored bit by itself.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::{Bench, Monitor, Scenario};
 use crate::accelerator::StoredBit;
@@ -32,6 +33,11 @@ impl BitRecord {
     }
 }
 
+/// Bits of the first block; later ones grow and shrink with the time they take.
+const FIRST_BLOCK: usize = 64;
+/// Shortest and longest time that a block should take: an interruption loses one block.
+const BLOCK_TIME: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
+
 /// Flips each of `bits` by itself and hands the records over in blocks, in the order of `bits`.
 /// Returns whether it came to the end: `false` where the monitor stopped it, and then what was
 /// handed over stands.
@@ -44,7 +50,12 @@ pub fn exhaustive(
     monitor: &dyn Monitor,
     mut sink: impl FnMut(&[BitRecord]) -> io::Result<()>,
 ) -> io::Result<bool> {
-    for block in bits.chunks(bench.block()) {
+    let mut rest = bits;
+    let mut size = FIRST_BLOCK;
+    while !rest.is_empty() {
+        size = size.clamp(1, bench.block());
+        let (block, later) = rest.split_at(size.min(rest.len()));
+        let started = Instant::now();
         let scenarios: Vec<Scenario> = block
             .iter()
             .map(|&bit| fault::changes(bench.accelerator, &[bit]))
@@ -64,6 +75,13 @@ pub fn exhaustive(
             })
             .collect();
         sink(&records)?;
+        rest = later;
+        let elapsed = started.elapsed();
+        if elapsed < BLOCK_TIME.0 {
+            size *= 2;
+        } else if elapsed > BLOCK_TIME.1 {
+            size /= 2;
+        }
     }
     Ok(true)
 }
