@@ -1,7 +1,7 @@
 //! Accumulators that the hardware file states.
 
 use super::hardware::{AccumulatorFormat, AccumulatorOverflow, Hardware, Problem};
-use crate::fixed_point::{Format, MAX_WIDTH, Overflow};
+use crate::fixed_point::{Format, MAX_STORED_WIDTH, Overflow};
 use crate::network::{Encoding, Network, Op, PoolKind, TensorId};
 
 /// Gives the matrix products the accumulators of the hardware file. Where a product hands its
@@ -20,7 +20,7 @@ pub(super) fn apply(network: &mut Network, hardware: &Hardware) -> Result<(), Pr
             layer,
             field: "accumulator.width",
             value: wanted.width,
-            max: MAX_WIDTH,
+            max: MAX_STORED_WIDTH,
         })?;
         if let Op::Mac(mac) = &mut network.nodes[index].op {
             mac.accumulator.format = after;
@@ -38,7 +38,7 @@ fn format(before: Format, wanted: AccumulatorFormat) -> Option<Format> {
         AccumulatorOverflow::Wrap => Overflow::default(),
         AccumulatorOverflow::Sat => Overflow::Sat,
     };
-    Format::wide(wanted.width, width.checked_sub(before.frac())?, before.signed())
+    Format::new(wanted.width, width.checked_sub(before.frac())?, before.signed())
         .and_then(|format| {
             format
                 .with_quantization(before.quantization())

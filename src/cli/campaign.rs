@@ -1,6 +1,6 @@
 //! `radstream campaign`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -56,10 +56,7 @@ impl Scope {
                 .map(ParamKind::name)
                 .collect();
             return Err(Failure::refused(
-                format!(
-                    "--tensors {}: the accelerator stores no such bit",
-                    self.tensors
-                ),
+                format!("--tensors {}: the accelerator stores no such bit", self.tensors),
                 format!("expected some of what it stores: {}", stored.join(", ")),
             ));
         }
@@ -79,9 +76,6 @@ pub struct Campaign {
     exhaustive: bool,
     #[command(flatten)]
     scope: Scope,
-    /// Output folder [default: campaign-<network>]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -96,10 +90,7 @@ impl Campaign {
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let bits = self.scope.bits(&chip.accelerator)?;
         let workload = chip.workload()?;
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(format!("campaign-{}", chip.name)));
+        let out = self.manner.folder("campaign", &chip.name);
         if self.dry_run {
             return dry_run(&bits, workload.samples, &out, self.manner.json);
         }

@@ -19,9 +19,6 @@ pub struct Convert {
     target: Target,
     #[command(flatten)]
     samples: Samples,
-    /// The model folder to write
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
     /// Words about the network for its description
     #[arg(long, value_name = "TEXT", default_value = "")]
     description: String,
@@ -33,9 +30,10 @@ impl Convert {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         let chip = Chip::build(&self.target, Some(&self.samples))?;
-        if self.out.join("model.ron").exists() {
+        let out = self.manner.folder("model", &chip.name);
+        if out.join("model.ron").exists() {
             return Err(Failure::refused(
-                format!("{} is a model folder already", self.out.display()),
+                format!("{} is a model folder already", out.display()),
                 "expected a folder without model.ron; choose another --out",
             ));
         }
@@ -106,12 +104,12 @@ impl Convert {
             hardware,
         };
         for (name, bytes) in &copies {
-            let path = self.out.join(name);
+            let path = out.join(name);
             write_atomically(&path, |writer| std::io::Write::write_all(writer, bytes))
                 .map_err(|error| Failure::writing(&path, &error))?;
         }
         if arrays > 0 {
-            let path = self.out.join("data.npz");
+            let path = out.join("data.npz");
             archive
                 .finish(&path)
                 .map_err(|error| Failure::writing(&path, &error))?;
@@ -120,15 +118,15 @@ impl Convert {
         let text = ron::ser::to_string_pretty(&description, config)
             .map_err(|error| Failure::work(error.to_string()))?;
         // The description comes last: a folder that has it is complete.
-        let path = self.out.join("model.ron");
+        let path = out.join("model.ron");
         write_atomically(&path, |writer| {
             std::io::Write::write_all(writer, format!("{text}\n").as_bytes())
         })
         .map_err(|error| Failure::writing(&path, &error))?;
         if self.manner.json {
-            return output::json(&serde_json::json!({"folder": self.out, "model": description}));
+            return output::json(&serde_json::json!({"folder": out, "model": description}));
         }
-        output::line(&format!("wrote {}", self.out.display()))
+        output::line(&format!("wrote {}", out.display()))
     }
 }
 

@@ -24,9 +24,6 @@ pub struct Export {
     /// Formats, separated by commas, or all
     #[arg(long, value_name = "LIST", default_value = "all")]
     format: String,
-    /// Output folder [default: export-<network>]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     #[command(flatten)]
     manner: Manner,
 }
@@ -48,10 +45,7 @@ impl Export {
             .split(',')
             .map(|name| name.trim().to_owned())
             .collect();
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(format!("export-{}", chip.name)));
+        let out = self.manner.folder("export", &chip.name);
         let written = write_formats(&chip, &map, &formats, &out)?;
         if self.manner.json {
             return output::json(&json!({"files": written}));

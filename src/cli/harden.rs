@@ -1,7 +1,5 @@
 //! `radstream harden`: the main job.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::json;
 
@@ -28,9 +26,6 @@ pub struct Harden {
     protection: ProtectOptions,
     #[command(flatten)]
     rate: RateOptions,
-    /// Output folder [default: harden-<network>]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -47,10 +42,7 @@ impl Harden {
         let bits = self.scope.bits(&chip.accelerator)?;
         let rate = self.rate.of(chip.accelerator.map().total_bits())?;
         let workload = chip.workload()?;
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(format!("harden-{}", chip.name)));
+        let out = self.manner.folder("harden", &chip.name);
         if self.dry_run {
             return dry_run(&bits, workload.samples, &out, self.manner.json);
         }

@@ -42,12 +42,12 @@ impl Inspect {
         self.manner.apply()?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let ranges = self.ranges.then(|| ranges::measure(&chip)).transpose()?;
-        if self.manner.json {
-            let mut document = document(&chip);
-            if let Some(ranges) = ranges {
-                document["ranges"] = ranges::document(&chip, &ranges);
-            }
-            return output::json(&document);
+        let mut document = document(&chip);
+        if let Some(ranges) = &ranges {
+            document["ranges"] = ranges::document(&chip, ranges);
+        }
+        if self.manner.deliver("inspect.json", &document)? {
+            return Ok(());
         }
         print(&chip)?;
         match ranges {

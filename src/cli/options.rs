@@ -7,6 +7,8 @@ use clap::{Args, ValueEnum};
 use miette::Diagnostic;
 
 use super::Failure;
+use super::campaign::write_json;
+use super::output;
 use crate::data::Source;
 use crate::model::{Description, Files, Located, Settings};
 
@@ -46,9 +48,35 @@ pub struct Manner {
     /// Threads; all cores by default. Results do not depend on it
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Seed of all that the command draws at random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Output folder [default: <command>-<network> where the command writes files]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 impl Manner {
+    /// The output folder of a command that writes files.
+    pub fn folder(&self, command: &str, network: &str) -> PathBuf {
+        self.out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(format!("{command}-{network}")))
+    }
+
+    /// Writes a command's document into the output folder, where one was named, and prints it where
+    /// JSON was asked for; returns whether it did.
+    pub fn deliver(&self, name: &str, document: &serde_json::Value) -> Result<bool, Failure> {
+        if let Some(folder) = &self.out {
+            output::prepare_folder(folder)?;
+            write_json(&folder.join(name), document)?;
+        }
+        if self.json {
+            output::json(document)?;
+        }
+        Ok(self.json)
+    }
+
     /// Sets the number of threads.
     pub fn apply(&self) -> Result<(), Failure> {
         let Some(threads) = self.threads else {

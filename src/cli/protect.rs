@@ -40,9 +40,6 @@ pub struct ProtectOptions {
     /// Flips per trial over all stored bits, the copies included [default: 1 % of the stored bits]
     #[arg(long, value_name = "K")]
     pub flips: Option<u64>,
-    /// Seed of the trials
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
 }
 
 /// Most trials, and most flips of one trial: all of them are kept in memory.
@@ -133,7 +130,7 @@ pub fn protect(
             let plan = TrialPlan {
                 trials: options.trials,
                 flips,
-                seed: options.seed,
+                seed: manner.seed,
             };
             let bar = Bar::new("trials", options.trials * bench.samples() as u64, manner.quiet);
             let trials = random_flips(bench, &cells, plan, &bar).ok_or_else(|| Failure::work("stopped"))?;
@@ -155,8 +152,8 @@ pub fn protect(
         examined: records.len() as u64,
         sensitive: sensitive.len() as u64,
         left: left.len() as u64,
-        delta: sensitive.iter().map(|record| record.delta_loss).sum(),
-        delta_left: left.iter().map(|record| record.delta_loss).sum(),
+        delta: sensitive.iter().fold(0.0, |sum, record| sum + record.delta_loss),
+        delta_left: left.iter().fold(0.0, |sum, record| sum + record.delta_loss),
         selection,
         residuals,
     })
@@ -313,9 +310,6 @@ pub struct Protect {
     options: ProtectOptions,
     #[command(flatten)]
     rate: RateOptions,
-    /// Output folder [default: protect-<network>]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
     #[command(flatten)]
     manner: Manner,
 }
@@ -338,10 +332,7 @@ impl Protect {
         if !self.manner.quiet {
             note_other_samples(&file, &records, &bench);
         }
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(format!("protect-{}", chip.name)));
+        let out = self.manner.folder("protect", &chip.name);
         output::prepare_folder(&out)?;
         let protected = protect(&bench, &records, &self.options, &self.manner)?;
         let document = protected.json(&bench, &self.options, &self.rate)?;

@@ -132,13 +132,13 @@ impl Rate {
             .hours
             .map(|hours| rate.expected_in(Hours(hours)))
             .transpose()?;
-        if self.manner.json {
-            let mut document = self.rate.json(bits, rate);
-            if let Some(hours) = self.hours {
-                document["hours"] = json!(hours);
-                document["expected_upsets"] = json!(expected);
-            }
-            return output::json(&document);
+        let mut document = self.rate.json(bits, rate);
+        if let Some(hours) = self.hours {
+            document["hours"] = json!(hours);
+            document["expected_upsets"] = json!(expected);
+        }
+        if self.manner.deliver("rate.json", &document)? {
+            return Ok(());
         }
         output::line(&format!(
             "{} stored bits at {}",

@@ -32,14 +32,11 @@ pub struct Run {
     /// Flip N stored bits drawn at random instead of a list
     #[arg(long, value_name = "N", conflicts_with = "faults")]
     draw: Option<u64>,
-    /// Seed of the draw
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
     /// Write the output mantissas to this .npz
     #[arg(long, value_name = "OUT.npz")]
     outputs: Option<PathBuf>,
     /// Also write what each layer hands on
-    #[arg(long, requires = "outputs")]
+    #[arg(long)]
     trace: bool,
     /// Which engine computes
     #[arg(long, value_enum, default_value_t = Engine::Functional)]
@@ -82,7 +79,7 @@ impl Run {
         let network = accelerator.network();
         let listed = match (&self.faults, self.draw) {
             (Some(file), _) => fault::read_list(file, accelerator)?,
-            (None, Some(count)) => fault::draw(accelerator, count, self.seed),
+            (None, Some(count)) => fault::draw(accelerator, count, self.manner.seed),
             (None, None) => Vec::new(),
         };
         if let (Some(file), Some(late)) = (&self.faults, listed.iter().find(|fault| fault.cycle.is_some())) {
@@ -97,11 +94,21 @@ impl Run {
         let wanted: Vec<(String, TensorId)> = std::iter::once(("outputs".to_owned(), network.output))
             .chain(if self.trace { traced(network) } else { Vec::new() })
             .collect();
-        if let Some(folder) = self.outputs.as_deref().and_then(Path::parent) {
+        let path = self
+            .outputs
+            .clone()
+            .or_else(|| self.manner.out.as_ref().map(|folder| folder.join("outputs.npz")));
+        if self.trace && path.is_none() {
+            return Err(Failure::refused(
+                "--trace has nowhere to go",
+                "name a file with --outputs OUT.npz, or a folder with --out",
+            ));
+        }
+        if let Some(folder) = path.as_deref().and_then(Path::parent) {
             output::prepare_folder(folder)?;
         }
         let tensors = self.compute(network, &workload.inputs, &changes, &wanted);
-        if let Some(path) = &self.outputs {
+        if let Some(path) = &path {
             write(network, path, workload.samples, &wanted, &tensors)?;
         }
 
@@ -222,25 +229,25 @@ impl Run {
         let network = chip.accelerator.network();
         let output = network.tensor(network.output);
         let format = output.encoding.arithmetic();
-        if self.manner.json {
-            let mut document = json!({
-                "network": chip.name,
-                "samples": samples,
-                "output_format": {
-                    "width": output.encoding.width(),
-                    "integer": match output.encoding { Encoding::Fixed(format) => format.integer(), Encoding::Bipolar { frac } => 1 - frac },
-                    "signed": format.signed(),
-                },
-                "output_shape": output.shape,
-                "output_scale": output.scale,
-            });
-            if let Some(accuracy) = accuracy {
-                document["accuracy"] = json!(accuracy);
-            }
-            if let Some(faults) = faults {
-                document["faults"] = faults;
-            }
-            return output::json(&document);
+        let mut document = json!({
+            "network": chip.name,
+            "samples": samples,
+            "output_format": {
+                "width": output.encoding.width(),
+                "integer": match output.encoding { Encoding::Fixed(format) => format.integer(), Encoding::Bipolar { frac } => 1 - frac },
+                "signed": format.signed(),
+            },
+            "output_shape": output.shape,
+            "output_scale": output.scale,
+        });
+        if let Some(accuracy) = accuracy {
+            document["accuracy"] = json!(accuracy);
+        }
+        if let Some(faults) = &faults {
+            document["faults"] = faults.clone();
+        }
+        if self.manner.deliver("run.json", &document)? {
+            return Ok(());
         }
         output::line(&format!("{}: {} samples", chip.name, count(samples as u64)))?;
         if let Some(accuracy) = accuracy {
@@ -287,7 +294,11 @@ impl Run {
                 &rows,
             ))?;
         }
-        if let Some(path) = &self.outputs {
+        let written = self
+            .outputs
+            .clone()
+            .or_else(|| self.manner.out.as_ref().map(|folder| folder.join("outputs.npz")));
+        if let Some(path) = &written {
             output::line(&format!("wrote {}", path.display()))?;
         }
         Ok(())

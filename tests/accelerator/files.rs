@@ -186,7 +186,7 @@ fn what_does_not_fit_the_network_is_refused_with_its_repair() {
         (
             "(layers: {\"fc\": (accumulator: (width: 128, overflow: Wrap))})",
             |p| matches!(p, Problem::Width { .. }),
-            "1..=127",
+            "1..=64",
         ),
         (
             "(clock_mhz: -3.0)",

@@ -266,7 +266,8 @@ impl Importer<'_> {
                         .expected("a scale that hardware has")
                         .help("check the quantizer")
                 })?;
-                self.emit_thresholds(node, stream, steps, encoding, scale).map(Value::Stream)
+                self.emit_thresholds(node, stream, steps, encoding, scale)
+                    .map(Value::Stream)
             }
         }
     }

@@ -165,7 +165,10 @@ impl Importer<'_> {
         let layer = self.builder.layer_for_activation(stream.tensor, &name, &node.op);
         let bipolar = Encoding::Bipolar { frac: 0 };
         let output = self.builder.tensor(&name, tensor.shape, bipolar, 1.0);
-        let op = Op::Rescale { factor: vec![2], offset: vec![-1] };
+        let op = Op::Rescale {
+            factor: vec![2],
+            offset: vec![-1],
+        };
         self.builder.node(&name, layer, op, vec![stream.tensor], output);
         constant.elements = Elements::Quantized(Quantized {
             mantissas: quantized.mantissas.iter().map(|&weight| 2 * weight - 1).collect(),
@@ -173,10 +176,17 @@ impl Importer<'_> {
             scale: ones(),
             scale_shape: Vec::new(),
         });
-        let stream = Stream { tensor: output, ..stream };
+        let stream = Stream {
+            tensor: output,
+            ..stream
+        };
         let product = self.dense_of(node, stream, &constant, false)?;
         // The product's integers are the counts themselves.
-        Ok(Value::Stream(Stream { scale: ones(), offset: super::zeros(), ..product }))
+        Ok(Value::Stream(Stream {
+            scale: ones(),
+            offset: super::zeros(),
+            ..product
+        }))
     }
 
     /// `Gemm` with the stream first.

@@ -1,7 +1,7 @@
 //! QONNX: ONNX with quantizer nodes, as Brevitas, QKeras and FINN write it.
 //!
 //! The importer walks the graph once. Each tensor of the file is either a constant, the network's
-//! real input, or a [`Stream`]: an integer tensor with the exact real function from its mantissas
+//! real input, or a `Stream`: an integer tensor with the exact real function from its mantissas
 //! to the file's values. Real arithmetic (scales, biases that are not quantized, batch
 //! normalization, rectifiers) only changes that function; a quantizer turns it back into integers:
 //! a cast where every step is a power of two, thresholds otherwise. Nothing is rounded on the way.
@@ -104,10 +104,7 @@ impl Importer<'_> {
     fn node(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
         let known_domain = matches!(
             node.domain.as_str(),
-            "" | "qonnx.custom_op.general"
-                | "qonnx"
-                | "onnx.brevitas"
-                | "finn.custom_op.general"
+            "" | "qonnx.custom_op.general" | "qonnx" | "onnx.brevitas" | "finn.custom_op.general"
         );
         if !known_domain {
             return Err(self.unknown_operator(node));
