@@ -1,6 +1,6 @@
 //! Ranges that follow from formats alone.
 
-use super::{Encoding, Geometry};
+use super::{Encoding, Geometry, Window};
 use crate::fixed_point::{Format, FormatError};
 
 /// The narrowest exact accumulator of a matrix product: it holds the bias plus `taps` products of
@@ -27,7 +27,7 @@ pub fn exact_accumulator(
         *slot = w.checked_mul(x).ok_or(too_wide.clone())?;
     }
     let taps = i128::try_from(taps).map_err(|_| too_wide.clone())?;
-    let product_frac = weight.frac() + input.frac();
+    let product_frac = weight.frac().checked_add(input.frac()).ok_or(too_wide.clone())?;
     let frac = bias.map_or(product_frac, |bias| bias.frac().max(product_frac));
     let raise = |value: i128, by: i32| -> Result<i128, FormatError> {
         let by = u32::try_from(by).map_err(|_| too_wide.clone())?;
@@ -43,19 +43,23 @@ pub fn exact_accumulator(
     let extreme = |product: i128, bias: i128| -> Result<i128, FormatError> {
         let sum = raise(
             product.checked_mul(taps).ok_or(too_wide.clone())?,
-            frac - product_frac,
+            frac.saturating_sub(product_frac),
         )?;
         sum.checked_add(bias).ok_or(too_wide.clone())
     };
     let (bl, bh) = match bias {
         Some(bias) => {
             let (low, high) = bias.range();
-            (raise(low, frac - bias.frac())?, raise(high, frac - bias.frac())?)
+            {
+                let by = frac.saturating_sub(bias.frac());
+                (raise(low, by)?, raise(high, by)?)
+            }
         }
         None => (0, 0),
     };
-    let low = extreme(*products.iter().min().expect("four products"), bl)?;
-    let high = extreme(*products.iter().max().expect("four products"), bh)?;
+    let [first, rest @ ..] = products;
+    let low = extreme(rest.iter().fold(first, |low, &p| low.min(p)), bl)?;
+    let high = extreme(rest.iter().fold(first, |high, &p| high.max(p)), bh)?;
     Format::holding(low.min(0), high.max(0), frac)
 }
 
@@ -72,12 +76,23 @@ impl Geometry {
         Self {
             input: [1, vectors, inputs],
             output: [1, vectors, outputs],
-            window: super::Window {
+            window: Window {
                 kernel: [1, 1],
                 stride: [1, 1],
                 dilation: [1, 1],
                 pad: [0, 0],
             },
         }
+    }
+}
+
+impl Window {
+    /// Whether the window at output position `step` of an axis covers any of the `extent` inputs.
+    #[must_use]
+    pub fn touches(&self, axis: usize, step: usize, extent: usize) -> bool {
+        let start = step * self.stride[axis];
+        let tap = self.pad[axis].saturating_sub(start).div_ceil(self.dilation[axis]);
+        let reached = start + tap * self.dilation[axis] - self.pad[axis];
+        tap < self.kernel[axis] && reached < extent
     }
 }

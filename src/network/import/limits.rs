@@ -6,13 +6,42 @@ use std::path::Path;
 use super::ImportError;
 
 /// Most elements of one tensor or constant.
-pub const MAX_ELEMENTS: usize = 1 << 28;
+pub const MAX_ELEMENTS: usize = 1 << 26;
+
+/// Most elements of all tensors and all stored parameters of one network, each.
+pub const MAX_TOTAL_ELEMENTS: usize = 1 << 27;
+
+/// Most thresholds of one activation.
+pub const MAX_THRESHOLDS: usize = 1 << 22;
+
+/// Most effort for the thresholds of one activation: thresholds times steps of arithmetic, times the
+/// square of the numbers' length in 256 bits.
+pub const MAX_THRESHOLD_EFFORT: usize = 1 << 24;
+
+/// Most positions that the windows of one operation read: output pixels times taps of a channel.
+pub const MAX_WINDOW_READS: usize = 1 << 27;
+
+/// Most axes of a tensor.
+pub const MAX_AXES: usize = 16;
+
+/// Most steps of real arithmetic between two quantizers.
+pub const MAX_PENDING_STEPS: usize = 16;
+
+/// Longest numerator or denominator of an exact scale or offset, in bits.
+pub const MAX_EXACT_BITS: u64 = 4096;
+
+/// Most 64-bit words that one import keeps in exact numbers.
+pub const MAX_EXACT_WORDS: u64 = 1 << 27;
+
+/// Most messages (nodes, attributes, dimensions, ...) and texts of one ONNX file. An empty one takes
+/// two bytes in the file and some hundred in memory.
+pub const MAX_MESSAGES: usize = 1 << 21;
 
 /// Largest file that is read, in bytes.
-pub const MAX_FILE_BYTES: u64 = 1 << 30;
+pub const MAX_FILE_BYTES: u64 = 1 << 28;
 
 /// Most nodes or layers of one network.
-pub const MAX_NODES: usize = 100_000;
+pub const MAX_NODES: usize = 20_000;
 
 /// Reads a whole file of bounded size.
 ///
@@ -30,11 +59,13 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ImportError> {
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(
-            ImportError::structure(path, "the file", "is larger than 1 GiB".to_owned())
-                .expected("a quantized network")
-                .help("networks for on-chip memories are far smaller; check that this is the right file"),
-        );
+        return Err(ImportError::structure(
+            path,
+            "the file",
+            format!("is larger than {} MiB", MAX_FILE_BYTES >> 20),
+        )
+        .expected("a quantized network")
+        .help("networks for on-chip memories are far smaller; check that this is the right file"));
     }
     Ok(bytes)
 }

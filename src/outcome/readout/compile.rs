@@ -6,10 +6,14 @@ use super::Readout;
 use super::operators;
 use super::plan::{Action, Plan, Step, View};
 use crate::network::import::ImportError;
+use crate::network::import::limits::MAX_AXES;
 use crate::network::import::onnx::{Constant, OnnxGraph, OnnxNode};
 
 /// Most values in memory at once, constants included: far more than a readout of one sample has.
 const MAX_VALUES: usize = 1 << 24;
+
+/// Most multiplications and comparisons of one sample.
+const MAX_WORK: usize = 1 << 32;
 
 /// The operators that [`operators::compile_node`] knows.
 const SUPPORTED: &str = "Gemm, MatMul, Add, Sub, Mul, Div, Conv, ConvTranspose, Relu, LeakyRelu, Sigmoid, Tanh, \
@@ -23,6 +27,7 @@ pub(super) struct Builder<'g> {
     steps: Vec<Step>,
     memory_len: usize,
     constants_len: usize,
+    work: usize,
 }
 
 pub(super) fn compile(graph: &OnnxGraph) -> Result<Readout, ImportError> {
@@ -56,7 +61,16 @@ pub(super) fn compile(graph: &OnnxGraph) -> Result<Readout, ImportError> {
         steps: Vec::new(),
         memory_len: 0,
         constants_len: 0,
+        work: 0,
     };
+    if input.shape.len() > MAX_AXES {
+        let problem = format!("has {} axes", input.shape.len());
+        return Err(
+            ImportError::unsupported(file, format!("input `{}`", input.name), problem)
+                .expected(format!("at most {MAX_AXES} axes"))
+                .help("export the readout with fewer axes"),
+        );
+    }
     let mut shape = vec![1];
     shape.extend(&input_shape);
     let view = builder
@@ -234,6 +248,30 @@ impl Builder<'_> {
         })?;
         self.constants_len += len;
         Ok(())
+    }
+
+    /// Accounts for the work of a step: the product of `factors`.
+    pub(super) fn work(&mut self, node: &OnnxNode, factors: &[usize]) -> Result<(), ImportError> {
+        let work = factors
+            .iter()
+            .try_fold(1usize, |work, &factor| work.checked_mul(factor))
+            .and_then(|work| self.work.checked_add(work))
+            .filter(|&work| work <= MAX_WORK)
+            .ok_or_else(|| {
+                let problem = format!("takes the readout beyond {MAX_WORK} operations per sample");
+                self.unsupported(node, problem, "a small model behind the accelerator")
+            })?;
+        self.work = work;
+        Ok(())
+    }
+
+    /// A real attribute that is a finite number.
+    pub(super) fn real(&self, node: &OnnxNode, name: &str, otherwise: f64) -> Result<f64, ImportError> {
+        match node.float(name) {
+            None => Ok(otherwise),
+            Some(value) if value.is_finite() => Ok(value),
+            Some(value) => Err(self.wrong(node, format!("has {name} {value}"), "a finite number")),
+        }
     }
 
     /// The same tensor in row-major order.

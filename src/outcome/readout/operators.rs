@@ -5,6 +5,7 @@ use super::kernels::{Dense, Softmax, Unary};
 use super::plan::{Action, Binary, Operand, View};
 use super::window;
 use crate::network::import::ImportError;
+use crate::network::import::limits::MAX_AXES;
 use crate::network::import::onnx::OnnxNode;
 
 type Compiled = Result<View, ImportError>;
@@ -19,11 +20,9 @@ pub(super) fn compile_node(builder: &mut Builder, node: &OnnxNode) -> Result<Opt
         "Mul" => binary(builder, node, Binary::Mul),
         "Div" => binary(builder, node, Binary::Div),
         "Relu" => unary(builder, node, Unary::Relu),
-        "LeakyRelu" => unary(
-            builder,
-            node,
-            Unary::LeakyRelu(node.float("alpha").unwrap_or(f64::from(0.01f32))),
-        ),
+        "LeakyRelu" => builder
+            .real(node, "alpha", f64::from(0.01f32))
+            .and_then(|slope| unary(builder, node, Unary::LeakyRelu(slope))),
         "Sigmoid" => unary(builder, node, Unary::Sigmoid),
         "Tanh" => unary(builder, node, Unary::Tanh),
         "Clip" => clip(builder, node),
@@ -72,6 +71,9 @@ fn clip(builder: &mut Builder, node: &OnnxNode) -> Compiled {
     };
     let low = bound(1, "min", f64::NEG_INFINITY)?;
     let high = bound(2, "max", f64::INFINITY)?;
+    if low.is_nan() || high.is_nan() {
+        return Err(builder.wrong(node, format!("clips to {low}..{high}"), "bounds that are numbers"));
+    }
     unary(builder, node, Unary::Clip(low, high))
 }
 
@@ -191,7 +193,7 @@ fn batch_normalization(builder: &mut Builder, node: &OnnxNode) -> Compiled {
         }
         parameters.push(values);
     }
-    let epsilon = node.float("epsilon").unwrap_or(f64::from(1e-5f32));
+    let epsilon = builder.real(node, "epsilon", f64::from(1e-5f32))?;
     if parameters[3].iter().any(|variance| variance + epsilon <= 0.0) {
         let problem = "has a variance that is not positive".to_owned();
         return Err(builder.wrong(node, problem, "positive variances"));
@@ -238,8 +240,8 @@ fn softmax(builder: &mut Builder, node: &OnnxNode) -> Compiled {
 
 fn gemm(builder: &mut Builder, node: &OnnxNode) -> Compiled {
     let is_set = |name: &str| node.int(name).unwrap_or(0) != 0;
-    let alpha = node.float("alpha").unwrap_or(1.0);
-    let beta = node.float("beta").unwrap_or(1.0);
+    let alpha = builder.real(node, "alpha", 1.0)?;
+    let beta = builder.real(node, "beta", 1.0)?;
     let mut from = if is_set("transA") {
         let from = builder.tensor(node, 0)?;
         transposed(&from, &(0..from.shape.len()).rev().collect::<Vec<_>>())
@@ -263,6 +265,7 @@ fn gemm(builder: &mut Builder, node: &OnnxNode) -> Compiled {
         let problem = format!("multiplies {rows}x{inputs} by {stored_inputs}x{outputs}");
         return Err(builder.wrong(node, problem, "inner extents that agree"));
     }
+    builder.work(node, &[rows, inputs, outputs])?;
     builder.store(node, &[inputs, outputs])?;
     let stored = matrix.reals();
     let weights = (0..inputs * outputs)
@@ -322,6 +325,7 @@ fn mat_mul(builder: &mut Builder, node: &OnnxNode) -> Compiled {
         let problem = format!("multiplies {:?} by {inputs}x{outputs}", from.shape);
         return Err(builder.wrong(node, problem, "inner extents that agree"));
     };
+    builder.work(node, &[from.len(), outputs])?;
     builder.store(node, &[inputs, outputs])?;
     let dense = Dense {
         rows: leading.iter().product(),
@@ -342,6 +346,10 @@ fn mat_mul(builder: &mut Builder, node: &OnnxNode) -> Compiled {
 /// The same values under another shape of the same size.
 fn reshaped(builder: &mut Builder, node: &OnnxNode, shape: &[usize]) -> Compiled {
     let from = builder.row_major_tensor(node, 0)?;
+    if shape.len() > MAX_AXES {
+        let problem = format!("gives {:?} {} axes", from.shape, shape.len());
+        return Err(builder.unsupported(node, problem, "tensors of fewer axes"));
+    }
     let len = shape
         .iter()
         .try_fold(1usize, |len, &extent| len.checked_mul(extent));

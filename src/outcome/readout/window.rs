@@ -259,6 +259,7 @@ pub(super) fn conv(builder: &mut Builder, node: &OnnxNode) -> Compiled {
     let mut window = map.window(builder, node, kernel)?;
     slide(builder, node, &map, &mut window)?;
     let outputs = channels / groups;
+    builder.work(node, &[window.output[0], window.output[1], stored.len()])?;
     builder.store(node, &stored.shape)?;
     // Stored as [group][output][input][ky][kx].
     let taps = kernel[0] * kernel[1];
@@ -299,6 +300,7 @@ pub(super) fn conv_transpose(builder: &mut Builder, node: &OnnxNode) -> Compiled
     }
     let mut window = map.window(builder, node, kernel)?;
     spread(builder, node, &map, &mut window)?;
+    builder.work(node, &[window.input[0], window.input[1], stored.len()])?;
     builder.store(node, &stored.shape)?;
     // Stored as [group][input][output][ky][kx].
     let taps = kernel[0] * kernel[1];
@@ -382,6 +384,8 @@ pub(super) fn pool(builder: &mut Builder, node: &OnnxNode) -> Compiled {
     } else {
         window.output = [1, 1];
     }
+    let [rows, columns] = window.output;
+    builder.work(node, &[rows, columns, kernel[0], kernel[1], map.channels])?;
     let touches = (0..2).all(|axis| {
         (0..window.output[axis]).all(|step| {
             let start = step * window.stride[axis];

@@ -2,5 +2,6 @@
 
 mod model;
 pub mod proto;
+mod wire;
 
 pub use model::{Constant, ConstantData, OnnxGraph, OnnxNode, OnnxValue};

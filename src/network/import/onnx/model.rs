@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::wire;
 use crate::network::import::{ImportError, limits};
 
 /// A decoded constant.
@@ -191,6 +192,12 @@ impl OnnxGraph {
     /// # Errors
     /// As [`OnnxGraph::read`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ImportError> {
+        if !wire::holds_at_most(bytes, limits::MAX_MESSAGES) {
+            let problem = format!("holds more than {} messages", limits::MAX_MESSAGES);
+            return Err(ImportError::structure(path, "the file", problem)
+                .expected(format!("a graph of at most {} nodes", limits::MAX_NODES))
+                .help("check that this is a network for one accelerator"));
+        }
         let model = ModelProto::decode(bytes).map_err(|error| {
             ImportError::structure(path, "the file", format!("is not an ONNX model: {error}"))
                 .expected("a protobuf `ModelProto` as written by `onnx.save`")
@@ -210,20 +217,27 @@ impl OnnxGraph {
     }
 
     fn from_graph(path: &Path, graph: GraphProto, opset: i64) -> Result<Self, ImportError> {
-        let mut constants = HashMap::new();
+        if graph.node.len() > limits::MAX_NODES {
+            let problem = format!("has {} nodes", graph.node.len());
+            return Err(ImportError::structure(path, "the graph", problem)
+                .expected(format!("at most {} nodes", limits::MAX_NODES))
+                .help("check that this is a network for one accelerator"));
+        }
+        let mut constants = Constants::new(path);
         for tensor in &graph.initializer {
-            constants.insert(tensor.name.clone(), decode(path, &tensor.name, tensor)?);
+            constants.insert(&tensor.name, decode(path, &tensor.name, tensor)?)?;
         }
         let mut pending = Vec::new();
         for (position, node) in graph.node.into_iter().enumerate() {
             let node = convert(path, node)?;
             if node.op == "Constant" && node.domain.is_empty() {
-                let output = node.outputs.first().cloned().unwrap_or_default();
-                constants.insert(output, constant_node(path, &node)?);
+                let output = node.outputs.first().map_or("", String::as_str);
+                constants.insert(output, constant_node(path, &node)?)?;
             } else {
                 pending.push((position, node));
             }
         }
+        let constants = constants.by_name;
         let inputs: Vec<OnnxValue> = graph
             .input
             .iter()
@@ -252,6 +266,44 @@ impl OnnxGraph {
             finn_datatypes,
             opset,
         })
+    }
+}
+
+/// Constants as they are found, each name once and of bounded size together.
+struct Constants<'p> {
+    path: &'p Path,
+    by_name: HashMap<String, Constant>,
+    elements: usize,
+}
+
+impl<'p> Constants<'p> {
+    fn new(path: &'p Path) -> Self {
+        Self {
+            path,
+            by_name: HashMap::new(),
+            elements: 0,
+        }
+    }
+
+    fn insert(&mut self, name: &str, constant: Constant) -> Result<(), ImportError> {
+        self.elements = self.elements.saturating_add(constant.len());
+        let place = format!("constant `{name}`");
+        if self.elements > limits::MAX_TOTAL_ELEMENTS {
+            let problem = format!(
+                "takes the constants beyond {} elements",
+                limits::MAX_TOTAL_ELEMENTS
+            );
+            return Err(ImportError::structure(self.path, place, problem)
+                .expected("a network for on-chip memories")
+                .help("check that this is the right file"));
+        }
+        if self.by_name.insert(name.to_owned(), constant).is_some() {
+            let problem = "is stored twice".to_owned();
+            return Err(ImportError::structure(self.path, place, problem)
+                .expected("every constant once")
+                .help("the file is damaged; export the network again"));
+        }
+        Ok(())
     }
 }
 
@@ -351,6 +403,9 @@ fn decode(path: &Path, name: &str, tensor: &TensorProto) -> Result<Constant, Imp
     if tensor.data_location == 1 || !tensor.external_data.is_empty() {
         return Err(fail("is stored in another file".to_owned()));
     }
+    if tensor.dims.len() > limits::MAX_AXES {
+        return Err(fail(format!("has {} axes", tensor.dims.len())));
+    }
     let mut shape = Vec::with_capacity(tensor.dims.len());
     let mut len = 1usize;
     for &dim in &tensor.dims {
@@ -363,33 +418,49 @@ fn decode(path: &Path, name: &str, tensor: &TensorProto) -> Result<Constant, Imp
     }
     let raw = &tensor.raw_data;
     let use_raw = !raw.is_empty();
+    let length = |held: usize| {
+        if held == len {
+            Ok(())
+        } else {
+            Err(fail(format!("holds {held} elements where its shape says {len}")))
+        }
+    };
     macro_rules! from_raw {
-        ($type:ty, $as:ty) => {
-            raw.chunks_exact(size_of::<$type>())
-                .map(|bytes| {
-                    <$as>::from(<$type>::from_le_bytes(
-                        bytes.try_into().expect("exact chunk"),
-                    ))
-                })
+        ($type:ty, $as:ty) => {{
+            let (elements, rest) = raw.as_chunks::<{ size_of::<$type>() }>();
+            if !rest.is_empty() {
+                let problem = format!("holds {} bytes, which are no whole elements", raw.len());
+                return Err(fail(problem));
+            }
+            length(elements.len())?;
+            elements
+                .iter()
+                .map(|&bytes| <$as>::from(<$type>::from_le_bytes(bytes)))
                 .collect()
-        };
+        }};
+    }
+    macro_rules! from_list {
+        ($list:expr, $as:ty) => {{
+            length($list.len())?;
+            $list.iter().map(|&value| <$as>::from(value)).collect()
+        }};
     }
     let data = match tensor.data_type {
         1 if use_raw => ConstantData::Real(from_raw!(f32, f64)),
-        1 => ConstantData::Real(tensor.float_data.iter().map(|&value| f64::from(value)).collect()),
+        1 => ConstantData::Real(from_list!(tensor.float_data, f64)),
         11 if use_raw => ConstantData::Real(from_raw!(f64, f64)),
-        11 => ConstantData::Real(tensor.double_data.clone()),
-        2 if use_raw => ConstantData::Integer(from_raw!(u8, i64)),
+        11 => ConstantData::Real(from_list!(tensor.double_data, f64)),
+        2 | 9 if use_raw => ConstantData::Integer(from_raw!(u8, i64)),
         3 if use_raw => ConstantData::Integer(from_raw!(i8, i64)),
         4 if use_raw => ConstantData::Integer(from_raw!(u16, i64)),
         5 if use_raw => ConstantData::Integer(from_raw!(i16, i64)),
         6 if use_raw => ConstantData::Integer(from_raw!(i32, i64)),
-        9 if use_raw => ConstantData::Integer(from_raw!(u8, i64)),
         12 if use_raw => ConstantData::Integer(from_raw!(u32, i64)),
         7 if use_raw => ConstantData::Integer(from_raw!(i64, i64)),
-        2..=6 | 9 => ConstantData::Integer(tensor.int32_data.iter().map(|&value| i64::from(value)).collect()),
-        7 => ConstantData::Integer(tensor.int64_data.clone()),
+        2..=6 | 9 => ConstantData::Integer(from_list!(tensor.int32_data, i64)),
+        7 => ConstantData::Integer(from_list!(tensor.int64_data, i64)),
         12 | 13 if !use_raw => {
+            length(tensor.uint64_data.len())?;
             let values: Result<Vec<i64>, _> = tensor
                 .uint64_data
                 .iter()
@@ -405,14 +476,7 @@ fn decode(path: &Path, name: &str, tensor: &TensorProto) -> Result<Constant, Imp
             )));
         }
     };
-    let constant = Constant { shape, data };
-    if constant.len() != len {
-        return Err(fail(format!(
-            "holds {} elements where its shape says {len}",
-            constant.len()
-        )));
-    }
-    Ok(constant)
+    Ok(Constant { shape, data })
 }
 
 /// Sorts the nodes so that each reads only what is there, earlier file positions first.

@@ -4,15 +4,15 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Signed, ToPrimitive, Zero};
 
-use super::constant::{Const, Elements, Quantized, broadcast_index, data_type};
+use super::constant::{Const, Elements, Quantized, broadcast_index, data_type, spreads_over};
 use super::exact::{self, common_grid, power_of_two};
 use super::matrix::with_frac;
 use super::quant::{Quantizer, Truncation};
 use super::stream::{PerChannel, Reached, Step, Stream, Undecided, at, reached, uniform};
 use super::{Importer, Value, single, zeros};
-use crate::fixed_point::{Format, Quantization};
-use crate::network::import::ImportError;
+use crate::fixed_point::{Format, Overflow, Quantization};
 use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{ImportError, limits};
 use crate::network::{Encoding, MultiThreshold, Op, ParamKind, Relu};
 
 /// Most thresholds per channel that an activation may turn into.
@@ -31,6 +31,15 @@ impl Importer<'_> {
     /// `Quant` and `IntQuant`.
     pub fn quant(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         let quantizer = Quantizer::of(self, node)?;
+        if quantizer.is_bipolar() {
+            if quantizer.zero != 0 {
+                return Err(self
+                    .unsupported(node, "quantizes to one signed bit around a zero point")
+                    .expected("zero point 0 for one signed bit, which stands for -1 and 1")
+                    .help("use BipolarQuant, or two bits"));
+            }
+            return self.bipolar(node, quantizer.scale, quantizer.scale_shape);
+        }
         match self.value(node, 0)? {
             Value::Const(constant) => self
                 .quantized_constant(node, &quantizer, &constant)
@@ -62,15 +71,18 @@ impl Importer<'_> {
                 .expected("1 to 64 bits")
                 .help("check the bit width")
         })?;
-        let values = self.exact_elements(node, constant, "constant")?;
-        let mantissas: Option<Vec<i64>> = values
-            .iter()
-            .enumerate()
-            .map(|(index, value)| {
-                let scale = &quantizer.scale[broadcast_index(&constant.shape, &quantizer.scale_shape, index)];
-                quantizer.apply(value, scale)
-            })
-            .collect();
+        self.check_spread(node, constant, &quantizer.scale_shape)?;
+        let mut mantissas = Vec::with_capacity(constant.len());
+        for index in 0..constant.len() {
+            let value = self.exact_element(node, constant, index)?;
+            let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
+            let mantissa = quantizer
+                .scale
+                .get(at)
+                .and_then(|scale| quantizer.apply(&value, scale));
+            mantissas.push(mantissa);
+        }
+        let mantissas: Option<Vec<i64>> = mantissas.into_iter().collect();
         let mantissas = mantissas.ok_or_else(|| {
             self.structure(node, "does not fit 64 bits")
                 .expected("integers of at most 64 bits")
@@ -90,6 +102,39 @@ impl Importer<'_> {
             name: constant.name.clone(),
             shape: constant.shape.clone(),
             elements: Elements::Quantized(quantized),
+        })
+    }
+
+    /// Refuses scales whose shape does not spread over a constant's.
+    fn check_spread(&self, node: &OnnxNode, constant: &Const, scales: &[usize]) -> Result<(), ImportError> {
+        if spreads_over(&constant.shape, scales) {
+            return Ok(());
+        }
+        Err(self
+            .structure(
+                node,
+                &format!(
+                    "has scales of shape {scales:?} for a constant of shape {:?}",
+                    constant.shape
+                ),
+            )
+            .expected("one scale, or extents of 1 or of the constant's own")
+            .help("check the quantizer's scale"))
+    }
+
+    fn exact_element(
+        &self,
+        node: &OnnxNode,
+        constant: &Const,
+        index: usize,
+    ) -> Result<BigRational, ImportError> {
+        constant.exact_at(index).ok_or_else(|| {
+            self.inexact(
+                node,
+                "quantizes a constant with a value that is not a finite number",
+            )
+            .expected("finite numbers")
+            .help("look for NaN or infinity in the trained parameters")
         })
     }
 
@@ -134,13 +179,8 @@ impl Importer<'_> {
         let encoding = if quantizer.zero == 0 {
             quantizer.storage(frac).map(Encoding::Fixed)
         } else {
-            Format::holding(
-                low - i128::from(quantizer.zero),
-                high - i128::from(quantizer.zero),
-                frac,
-            )
-            .ok()
-            .map(Encoding::Fixed)
+            let zero = i128::from(quantizer.zero);
+            exact::stored(low - zero, high - zero, frac).map(Encoding::Fixed)
         };
         let encoding = encoding.ok_or_else(|| {
             self.structure(node, "has no output type")
@@ -228,13 +268,23 @@ impl Importer<'_> {
                 .expected("positive scales")
                 .help("check the quantizer"));
         }
+        self.bipolar(node, scale, scale_shape)
+    }
+
+    fn bipolar(
+        &mut self,
+        node: &OnnxNode,
+        scale: PerChannel,
+        scale_shape: Vec<usize>,
+    ) -> Result<Value, ImportError> {
         match self.value(node, 0)? {
             Value::Const(constant) => {
-                let values = self.exact_elements(node, &constant, "constant")?;
-                let mantissas = values
-                    .iter()
-                    .map(|value| if value.is_negative() { -1 } else { 1 })
-                    .collect();
+                self.check_spread(node, &constant, &scale_shape)?;
+                let mut mantissas = Vec::with_capacity(constant.len());
+                for index in 0..constant.len() {
+                    let value = self.exact_element(node, &constant, index)?;
+                    mantissas.push(if value.is_negative() { -1 } else { 1 });
+                }
                 let quantized = Quantized {
                     mantissas,
                     encoding: Encoding::Bipolar { frac: 0 },
@@ -261,8 +311,8 @@ impl Importer<'_> {
                     ..steps
                 };
                 let frac = uniform(&scale).and_then(exact::log2).map_or(0, |k| -k);
-                let encoding = with_frac(Encoding::Bipolar { frac: 0 }, frac).ok_or_else(|| {
-                    self.structure(node, "has a scale beyond 2^-256..2^256")
+                let encoding = exact::bipolar(frac).ok_or_else(|| {
+                    self.structure(node, "has a scale beyond 2^-1024..2^1024")
                         .expected("a scale that hardware has")
                         .help("check the quantizer")
                 })?;
@@ -287,7 +337,7 @@ impl Importer<'_> {
         let channels = self.builder.tensors[stream.tensor.index()].channels();
         let (thresholds, shape) = self.exact_constant(node, 1, "threshold")?;
         let count = match shape.as_slice() {
-            [rows, count] if (*rows == channels || *rows == 1) && *count <= MAX_STEPS => *count,
+            [rows, count] if (*rows == channels || *rows == 1) && (1..=MAX_STEPS).contains(count) => *count,
             _ => {
                 return Err(self
                     .structure(
@@ -295,7 +345,7 @@ impl Importer<'_> {
                         &format!("has thresholds of shape {shape:?} for {channels} channels"),
                     )
                     .expected(format!(
-                        "[{channels}, steps] or [1, steps] with at most {MAX_STEPS} steps"
+                        "[{channels}, steps] or [1, steps] with 1 to {MAX_STEPS} steps"
                     ))
                     .help("export the network again"));
             }
@@ -352,16 +402,20 @@ impl Importer<'_> {
         let frac = exact::log2(&grid).map_or(0, |k| -k);
         let reach = i128::from(factor) * count as i128 + i128::from(offset);
         let (low, high) = (i128::from(offset).min(reach), i128::from(offset).max(reach));
+        let all_steps = i128::from(factor) * count as i128;
+        if i64::try_from(all_steps).is_err() {
+            return Err(self
+                .inexact(node, "has outputs beyond 64 bits")
+                .expected("outputs of at most 64 bits")
+                .help("round out_scale and out_bias"));
+        }
         let annotated = node
             .text("out_dtype")
             .and_then(|text| data_type(&text))
             .and_then(|encoding| with_frac(encoding, frac));
         let encoding = match annotated {
             Some(encoding) if encoding.contains(low) && encoding.contains(high) => Some(encoding),
-            _ => Format::holding(low.min(0), high.max(0), frac)
-                .ok()
-                .filter(|f| f.width() <= 64)
-                .map(Encoding::Fixed),
+            _ => exact::stored(low.min(0), high.max(0), frac).map(Encoding::Fixed),
         };
         let encoding = encoding.ok_or_else(|| {
             self.inexact(node, "has outputs beyond 64 bits")
@@ -398,14 +452,27 @@ impl Importer<'_> {
         } else {
             1
         };
-        let elements = rows
+        // Exact arithmetic takes the square of its numbers' length in words.
+        let (_, bits) = stream.size();
+        let length = usize::try_from(1 + bits / 256).unwrap_or(usize::MAX);
+        let effort = [count, 2 + stream.steps.len(), length, length]
+            .into_iter()
+            .try_fold(rows, usize::checked_mul);
+        let affordable = rows
             .checked_mul(count)
-            .filter(|&n| n <= crate::network::import::limits::MAX_ELEMENTS);
-        if elements.is_none() {
+            .is_some_and(|n| n <= limits::MAX_THRESHOLDS)
+            && effort.is_some_and(|n| n <= limits::MAX_THRESHOLD_EFFORT);
+        if !affordable {
             return Err(self
-                .structure(node, "needs too many thresholds")
-                .expected("fewer levels or channels")
-                .help("use fewer bits"));
+                .unsupported(
+                    node,
+                    &format!("needs {count} thresholds for each of {rows} channels"),
+                )
+                .expected(format!(
+                    "at most {} thresholds, fewer behind long scales",
+                    limits::MAX_THRESHOLDS
+                ))
+                .help("use fewer bits, or scales that are powers of two"));
         }
         let mut values = Vec::with_capacity(rows * count);
         let (mut factor, mut offset) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
@@ -513,9 +580,7 @@ impl Importer<'_> {
             .max()
             .unwrap_or(0)
             .max(arithmetic.max_mantissa());
-        let format = Format::holding(low, high, tensor.encoding.frac())
-            .ok()
-            .filter(|f| f.width() <= 64);
+        let format = exact::stored(low, high, tensor.encoding.frac());
         let format = format.ok_or_else(|| {
             self.structure(node, "needs thresholds beyond 64 bits")
                 .expected("an accumulator below 64 bits")
@@ -560,55 +625,78 @@ impl Importer<'_> {
         let refuse = |importer: &Self, problem: &str| {
             importer
                 .inexact(node, problem)
-                .expected("power-of-two scales, zero point 0, rounding FLOOR or ROUND")
+                .expected("a scale that is a power of two times that of the operand, zero point 0, and rounding FLOOR, ROUND, DOWN, HALF_UP or HALF_DOWN")
                 .help("replace it by a Quant node")
         };
-        let Some(frac) = exact::log2(&truncation.scale)
-            .map(|k| -k)
-            .filter(|_| truncation.zero == 0)
-        else {
+        if truncation.zero != 0 {
+            return Err(refuse(self, "truncates around a zero point"));
+        }
+        let grid = stream.scale[0].clone();
+        let Some(frac) = exact::log2(&(&grid / &truncation.scale)).map(|k| -k) else {
             return Err(refuse(
                 self,
-                "truncates on a scale that is not a power of two, or around a zero point",
+                "truncates values that are not a power of two in its scale",
             ));
         };
-        if exact::log2(&stream.scale[0]).is_none() {
-            return Err(refuse(
-                self,
-                "truncates values that are no multiples of a power of two",
-            ));
-        }
         let Some(rounding) = truncation.rounding.quantization() else {
             return Err(refuse(self, "truncates with an unusual rounding"));
         };
-        let stream = self.aligned(node, stream)?;
+        // Seen in units of the node's scale the mantissas have `frac` fractional bits.
+        let stream = if self.builder.tensors[stream.tensor.index()].encoding.frac() == frac {
+            stream
+        } else {
+            self.rescaled(node, stream, &grid, frac)?
+        };
         let from = self.builder.tensors[stream.tensor.index()].encoding.arithmetic();
-        // First to whole steps of the operand, to even; then without the low bits.
+        let dropped = truncation.dropped as i32;
+        // First to whole units, to even; then without the low bits.
         let mut tensor = stream.tensor;
-        for (frac, rounding, last) in [
-            (frac, Quantization::RndConv, false),
-            (frac - truncation.dropped as i32, rounding, true),
-        ] {
+        for (frac, rounding, last) in [(0, Quantization::RndConv, false), (-dropped, rounding, true)] {
             let frac_now = self.builder.tensors[tensor.index()].encoding.frac();
             if frac_now <= frac && !last {
                 continue;
             }
             // One more integer bit holds what rounding carries.
-            let width = (from.integer() + 1 + frac).max(1);
-            let format = u32::try_from(width)
+            let width = from.integer().saturating_add(1).saturating_add(frac).max(1);
+            let unclipped = u32::try_from(width)
                 .ok()
-                .and_then(|width| Format::new(width, from.integer() + 1, from.signed()).ok());
+                .and_then(|width| Format::new(width, width as i32 - frac, from.signed()).ok());
+            let format = match truncation.clip.filter(|_| last) {
+                None => unclipped.map(|format| format.with_quantization(rounding)),
+                Some((bits, signed, narrow)) => {
+                    let overflow = match (narrow, signed) {
+                        (false, _) => Some(Overflow::Sat),
+                        (true, true) => Some(Overflow::SatSym),
+                        (true, false) => None,
+                    };
+                    overflow.and_then(|overflow| {
+                        Format::new(bits, bits as i32 - frac, signed)
+                            .ok()?
+                            .with_quantization(rounding)
+                            .with_overflow(overflow)
+                            .ok()
+                    })
+                }
+            };
             let format = format
-                .ok_or_else(|| refuse(self, "leaves 64 bits"))?
-                .with_quantization(rounding);
+                .filter(exact::is_stored)
+                .ok_or_else(|| refuse(self, "leaves 64 bits, or is unsigned and narrow"))?;
             let name = self
                 .builder
                 .other_name(if last { &node.name } else { "" }, &node.op);
             let layer = self.builder.layer_for_activation(tensor, &name, &node.op);
             let shape = self.builder.tensors[tensor.index()].shape.clone();
-            let output = self
-                .builder
-                .tensor(&node.outputs[0], shape, Encoding::Fixed(format), 1.0);
+            let outside = exact::to_f64(if last {
+                &truncation.output_scale
+            } else {
+                &truncation.scale
+            });
+            let output = self.builder.tensor(
+                &node.outputs[0],
+                shape,
+                Encoding::Fixed(format),
+                outside * libm::ldexp(1.0, frac),
+            );
             self.builder.node(&name, layer, Op::Cast, vec![tensor], output);
             tensor = output;
         }
@@ -639,7 +727,11 @@ impl Importer<'_> {
             numbers.push(values);
         }
         let epsilon = node.float("epsilon").unwrap_or(f64::from(1e-5f32));
-        let epsilon = exact::rational(epsilon).unwrap_or_else(BigRational::zero);
+        let epsilon = exact::rational(epsilon).ok_or_else(|| {
+            self.structure(node, "has an epsilon that is no finite number")
+                .expected("a small positive epsilon")
+                .help("export the network again")
+        })?;
         let variance: PerChannel = numbers[3].iter().map(|value| value + &epsilon).collect();
         if variance.iter().any(|value| !value.is_positive()) {
             return Err(self
@@ -677,11 +769,13 @@ impl Importer<'_> {
                 }
             }
             match node.input(position) {
-                Some(_) => Ok(importer
-                    .exact_constant(node, position, "bound")?
-                    .0
-                    .into_iter()
-                    .next()),
+                Some(_) => match importer.exact_constant(node, position, "bound")?.0.as_slice() {
+                    [bound] => Ok(Some(bound.clone())),
+                    bounds => Err(importer
+                        .unsupported(node, &format!("has {} values as one bound", bounds.len()))
+                        .expected("one number per bound")
+                        .help("clip all channels alike, or use a MultiThreshold")),
+                },
                 None => Ok(None),
             }
         };
@@ -759,9 +853,11 @@ fn drop_idle_steps(steps: Steps, low: i128, high: i128) -> Steps {
     let never: Vec<usize> = (0..count)
         .filter(|&step| column(step).all(|at| values[at] > high))
         .collect();
-    let mut kept: Vec<usize> = (0..count)
-        .filter(|step| !always.contains(step) && !never.contains(step))
-        .collect();
+    let mut keep = vec![true; count];
+    for &step in always.iter().chain(&never) {
+        keep[step] = false;
+    }
+    let mut kept: Vec<usize> = (0..count).filter(|&step| keep[step]).collect();
     let mut always = always;
     if kept.is_empty() {
         // A constant activation keeps one step, so that the stored tensor is not empty.

@@ -1,6 +1,6 @@
 //! The network under construction.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::network::{
@@ -17,8 +17,14 @@ pub struct Builder {
     pub params: Vec<Param>,
     pub input: Option<TensorId>,
     pub input_rule: InputRule,
-    /// Names of nodes and layers that are taken.
-    taken: HashSet<String>,
+    /// Elements of all tensors.
+    pub elements: usize,
+    /// Elements of all parameters.
+    pub stored: usize,
+    /// Names of nodes and layers that are taken, with the next number to make one different.
+    taken: HashMap<String, usize>,
+    /// The last node that makes a tensor.
+    makers: HashMap<TensorId, NodeId>,
     /// Number of matrix products so far.
     compute_nodes: usize,
     /// Number of other layers so far.
@@ -44,7 +50,10 @@ impl Builder {
             params: Vec::new(),
             input: None,
             input_rule: InputRule::Raw,
-            taken: HashSet::new(),
+            elements: 0,
+            stored: 0,
+            taken: HashMap::new(),
+            makers: HashMap::new(),
             compute_nodes: 0,
             other_nodes: 0,
         }
@@ -72,17 +81,27 @@ impl Builder {
     }
 
     fn unique(&mut self, wanted: String) -> String {
-        let mut name = wanted.clone();
-        let mut k = 1;
-        while !self.taken.insert(name.clone()) {
-            name = format!("{wanted}_{k}");
+        let Some(next) = self.taken.get(&wanted) else {
+            self.taken.insert(wanted.clone(), 1);
+            return wanted;
+        };
+        let mut k = *next;
+        let name = loop {
+            let name = format!("{wanted}_{k}");
             k += 1;
-        }
+            if !self.taken.contains_key(&name) {
+                break name;
+            }
+        };
+        self.taken.insert(wanted, k);
+        self.taken.insert(name.clone(), 1);
         name
     }
 
     /// Adds a tensor.
     pub fn tensor(&mut self, name: &str, shape: Vec<usize>, encoding: Encoding, scale: f64) -> TensorId {
+        let elements = shape.iter().fold(1usize, |n, &d| n.saturating_mul(d));
+        self.elements = self.elements.saturating_add(elements);
         self.tensors.push(Tensor {
             name: name.to_owned(),
             shape,
@@ -113,6 +132,7 @@ impl Builder {
         encoding: Encoding,
         values: Vec<i64>,
     ) -> ParamId {
+        self.stored = self.stored.saturating_add(values.len());
         self.params.push(Param {
             layer,
             kind,
@@ -140,15 +160,14 @@ impl Builder {
             inputs,
             output,
         });
-        NodeId::from(self.nodes.len() - 1)
+        let id = NodeId::from(self.nodes.len() - 1);
+        self.makers.insert(output, id);
+        id
     }
 
     /// The node that makes a tensor, `None` for the network's input.
     pub fn maker(&self, tensor: TensorId) -> Option<NodeId> {
-        self.nodes
-            .iter()
-            .rposition(|node| node.output == tensor)
-            .map(NodeId::from)
+        self.makers.get(&tensor).copied()
     }
 
     /// The layer that an activation on this tensor belongs to: its maker's, or a new one where it

@@ -5,13 +5,13 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, Zero};
 
-use super::constant::{Const, Elements, broadcast_index};
+use super::constant::{Const, Elements, broadcast_index, broadcast_shape};
 use super::exact::{self, common_grid, power_of_two};
 use super::stream::{PerChannel, Step, Stream, at};
 use super::{Importer, Value, ones, single, zeros};
 use crate::fixed_point::Format;
-use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{ImportError, limits};
 use crate::network::{Broadcast, Combine, CombineOp, Encoding, Op, Relu, Slope, TensorId};
 
 impl Importer<'_> {
@@ -26,6 +26,30 @@ impl Importer<'_> {
         }
     }
 
+    /// `Cast`: nothing where every value has a place in the new type.
+    pub fn cast(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        const FLOAT: i64 = 1;
+        const DOUBLE: i64 = 11;
+        let value = self.value(node, 0)?;
+        let to = node.int("to").unwrap_or(FLOAT);
+        let whole = match &value {
+            Value::Const(constant) => (0..constant.len())
+                .all(|index| constant.exact_at(index).is_some_and(|value| value.is_integer())),
+            Value::Stream(stream) => {
+                stream.is_plain() && stream.uniform_scale().is_some_and(BigRational::is_integer)
+            }
+            Value::Input { .. } => false,
+        };
+        // To 8, 16, 32 and 64 bits, signed and unsigned.
+        if matches!(to, FLOAT | DOUBLE) || (whole && matches!(to, 2..=7 | 12 | 13)) {
+            return Ok(value);
+        }
+        Err(self
+            .inexact(node, &format!("casts to the element type {to}, which may round"))
+            .expected("float or double, or whole numbers")
+            .help("quantize by a Quant node instead"))
+    }
+
     /// `Neg`.
     pub fn negate(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         let mut stream = self.stream(node, 0)?;
@@ -34,16 +58,24 @@ impl Importer<'_> {
     }
 
     fn fold(&self, node: &OnnxNode, a: &Const, b: &Const) -> Result<Const, ImportError> {
-        let shape = if a.len() >= b.len() {
-            a.shape.clone()
-        } else {
-            b.shape.clone()
+        let mismatch = || {
+            self.structure(
+                node,
+                &format!("combines constants of shapes {:?} and {:?}", a.shape, b.shape),
+            )
+            .expected("shapes that spread over each other")
+            .help("export the network again")
         };
+        let shape = broadcast_shape(&a.shape, &b.shape).ok_or_else(mismatch)?;
         let (left, right) = (
             self.exact_elements(node, a, "operand")?,
             self.exact_elements(node, b, "operand")?,
         );
-        let len: usize = shape.iter().product();
+        let len = shape
+            .iter()
+            .try_fold(1usize, |n, &d| n.checked_mul(d))
+            .filter(|&n| n <= limits::MAX_THRESHOLDS)
+            .ok_or_else(mismatch)?;
         let mut values = Vec::with_capacity(len);
         for index in 0..len {
             let (i, j) = (
@@ -51,13 +83,7 @@ impl Importer<'_> {
                 broadcast_index(&shape, &b.shape, index),
             );
             let (Some(x), Some(y)) = (left.get(i), right.get(j)) else {
-                return Err(self
-                    .structure(
-                        node,
-                        &format!("combines constants of shapes {:?} and {:?}", a.shape, b.shape),
-                    )
-                    .expected("shapes that spread over each other")
-                    .help("export the network again"));
+                return Err(mismatch());
             };
             values.push(match node.op.as_str() {
                 "Add" => x + y,
@@ -218,10 +244,7 @@ impl Importer<'_> {
                 (al - bh, ah - bl, frac)
             }
         };
-        let format = Format::holding(low, high, frac)
-            .ok()
-            .filter(|f| f.width() <= 64)
-            .ok_or_else(wide)?;
+        let format = exact::stored(low, high, frac).ok_or_else(wide)?;
         let name = self.builder.other_name(&node.name, &node.op);
         let layer = self.builder.layer(&name, &node.op);
         let outside = exact::to_f64(&(&scale / power_of_two(-frac)));
@@ -293,6 +316,7 @@ impl Importer<'_> {
             }
             shape[axis] += tensor.shape[axis];
         }
+        self.check_shape(node, &shape)?;
         let encoding = if tensors
             .iter()
             .all(|tensor| tensor.encoding == tensors[0].encoding)
@@ -311,7 +335,7 @@ impl Importer<'_> {
             };
             let (mut low, mut high) = (0i128, 0i128);
             for tensor in &tensors {
-                let raise = frac - tensor.encoding.frac();
+                let raise = frac.saturating_sub(tensor.encoding.frac());
                 if raise > 62 {
                     return Err(wide());
                 }
@@ -319,12 +343,7 @@ impl Importer<'_> {
                 low = low.min(l << raise);
                 high = high.max(h << raise);
             }
-            Encoding::Fixed(
-                Format::holding(low, high, frac)
-                    .ok()
-                    .filter(|f| f.width() <= 64)
-                    .ok_or_else(wide)?,
-            )
+            Encoding::Fixed(exact::stored(low, high, frac).ok_or_else(wide)?)
         };
         let name = self.builder.other_name(&node.name, &node.op);
         let layer = self.builder.layer(&name, &node.op);
@@ -389,7 +408,7 @@ impl Importer<'_> {
     }
 
     /// The same values as whole multiples of `grid`, in a tensor with `frac` fractional bits.
-    fn rescaled(
+    pub fn rescaled(
         &mut self,
         node: &OnnxNode,
         stream: Stream,
@@ -416,8 +435,10 @@ impl Importer<'_> {
         let mut reach = (0i128, 0i128);
         for (&f, &o) in factor.iter().zip(&offset) {
             for end in [low, high] {
+                // The product itself is a machine integer too.
                 let value = end
                     .checked_mul(i128::from(f))
+                    .filter(|&product| i64::try_from(product).is_ok())
                     .and_then(|v| v.checked_add(i128::from(o)))
                     .ok_or_else(|| refuse(self))?;
                 reach = (reach.0.min(value), reach.1.max(value));
@@ -425,17 +446,16 @@ impl Importer<'_> {
         }
         let same = factor.iter().all(|&f| f == 1) && offset.iter().all(|&o| o == 0);
         let encoding = match (tensor.encoding, same) {
-            (Encoding::Bipolar { .. }, true) => Encoding::Bipolar { frac },
+            (Encoding::Bipolar { .. }, true) => exact::bipolar(frac).ok_or_else(|| refuse(self))?,
             (Encoding::Fixed(format), true) => Encoding::Fixed(
-                Format::new(format.width(), format.width() as i32 - frac, format.signed())
-                    .map_err(|_| refuse(self))?,
+                Format::new(
+                    format.width(),
+                    (format.width() as i32).saturating_sub(frac),
+                    format.signed(),
+                )
+                .map_err(|_| refuse(self))?,
             ),
-            _ => Encoding::Fixed(
-                Format::holding(reach.0, reach.1, frac)
-                    .ok()
-                    .filter(|f| f.width() <= 64)
-                    .ok_or_else(|| refuse(self))?,
-            ),
+            _ => Encoding::Fixed(exact::stored(reach.0, reach.1, frac).ok_or_else(|| refuse(self))?),
         };
         let name = self.builder.other_name("", "rescale");
         let layer = self.builder.layer_for_activation(stream.tensor, &name, "Rescale");
@@ -551,10 +571,10 @@ impl Importer<'_> {
                 .expected("bounds on the grid of the values")
                 .help("quantize its result"));
         };
-        let (low, high) = (low.clamp(least, most.max(0)), high.clamp(least.min(0), most));
-        let format = Format::holding(low.min(0), high.max(0), tensor.encoding.frac())
-            .ok()
-            .filter(|f| f.width() <= 64);
+        // Within the tensor's range, unless one bound alone decides the result.
+        let low = low.max(least).min(high);
+        let high = high.min(most).max(low);
+        let format = exact::stored(low.min(0), high.max(0), tensor.encoding.frac());
         let format = format.ok_or_else(|| {
             self.structure(node, "leaves 64 bits")
                 .expected("narrower values")
@@ -598,10 +618,8 @@ impl Importer<'_> {
             .ok_or_else(wide)?;
         let low = low.checked_mul(i128::from(mantissa)).ok_or_else(wide)?.min(0);
         let high = high.checked_mul(1i128 << raise).ok_or_else(wide)?.max(0);
-        let format = Format::holding(low, high, tensor.encoding.frac() + slope_frac)
-            .ok()
-            .filter(|f| f.width() <= 64)
-            .ok_or_else(wide)?;
+        let frac = tensor.encoding.frac().saturating_add(slope_frac);
+        let format = exact::stored(low, high, frac).ok_or_else(wide)?;
         let slope = Some(Slope::Constant {
             mantissa,
             frac: slope_frac,

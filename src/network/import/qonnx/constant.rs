@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::One;
 
-use super::stream::PerChannel;
+use super::stream::{PerChannel, size_of_numbers};
 use super::{Importer, exact};
 use crate::fixed_point::Format;
 use crate::network::Encoding;
@@ -46,6 +46,13 @@ pub struct Quantized {
     pub scale_shape: Vec<usize>,
 }
 
+impl Quantized {
+    /// The unit of element `index` of a constant of that shape.
+    pub fn scale_at(&self, shape: &[usize], index: usize) -> Option<&BigRational> {
+        self.scale.get(broadcast_index(shape, &self.scale_shape, index))
+    }
+}
+
 impl Const {
     /// A constant as the file holds it.
     pub fn from_file(name: &str, constant: &Constant) -> Self {
@@ -72,18 +79,31 @@ impl Const {
 
     /// The exact elements; `None` where one is not a finite number.
     pub fn exact(&self) -> Option<Vec<BigRational>> {
+        (0..self.len()).map(|index| self.exact_at(index)).collect()
+    }
+
+    /// One exact element; `None` where it is not a finite number.
+    pub fn exact_at(&self, index: usize) -> Option<BigRational> {
         match &self.elements {
-            Elements::File(values) => values.iter().map(|&value| exact::rational(value)).collect(),
-            Elements::Exact(values) => Some(values.clone()),
-            Elements::Quantized(quantized) => Some(
-                (0..self.len())
-                    .map(|index| {
-                        let scale =
-                            &quantized.scale[broadcast_index(&self.shape, &quantized.scale_shape, index)];
-                        scale * BigRational::from_integer(BigInt::from(quantized.mantissas[index]))
-                    })
-                    .collect(),
-            ),
+            Elements::File(values) => exact::rational(*values.get(index)?),
+            Elements::Exact(values) => values.get(index).cloned(),
+            Elements::Quantized(quantized) => {
+                let scale = quantized.scale_at(&self.shape, index)?;
+                let mantissa = *quantized.mantissas.get(index)?;
+                Some(scale * BigRational::from_integer(BigInt::from(mantissa)))
+            }
+        }
+    }
+
+    /// 64-bit words that the elements take, and the longest exact number in bits.
+    pub fn size(&self) -> (u64, u64) {
+        match &self.elements {
+            Elements::File(values) => (values.len() as u64, 0),
+            Elements::Exact(values) => size_of_numbers(values),
+            Elements::Quantized(quantized) => {
+                let (words, longest) = size_of_numbers(&quantized.scale);
+                (words + quantized.mantissas.len() as u64, longest)
+            }
         }
     }
 
@@ -150,6 +170,36 @@ pub fn broadcast_index(large: &[usize], small: &[usize], index: usize) -> usize 
     at
 }
 
+/// Whether an array of shape `small` spreads over one of shape `large` without enlarging it.
+pub fn spreads_over(large: &[usize], small: &[usize]) -> bool {
+    let extra = small.len().saturating_sub(large.len());
+    small[..extra].iter().all(|&extent| extent == 1)
+        && small[extra..]
+            .iter()
+            .rev()
+            .zip(large.iter().rev())
+            .all(|(&small, &large)| small == 1 || small == large)
+}
+
+/// The shape to which two arrays spread over each other.
+pub fn broadcast_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let extent = |shape: &[usize], axis: usize| {
+        (axis + shape.len())
+            .checked_sub(rank)
+            .and_then(|own| shape.get(own))
+            .copied()
+            .unwrap_or(1)
+    };
+    (0..rank)
+        .map(|axis| match (extent(a, axis), extent(b, axis)) {
+            (one, other) if one == other || other == 1 => Some(one),
+            (1, other) => Some(other),
+            _ => None,
+        })
+        .collect()
+}
+
 impl Importer<'_> {
     /// The constant on the input of that position.
     pub fn constant(&self, node: &OnnxNode, position: usize, what: &str) -> Result<Const, ImportError> {
@@ -187,6 +237,12 @@ impl Importer<'_> {
         constant: &Const,
         what: &str,
     ) -> Result<PerChannel, ImportError> {
+        if constant.len() > limits::MAX_THRESHOLDS {
+            return Err(self
+                .unsupported(node, &format!("has a {what} of {} elements", constant.len()))
+                .expected(format!("at most {} elements", limits::MAX_THRESHOLDS))
+                .help("check the shape of the constant"));
+        }
         constant.exact().ok_or_else(|| {
             self.inexact(
                 node,
@@ -267,7 +323,7 @@ impl Importer<'_> {
                 .iter()
                 .map(|&value| (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64))
                 .collect(),
-            Elements::Exact(values) => values.iter().map(|v| exact::integer(v)).collect(),
+            Elements::Exact(values) => values.iter().map(exact::integer).collect(),
             Elements::Quantized(_) => None,
         };
         let mantissas = mantissas.ok_or_else(|| unquantized("is neither quantized nor whole"))?;
@@ -310,7 +366,10 @@ impl Importer<'_> {
 /// `FIXED<w,i>`.
 pub fn data_type(text: &str) -> Option<Encoding> {
     let fixed = |width: u32, integer: i32, signed: bool| {
-        Format::new(width, integer, signed).ok().map(Encoding::Fixed)
+        Format::new(width, integer, signed)
+            .ok()
+            .filter(exact::is_stored)
+            .map(Encoding::Fixed)
     };
     match text {
         "BIPOLAR" => Some(Encoding::Bipolar { frac: 0 }),

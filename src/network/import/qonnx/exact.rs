@@ -4,6 +4,9 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
+use crate::fixed_point::{Format, MAX_STORED_WIDTH};
+use crate::network::Encoding;
+
 /// The exact value of a finite float.
 #[must_use]
 pub fn rational(value: f64) -> Option<BigRational> {
@@ -63,6 +66,32 @@ pub fn integer(value: &BigRational) -> Option<i64> {
     value.is_integer().then(|| value.to_integer().to_i64()).flatten()
 }
 
+/// Whether all mantissas of a format are machine integers.
+#[must_use]
+pub fn is_stored(format: &Format) -> bool {
+    format.width() <= MAX_STORED_WIDTH && format.max_mantissa() <= i128::from(i64::MAX)
+}
+
+/// The narrowest format of these mantissas, where they are machine integers.
+#[must_use]
+pub fn stored(low: i128, high: i128, frac: i32) -> Option<Format> {
+    Format::holding(low, high, frac).ok().filter(is_stored)
+}
+
+/// One bit for `+2^-frac` and `-2^-frac`, where a format can stand for the two.
+#[must_use]
+pub fn bipolar(frac: i32) -> Option<Encoding> {
+    Format::holding(-1, 1, frac)
+        .is_ok()
+        .then_some(Encoding::Bipolar { frac })
+}
+
+/// Length of the longer of numerator and denominator in bits.
+#[must_use]
+pub fn bits(value: &BigRational) -> u64 {
+    value.numer().bits().max(value.denom().bits())
+}
+
 /// The nearest float; for people and for the real factor outside the integers.
 #[must_use]
 pub fn to_f64(value: &BigRational) -> f64 {
@@ -91,11 +120,11 @@ impl Boundary {
         }
     }
 
-    /// A transcendental boundary known to relative precision 2^-40.
+    /// A transcendental boundary that lies within `uncertainty` of `value`.
     #[must_use]
-    pub fn near(value: f64) -> Option<Self> {
+    pub fn near(value: f64, uncertainty: f64) -> Option<Self> {
         let value = rational(value)?;
-        let uncertainty = Some(value.abs() * power_of_two(-40) + power_of_two(-60));
+        let uncertainty = Some(rational(uncertainty)?);
         Some(Self {
             uncertainty,
             ..Self::exact(value)

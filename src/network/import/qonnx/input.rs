@@ -1,9 +1,8 @@
 //! Where the network's input becomes integers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use num_rational::BigRational;
-use num_traits::One;
 
 use super::quant::Quantizer;
 use super::stream::Stream;
@@ -54,13 +53,17 @@ impl Importer<'_> {
                 .help("run shape inference (for example qonnx-cleanup) or export with a fixed input shape")
         })?;
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        if elements.is_none_or(|n| n > limits::MAX_ELEMENTS) {
+        if elements.is_none_or(|n| n > limits::MAX_ELEMENTS) || shape.len() > limits::MAX_AXES {
             return Err(ImportError::structure(
                 &self.graph.file,
                 place(),
                 format!("has the shape {shape:?}"),
             )
-            .expected(format!("at most {} elements", limits::MAX_ELEMENTS))
+            .expected(format!(
+                "at most {} elements and {} axes",
+                limits::MAX_ELEMENTS,
+                limits::MAX_AXES
+            ))
             .help("check the input's dimensions"));
         }
         Ok(shape)
@@ -72,15 +75,16 @@ impl Importer<'_> {
             return false;
         }
         // The first operator that knows channels decides; purely element-wise ones are passed.
+        let mut readers: HashMap<&str, Vec<&OnnxNode>> = HashMap::new();
+        for node in &self.graph.nodes {
+            for input in &node.inputs {
+                readers.entry(input).or_default().push(node);
+            }
+        }
         let mut frontier: Vec<&str> = vec![&self.graph.inputs[0].name];
         let mut seen: HashSet<&str> = HashSet::new();
         while let Some(name) = frontier.pop() {
-            for node in self
-                .graph
-                .nodes
-                .iter()
-                .filter(|node| node.inputs.iter().any(|input| input == name))
-            {
+            for node in readers.get(name).into_iter().flatten() {
                 match node.op.as_str() {
                     "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool"
                     | "GlobalMaxPool" | "BatchNormalization" | "Resize" | "Upsample" => return true,
@@ -186,11 +190,13 @@ impl Importer<'_> {
             None => Encoding::Fixed(
                 Format::new(DEFAULT_RAW_WIDTH, DEFAULT_RAW_WIDTH as i32, true).map_err(|error| {
                     self.structure(node, &error.to_string())
+                        .expected("a type of at most 64 bits")
                         .help("annotate the input's data type")
                 })?,
             ),
         };
-        self.enter(node, encoding, &BigRational::one(), InputRule::Raw, rearranged)
+        let scale = exact::power_of_two(-encoding.frac());
+        self.enter(node, encoding, &scale, InputRule::Raw, rearranged)
     }
 
     /// The input behind its quantizer.

@@ -3,13 +3,13 @@
 use num_rational::BigRational;
 use num_traits::One;
 
-use super::constant::{Const, Elements, Quantized, broadcast_index};
+use super::constant::{Const, Elements, Quantized};
 use super::stream::{PerChannel, Stream, uniform};
 use super::{Importer, Value, exact, ones, single};
 use crate::fixed_point::Format;
 use crate::network::bounds::exact_accumulator;
-use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{ImportError, limits};
 use crate::network::{Accumulator, Encoding, Geometry, Mac, NodeId, Op, Order, ParamKind, Window};
 
 /// A weight in canonical order with one scale per output.
@@ -63,7 +63,7 @@ impl Importer<'_> {
             (constant.shape[0], constant.shape[1])
         };
         let consistent = groups > 0
-            && per_group * groups == inputs
+            && per_group.checked_mul(groups) == Some(inputs)
             && outputs > 0
             && outputs % groups == 0
             && (!transposed || constant.shape[0] == inputs);
@@ -80,6 +80,12 @@ impl Importer<'_> {
                 .help("export the network again"));
         }
         let kernel = two(&constant.shape[2..]);
+        if kernel.contains(&0) {
+            return Err(self
+                .structure(node, &format!("has a weight of shape {:?}", constant.shape))
+                .expected("a kernel of at least one tap")
+                .help("export the network again"));
+        }
         let window = self.window(node, kernel, image, spatial, transposed)?;
         let extents = self.output_extents(node, &window, image, transposed)?;
         let geometry = Geometry {
@@ -88,6 +94,7 @@ impl Importer<'_> {
             window: window.window,
         };
         self.check_size(node, geometry.output)?;
+        self.check_reads(node, &geometry)?;
 
         // [O][I/g][ky][kx], or [I][O/g][ky][kx] where transposed, to [O][ky][kx][I/g].
         let quantized = self.integer_constant(node, &constant, "weight")?;
@@ -120,10 +127,12 @@ impl Importer<'_> {
         match node.input(2) {
             Some(_) => {
                 let bias = self.constant(node, 2, "bias")?;
-                let bias = Const {
-                    shape: vec![bias.len()],
-                    ..bias
-                };
+                if bias.shape.len() > 1 {
+                    return Err(self
+                        .structure(node, &format!("has a bias of shape {:?}", bias.shape))
+                        .expected("one number per output channel")
+                        .help("export the network again"));
+                }
                 self.add_bias(node, stream, &bias, true).map(Value::Stream)
             }
             None => Ok(Value::Stream(stream)),
@@ -299,9 +308,7 @@ impl Importer<'_> {
         source: impl Fn(usize) -> usize,
     ) -> Result<Weight, ImportError> {
         let per_output = constant.len() / outputs;
-        let scale_at = |index: usize| {
-            &quantized.scale[broadcast_index(&constant.shape, &quantized.scale_shape, source(index))]
-        };
+        let scale_at = |index: usize| quantized.scale_at(&constant.shape, source(index));
         let scale: PerChannel = if quantized.scale.len() == 1 {
             quantized.scale.clone()
         } else {
@@ -317,7 +324,7 @@ impl Importer<'_> {
                         .expected("one scale per tensor or per output channel")
                         .help("quantize the weights per tensor or per output channel"));
                 }
-                scales.push(first.clone());
+                scales.extend(first.cloned());
             }
             scales
         };
@@ -362,11 +369,11 @@ impl Importer<'_> {
                 .help("narrow the weights or the activations")
         };
         let format = if popcount {
-            Format::holding(0, taps as i128, 0).map_err(|_| too_wide(self))?
+            exact::stored(0, taps as i128, 0).ok_or_else(|| too_wide(self))?
         } else {
             exact_accumulator(taps, &encoding, &input.encoding, None).map_err(|_| too_wide(self))?
         };
-        if format.width() > crate::fixed_point::MAX_STORED_WIDTH {
+        if !exact::is_stored(&format) {
             return Err(too_wide(self));
         }
         let name = self.builder.compute_name(&node.name, &node.op);
@@ -467,9 +474,12 @@ impl Importer<'_> {
         let outputs = mac.geometry.output[2];
         // One element per output, in whatever shape.
         let spread = |values: PerChannel| self.per_channel(node, stream, values, &bias.shape);
-        let scales: PerChannel = (0..bias.len())
-            .map(|i| quantized.scale[broadcast_index(&bias.shape, &quantized.scale_shape, i)].clone())
+        let scales: Option<PerChannel> = (0..bias.len())
+            .map(|i| quantized.scale_at(&bias.shape, i).cloned())
             .collect();
+        let Some(scales) = scales else {
+            return Ok(None);
+        };
         let scales = spread(scales)?;
         let mantissas = spread(
             quantized
@@ -483,7 +493,7 @@ impl Importer<'_> {
             return Ok(None);
         };
         let product_frac = self.product_frac(maker);
-        let Some(encoding) = with_frac(quantized.encoding, product_frac - raised) else {
+        let Some(encoding) = with_frac(quantized.encoding, product_frac.saturating_sub(raised)) else {
             return Ok(None);
         };
         let values: Vec<i64> = (0..outputs)
@@ -496,7 +506,7 @@ impl Importer<'_> {
         let Ok(format) = exact_accumulator(taps, &weight_encoding, &input_encoding, Some(&encoding)) else {
             return Ok(None);
         };
-        if format.width() > crate::fixed_point::MAX_STORED_WIDTH {
+        if !exact::is_stored(&format) {
             return Ok(None);
         }
         let layer = self.builder.nodes[maker.index()].layer;
@@ -538,11 +548,20 @@ impl Importer<'_> {
         values: PerChannel,
         shape: &[usize],
     ) -> Result<PerChannel, ImportError> {
+        // The file's axes from the right, the batch in front of them.
+        let rank = stream.axes.len();
+        if shape.len() > rank + 1 {
+            return Err(self
+                .unsupported(
+                    node,
+                    &format!("combines {} axes with a constant of {}", rank + 1, shape.len()),
+                )
+                .expected("a constant with no more axes than the tensor")
+                .help("reshape the constant"));
+        }
         if values.len() == 1 {
             return Ok(values);
         }
-        // The file's axes from the right, the batch in front of them.
-        let rank = stream.axes.len();
         let varying: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
         let axis_of_stream = |axis: usize| {
             (axis + rank)
@@ -731,6 +750,28 @@ impl Importer<'_> {
         }
     }
 
+    /// Refuses windows that read more than the limit.
+    pub fn check_reads(&self, node: &OnnxNode, geometry: &Geometry) -> Result<(), ImportError> {
+        let reads = geometry.output[..2]
+            .iter()
+            .chain(&geometry.window.kernel)
+            .try_fold(1usize, |n, &d| n.checked_mul(d));
+        if reads.is_some_and(|n| n <= limits::MAX_WINDOW_READS) {
+            return Ok(());
+        }
+        Err(self
+            .unsupported(
+                node,
+                &format!(
+                    "moves a window of {:?} to {:?} places",
+                    geometry.window.kernel,
+                    &geometry.output[..2]
+                ),
+            )
+            .expected(format!("at most {} reads per channel", limits::MAX_WINDOW_READS))
+            .help("check kernel, stride and padding against the input's size"))
+    }
+
     fn output_extents(
         &self,
         node: &OnnxNode,
@@ -781,10 +822,10 @@ fn two(shape: &[usize]) -> [usize; 2] {
 /// The same bits with another number of fractional bits.
 pub fn with_frac(encoding: Encoding, frac: i32) -> Option<Encoding> {
     match encoding {
-        // Sums and products of such units must stay within a format's reach.
-        Encoding::Bipolar { .. } => (frac.abs() <= 256).then_some(Encoding::Bipolar { frac }),
+        Encoding::Bipolar { .. } => exact::bipolar(frac),
         Encoding::Fixed(format) => {
-            let moved = Format::new(format.width(), format.width() as i32 - frac, format.signed()).ok()?;
+            let integer = (format.width() as i32).checked_sub(frac)?;
+            let moved = Format::new(format.width(), integer, format.signed()).ok()?;
             Some(Encoding::Fixed(moved))
         }
     }

@@ -52,6 +52,10 @@ struct Importer<'a> {
     values: HashMap<String, Value>,
     /// How many nodes and graph outputs read a tensor.
     readers: HashMap<String, usize>,
+    /// How many of them are still to come.
+    pending: HashMap<String, usize>,
+    /// 64-bit words of exact numbers so far.
+    exact_words: u64,
 }
 
 /// Reads a QONNX file.
@@ -68,15 +72,6 @@ pub fn read(path: &Path) -> Result<Network, ImportError> {
 /// # Errors
 /// As [`read`].
 pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
-    if graph.nodes.len() > limits::MAX_NODES {
-        return Err(ImportError::structure(
-            &graph.file,
-            "the graph",
-            format!("has {} nodes", graph.nodes.len()),
-        )
-        .expected(format!("at most {} nodes", limits::MAX_NODES))
-        .help("check that this is a network for one accelerator"));
-    }
     let mut readers: HashMap<String, usize> = HashMap::new();
     for name in graph
         .nodes
@@ -90,11 +85,15 @@ pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
         graph,
         builder: Builder::new(&graph.file),
         values: HashMap::new(),
+        pending: readers.clone(),
         readers,
+        exact_words: 0,
     };
     importer.declare_input()?;
     for node in &graph.nodes {
         importer.node(node)?;
+        importer.check_total(node)?;
+        importer.release(node);
     }
     importer.finish()
 }
@@ -110,7 +109,8 @@ impl Importer<'_> {
             return Err(self.unknown_operator(node));
         }
         let value = match node.op.as_str() {
-            "Identity" | "Dropout" | "Cast" => self.value(node, 0)?,
+            "Identity" | "Dropout" => self.value(node, 0)?,
+            "Cast" => self.cast(node)?,
             "Quant" | "IntQuant" => self.quant(node)?,
             "BipolarQuant" => self.bipolar_quant(node)?,
             "Trunc" => self.trunc(node)?,
@@ -151,8 +151,74 @@ impl Importer<'_> {
                 .expected("one output")
                 .help("export the network for inference"));
         }
-        self.values.insert(node.outputs[0].clone(), value);
+        let name = node.outputs.first().cloned().unwrap_or_default();
+        self.insert(node, name, value)
+    }
+
+    /// Names a value, if what it takes is within bounds.
+    fn insert(&mut self, node: &OnnxNode, name: String, value: Value) -> Result<(), ImportError> {
+        let (words, longest, steps) = match &value {
+            Value::Stream(stream) => {
+                let (words, longest) = stream.size();
+                (words, longest, stream.steps.len())
+            }
+            Value::Const(constant) => {
+                let (words, longest) = constant.size();
+                (words, longest, 0)
+            }
+            Value::Input { rearranged } => (16 * rearranged.len() as u64, 0, rearranged.len()),
+        };
+        if steps > limits::MAX_PENDING_STEPS {
+            return Err(self
+                .unsupported(node, &format!("is step {steps} in a row without a quantizer"))
+                .expected(format!(
+                    "at most {} steps of real arithmetic",
+                    limits::MAX_PENDING_STEPS
+                ))
+                .help("quantize in between"));
+        }
+        if longest > limits::MAX_EXACT_BITS {
+            return Err(self
+                .inexact(node, &format!("leads to a number of {longest} bits"))
+                .expected(format!(
+                    "exact scales and offsets of at most {} bits",
+                    limits::MAX_EXACT_BITS
+                ))
+                .help("quantize in between, or fold the constants"));
+        }
+        self.exact_words = self.exact_words.saturating_add(words);
+        if self.exact_words > limits::MAX_EXACT_WORDS {
+            return Err(self
+                .unsupported(node, "takes the constants and scales beyond what is kept exactly")
+                .expected(format!("{} words of exact numbers", limits::MAX_EXACT_WORDS))
+                .help("fold constants first, for example with qonnx-cleanup"));
+        }
+        self.values.insert(name, value);
         Ok(())
+    }
+
+    /// Refuses a network that has become too large.
+    fn check_total(&self, node: &OnnxNode) -> Result<(), ImportError> {
+        let most = limits::MAX_TOTAL_ELEMENTS;
+        if self.builder.elements <= most && self.builder.stored <= most {
+            return Ok(());
+        }
+        Err(self
+            .unsupported(node, &format!("takes the network beyond {most} elements"))
+            .expected("a network for on-chip memories")
+            .help("check the input's size, kernels and paddings"))
+    }
+
+    /// Forgets what no later node reads.
+    fn release(&mut self, node: &OnnxNode) {
+        for name in &node.inputs {
+            if let Some(pending) = self.pending.get_mut(name) {
+                *pending = pending.saturating_sub(1);
+                if *pending == 0 {
+                    self.values.remove(name);
+                }
+            }
+        }
     }
 
     /// What the input of that position stands for.

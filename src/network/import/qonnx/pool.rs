@@ -37,6 +37,7 @@ impl Importer<'_> {
             self.pool_geometry(node, image, spatial, average)?
         };
         self.check_size(node, geometry.output)?;
+        self.check_reads(node, &geometry)?;
         let mut stream = if average {
             self.materialise(node, stream)?
         } else {
@@ -55,7 +56,7 @@ impl Importer<'_> {
         let encoding = if average {
             let taps = (geometry.window.kernel[0] * geometry.window.kernel[1]) as i128;
             let (low, high) = tensor.encoding.range();
-            let sum = Format::holding(
+            let sum = super::exact::stored(
                 low.saturating_mul(taps).min(0),
                 high.saturating_mul(taps),
                 tensor.encoding.frac(),
@@ -65,7 +66,7 @@ impl Importer<'_> {
                     .expected("a narrower input or window")
                     .help("pool in two steps")
             };
-            Encoding::Fixed(sum.ok().filter(|f| f.width() <= 64).ok_or_else(too_wide)?)
+            Encoding::Fixed(sum.ok_or_else(too_wide)?)
         } else {
             tensor.encoding
         };
@@ -151,10 +152,22 @@ impl Importer<'_> {
             }
             output[axis] = steps + 1;
         }
-        if before[0] >= kernel[0].max(2) && before[0] > 0 || before[1] >= kernel[1].max(2) && before[1] > 0 {
+        let window = Window {
+            kernel,
+            stride,
+            dilation,
+            pad: before,
+        };
+        self.check_size(node, output)?;
+        let touches =
+            (0..2).all(|axis| (0..output[axis]).all(|step| window.touches(axis, step, image[axis])));
+        if !touches {
             return Err(self
-                .structure(node, &format!("pads {before:?} for a window of {kernel:?}"))
-                .expected("padding below the window's size")
+                .structure(
+                    node,
+                    &format!("pads {before:?} and {after:?} for a window of {kernel:?}"),
+                )
+                .expected("padding that leaves part of the input in every window")
                 .help("check the padding"));
         }
         let padded = before != [0, 0] || after != [0, 0] || ceil;
@@ -167,12 +180,7 @@ impl Importer<'_> {
         Ok(Geometry {
             input: image,
             output,
-            window: Window {
-                kernel,
-                stride,
-                dilation,
-                pad: before,
-            },
+            window,
         })
     }
 
@@ -201,8 +209,7 @@ impl Importer<'_> {
                 .help("export the network again"));
         };
         let stream = self.select(node, stream, axis, count, false)?;
-        self.values.insert(indices, Value::Stream(stream));
-        Ok(())
+        self.insert(node, indices, Value::Stream(stream))
     }
 
     /// `ArgMax` over the last axis.
@@ -267,6 +274,7 @@ impl Importer<'_> {
         let layer = self.builder.layer(&name, &node.op);
         let format = Format::holding(0, classes as i128 - 1, 0).map_err(|error| {
             self.structure(node, &error.to_string())
+                .expected("indices of at most 64 bits")
                 .help("check the number of classes")
         })?;
         let output = self.builder.tensor(&name, shape, Encoding::Fixed(format), 1.0);

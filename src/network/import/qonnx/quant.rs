@@ -117,6 +117,7 @@ impl Quantizer {
         if scale.iter().any(|s| !s.is_positive()) {
             return Err(importer
                 .structure(node, "has a scale that is not above zero")
+                .expected("positive scales")
                 .help("check the quantizer's scale"));
         }
         let zero = importer.scalar_integer(node, 2, "zero point")?;
@@ -141,7 +142,7 @@ impl Quantizer {
                 .expected("one of ROUND, CEIL, FLOOR, ROUND_TO_ZERO, UP, DOWN, HALF_UP, HALF_DOWN, HALF_EVEN")
                 .help("set rounding_mode to one of these")
         })?;
-        Ok(Self {
+        let quantizer = Self {
             scale,
             scale_shape,
             zero,
@@ -149,7 +150,20 @@ impl Quantizer {
             signed: node.int("signed").unwrap_or(1) != 0,
             narrow: node.int("narrow").unwrap_or(0) != 0,
             rounding,
-        })
+        };
+        let (low, high) = quantizer.levels();
+        if !quantizer.is_bipolar() && (low == high || high > i128::from(i64::MAX)) {
+            return Err(importer
+                .structure(node, &format!("quantizes to {low}..={high}"))
+                .expected("at least two levels, all within 64 signed bits")
+                .help("check the bit width, signed and narrow"));
+        }
+        Ok(quantizer)
+    }
+
+    /// Whether the integers are -1 and 1: the operator set's meaning of one signed bit.
+    pub fn is_bipolar(&self) -> bool {
+        self.signed && self.bits == 1
     }
 
     /// Smallest and largest integer before the zero point is taken off.
@@ -214,6 +228,8 @@ pub struct Truncation {
     pub rounding: Rounding,
     /// Step of the result.
     pub output_scale: BigRational,
+    /// The type that the result is clipped to: bits, whether signed, whether narrow.
+    pub clip: Option<(u32, bool, bool)>,
 }
 
 impl Truncation {
@@ -243,14 +259,33 @@ impl Truncation {
         let rounding = Rounding::parse(&mode).ok_or_else(|| {
             importer
                 .unsupported(node, &format!("rounds by `{mode}`"))
-                .expected("FLOOR, ROUND or CEIL")
+                .expected("FLOOR, ROUND, DOWN, HALF_UP or HALF_DOWN")
                 .help("set rounding_mode to one of these")
         })?;
+        let clip = match &output_scale {
+            None => None,
+            Some(_) => {
+                let bits = u32::try_from(output_bits).ok();
+                let bits = bits.filter(|bits| (1..=crate::fixed_point::MAX_STORED_WIDTH).contains(bits));
+                let bits = bits.ok_or_else(|| {
+                    importer
+                        .structure(node, &format!("truncates to {output_bits} bits"))
+                        .expected("1 to 64 bits")
+                        .help("check the bit widths")
+                })?;
+                let is_set = |name: &str, default: i64| node.int(name).unwrap_or(default) != 0;
+                Some((bits, is_set("signed", 1), is_set("narrow", 0)))
+            }
+        };
         let dropped = match &output_scale {
-            Some(output) => exact::log2(&(output / scale))
+            Some(output) if scale.is_positive() => exact::log2(&(output / scale))
                 .filter(|&k| (0..64).contains(&k))
                 .map(|k| k as u32),
-            None => u32::try_from(input_bits - output_bits).ok().filter(|&d| d < 64),
+            Some(_) => None,
+            None => input_bits
+                .checked_sub(output_bits)
+                .and_then(|dropped| u32::try_from(dropped).ok())
+                .filter(|&dropped| dropped < 64),
         };
         let dropped = dropped.ok_or_else(|| {
             importer
@@ -262,6 +297,7 @@ impl Truncation {
         if !scale.is_positive() || !output_scale.is_positive() {
             return Err(importer
                 .structure(node, "has a scale that is not above zero")
+                .expected("positive scales")
                 .help("check the scales"));
         }
         Ok(Self {
@@ -270,6 +306,7 @@ impl Truncation {
             dropped,
             rounding,
             output_scale,
+            clip,
         })
     }
 }

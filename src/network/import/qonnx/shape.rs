@@ -161,6 +161,7 @@ impl Importer<'_> {
                 .expected("as many elements after as before")
                 .help("export the network again"));
         }
+        self.check_shape(node, &shape)?;
         let name = self.builder.other_name(&node.name, &node.op);
         let layer = self.builder.layer(&name, &node.op);
         let output = self
@@ -269,7 +270,7 @@ impl Importer<'_> {
     }
 
     fn target_shape(&self, node: &OnnxNode, from: &[usize]) -> Result<Vec<usize>, ImportError> {
-        let wanted = self.integers(node, "shape", 1)?.unwrap_or_default();
+        let wanted = self.axis_list(node, "shape")?.unwrap_or_default();
         let wrong = || {
             self.structure(node, &format!("reshapes {from:?} to {wanted:?}"))
                 .expected("as many elements after as before, with at most one -1")
@@ -288,7 +289,7 @@ impl Importer<'_> {
                 extent => shape.push(
                     usize::try_from(extent)
                         .ok()
-                        .filter(|&e| e >= 1 && e <= limits::MAX_ELEMENTS)
+                        .filter(|e| (1..=limits::MAX_ELEMENTS).contains(e))
                         .ok_or_else(wrong)?,
                 ),
             }
@@ -307,8 +308,20 @@ impl Importer<'_> {
         Ok(shape)
     }
 
+    /// One number per axis, from the attribute or the second input.
+    fn axis_list(&self, node: &OnnxNode, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
+        let list = self.integers(node, name, 1)?;
+        match &list {
+            Some(list) if list.len() > limits::MAX_AXES => Err(self
+                .structure(node, &format!("has {name} of {} numbers", list.len()))
+                .expected(format!("at most {} axes", limits::MAX_AXES))
+                .help("export the network again")),
+            _ => Ok(list),
+        }
+    }
+
     fn squeezed(&self, node: &OnnxNode, from: &[usize]) -> Result<Vec<usize>, ImportError> {
-        let drop = match self.integers(node, "axes", 1)? {
+        let drop = match self.axis_list(node, "axes")? {
             Some(axes) => self.axes(node, &axes, from.len())?,
             None => (1..from.len()).filter(|&axis| from[axis] == 1).collect(),
         };
@@ -325,9 +338,19 @@ impl Importer<'_> {
     }
 
     fn unsqueezed(&self, node: &OnnxNode, from: &[usize]) -> Result<Vec<usize>, ImportError> {
-        let axes = self.integers(node, "axes", 1)?.unwrap_or_default();
+        let axes = self.axis_list(node, "axes")?.unwrap_or_default();
         let rank = from.len() + axes.len();
         let axes = self.axes(node, &axes, rank)?;
+        if axes
+            .iter()
+            .enumerate()
+            .any(|(position, axis)| axes[..position].contains(axis))
+        {
+            return Err(self
+                .structure(node, &format!("inserts axes {axes:?}"))
+                .expected("every axis once")
+                .help("export the network again"));
+        }
         let mut rest = from.iter();
         Ok((0..rank)
             .map(|axis| {
@@ -342,7 +365,11 @@ impl Importer<'_> {
 
     /// An axis counted from either end.
     pub fn axis(&self, node: &OnnxNode, axis: i64, rank: usize) -> Result<usize, ImportError> {
-        let counted = if axis < 0 { axis + rank as i64 } else { axis };
+        let counted = if axis < 0 {
+            axis.saturating_add(rank as i64)
+        } else {
+            axis
+        };
         usize::try_from(counted)
             .ok()
             .filter(|&a| a < rank)
@@ -368,6 +395,20 @@ impl Importer<'_> {
                 .expected("nearest neighbour with whole factors on the spatial dimensions")
                 .help("resize with mode=nearest and integer scales, or use ConvTranspose")
         };
+        if [
+            "axes",
+            "keep_aspect_ratio_policy",
+            "antialias",
+            "extrapolation_value",
+        ]
+        .iter()
+        .any(|name| node.attribute_names().any(|given| given == *name))
+        {
+            return Err(refuse(
+                self,
+                "resizes with axes or policies of later operator sets",
+            ));
+        }
         if node.text("mode").is_some_and(|mode| mode != "nearest") {
             return Err(refuse(self, "does not resize to the nearest neighbour"));
         }
@@ -455,6 +496,17 @@ impl Importer<'_> {
 
     /// Refuses tensors beyond the limit.
     pub fn check_size(&self, node: &OnnxNode, shape: [usize; 3]) -> Result<(), ImportError> {
+        self.check_shape(node, &shape)
+    }
+
+    /// Refuses tensors beyond the limits.
+    pub fn check_shape(&self, node: &OnnxNode, shape: &[usize]) -> Result<(), ImportError> {
+        if shape.len() > limits::MAX_AXES {
+            return Err(self
+                .unsupported(node, &format!("makes a tensor of {} axes", shape.len()))
+                .expected(format!("at most {} axes", limits::MAX_AXES))
+                .help("reshape to fewer axes"));
+        }
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
         if elements.is_some_and(|n| n > 0 && n <= limits::MAX_ELEMENTS) {
             Ok(())
@@ -478,6 +530,9 @@ impl Importer<'_> {
                 .expected("constant, non-negative padding of the spatial dimensions")
                 .help("pad with zeros, or let the convolution pad")
         };
+        if node.input(3).is_some() {
+            return Err(wrong(self, "names the axes that it pads".to_owned()));
+        }
         if node.text("mode").is_some_and(|mode| mode != "constant") {
             return Err(wrong(self, "does not pad with a constant".to_owned()));
         }

@@ -5,7 +5,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};
 
-use super::exact::Boundary;
+use super::exact::{self, Boundary};
 use crate::network::TensorId;
 
 /// Exact numbers, one for all channels or one per channel.
@@ -114,6 +114,25 @@ impl Stream {
             && self.uniform_scale().is_some_and(Signed::is_positive)
     }
 
+    /// 64-bit words that the exact numbers take, and the longest of them in bits.
+    pub fn size(&self) -> (u64, u64) {
+        let steps = self.steps.iter().flat_map(|step| -> Vec<&BigRational> {
+            match step {
+                Step::Affine { factor, offset } => factor.iter().chain(offset).collect(),
+                Step::Clamp { low, high } => low.iter().chain(high).collect(),
+                Step::BatchNormalization {
+                    gamma,
+                    beta,
+                    mean,
+                    variance,
+                } => [gamma, beta, mean, variance].into_iter().flatten().collect(),
+                Step::Leaky { slope } => vec![slope],
+                Step::Sigmoid | Step::Tanh => Vec::new(),
+            }
+        });
+        size_of_numbers(self.scale.iter().chain(&self.offset).chain(steps))
+    }
+
     /// Whether the value never falls where the mantissa rises.
     pub fn is_nondecreasing(&self) -> bool {
         self.scale.iter().all(|s| !s.is_negative())
@@ -123,6 +142,16 @@ impl Stream {
                 Step::Leaky { .. } | Step::Clamp { .. } | Step::Sigmoid | Step::Tanh => true,
             })
     }
+}
+
+/// 64-bit words that exact numbers take, and the longest of them in bits.
+pub fn size_of_numbers<'n>(numbers: impl IntoIterator<Item = &'n BigRational>) -> (u64, u64) {
+    // A rational is two vectors of words.
+    const OVERHEAD: u64 = 10;
+    numbers.into_iter().fold((0, 0), |(words, longest), number| {
+        let bits = exact::bits(number);
+        (words + OVERHEAD + bits / 32, longest.max(bits))
+    })
 }
 
 /// The one value of all channels, where there is one.
@@ -279,8 +308,12 @@ fn invert(
             Ok(Ok(Condition { bound, ..condition }))
         }
         Step::Sigmoid | Step::Tanh => {
-            let level = condition.bound.as_rational().ok_or(Undecided::NestedRoots)?;
-            let level = super::exact::to_f64(level);
+            let exact_level = condition
+                .bound
+                .as_rational()
+                .ok_or(Undecided::NestedRoots)?
+                .clone();
+            let level = exact::to_f64(&exact_level);
             let (low, high) = if matches!(step, Step::Sigmoid) {
                 (0.0, 1.0)
             } else {
@@ -289,12 +322,27 @@ fn invert(
             if level <= low || level >= high {
                 return settled((level <= low) == condition.rising);
             }
-            let inverse = if matches!(step, Step::Sigmoid) {
-                libm::log(level) - libm::log1p(-level)
-            } else {
-                libm::atanh(level)
+            // Where the curve crosses zero the inverse is exact, and often hit.
+            let middle = match step {
+                Step::Sigmoid => exact::power_of_two(-1),
+                _ => BigRational::zero(),
             };
-            let bound = Boundary::near(inverse).ok_or(Undecided::TooClose)?;
+            if exact_level == middle {
+                let bound = Boundary::exact(BigRational::zero());
+                return Ok(Ok(Condition { bound, ..condition }));
+            }
+            // The slope of the inverse magnifies what the level lost as a float; the logarithms add
+            // a few units in their last place.
+            let (inverse, slope) = if matches!(step, Step::Sigmoid) {
+                (
+                    libm::log(level) - libm::log1p(-level),
+                    1.0 / (level * (1.0 - level)),
+                )
+            } else {
+                (libm::atanh(level), 1.0 / (1.0 - level * level))
+            };
+            let uncertainty = (inverse.abs() + slope + 1.0) * libm::ldexp(1.0, -48);
+            let bound = Boundary::near(inverse, uncertainty).ok_or(Undecided::TooClose)?;
             Ok(Ok(Condition { bound, ..condition }))
         }
     }

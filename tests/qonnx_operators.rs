@@ -1,0 +1,16 @@
+//! Single operators of QONNX in small networks, against an evaluator of the operators' published
+//! definitions in rational arithmetic.
+
+#[path = "common/onnx.rs"]
+mod onnx;
+
+mod operators {
+    pub mod arithmetic;
+    pub mod check;
+    pub mod matrix;
+    pub mod quantizers;
+    pub mod reference;
+    pub mod shapes;
+    pub mod tensor;
+    pub mod windows;
+}
