@@ -15,8 +15,11 @@ mod input;
 mod matrix;
 mod pool;
 mod quant;
+mod requantize;
 mod shape;
 mod stream;
+mod threshold;
+mod window;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,0 +1,402 @@
+//! Quantizer nodes on constants, on the network's input, and on streams.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{Signed, Zero};
+
+use super::constant::{Const, Elements, Quantized, broadcast_index, spreads_over};
+use super::exact::{self, power_of_two};
+use super::quant::{Quantizer, Truncation};
+use super::stream::{PerChannel, Step, Stream, at, uniform};
+use super::threshold::{MAX_STEPS, Steps};
+use super::{Importer, Value, single, zeros};
+use crate::fixed_point::{Format, Overflow, Quantization};
+use crate::network::import::ImportError;
+use crate::network::import::onnx::OnnxNode;
+use crate::network::{Encoding, Op, Relu};
+
+impl Importer<'_> {
+    /// `Quant` and `IntQuant`.
+    pub fn quant(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let quantizer = Quantizer::of(self, node)?;
+        if quantizer.is_bipolar() {
+            if quantizer.zero != 0 {
+                return Err(self
+                    .unsupported(node, "quantizes to one signed bit around a zero point")
+                    .expected("zero point 0 for one signed bit, which stands for -1 and 1")
+                    .help("use BipolarQuant, or two bits"));
+            }
+            return self.bipolar(node, quantizer.scale, quantizer.scale_shape);
+        }
+        match self.value(node, 0)? {
+            Value::Const(constant) => self
+                .quantized_constant(node, &quantizer, &constant)
+                .map(Value::Const),
+            Value::Input { rearranged } => self
+                .quantized_input(node, &quantizer, &rearranged)
+                .map(Value::Stream),
+            Value::Stream(stream) => self.requantize(node, stream, &quantizer).map(Value::Stream),
+        }
+    }
+
+    fn quantized_constant(
+        &self,
+        node: &OnnxNode,
+        quantizer: &Quantizer,
+        constant: &Const,
+    ) -> Result<Const, ImportError> {
+        if quantizer.zero != 0 {
+            return Err(self
+                .unsupported(
+                    node,
+                    &format!("quantizes a constant with the zero point {}", quantizer.zero),
+                )
+                .expected("zero point 0 on weights and biases")
+                .help("use a symmetric quantizer for parameters"));
+        }
+        let format = quantizer.storage(0).ok_or_else(|| {
+            self.structure(node, "has no storage type")
+                .expected("1 to 64 bits")
+                .help("check the bit width")
+        })?;
+        self.check_spread(node, constant, &quantizer.scale_shape)?;
+        let mut mantissas = Vec::with_capacity(constant.len());
+        for index in 0..constant.len() {
+            let value = self.exact_element(node, constant, index)?;
+            let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
+            let mantissa = quantizer
+                .scale
+                .get(at)
+                .and_then(|scale| quantizer.apply(&value, scale));
+            mantissas.push(mantissa);
+        }
+        let mantissas: Option<Vec<i64>> = mantissas.into_iter().collect();
+        let mantissas = mantissas.ok_or_else(|| {
+            self.structure(node, "does not fit 64 bits")
+                .expected("integers of at most 64 bits")
+                .help("narrow the quantizer")
+        })?;
+        let (scale, scale_shape) = match uniform(&quantizer.scale) {
+            Some(scale) => (single(scale.clone()), Vec::new()),
+            None => (quantizer.scale.clone(), quantizer.scale_shape.clone()),
+        };
+        let quantized = Quantized {
+            mantissas,
+            encoding: Encoding::Fixed(format),
+            scale,
+            scale_shape,
+        };
+        Ok(Const {
+            name: constant.name.clone(),
+            shape: constant.shape.clone(),
+            elements: Elements::Quantized(quantized),
+        })
+    }
+
+    /// Refuses scales whose shape does not spread over a constant's.
+    fn check_spread(&self, node: &OnnxNode, constant: &Const, scales: &[usize]) -> Result<(), ImportError> {
+        if spreads_over(&constant.shape, scales) {
+            return Ok(());
+        }
+        Err(self
+            .structure(
+                node,
+                &format!(
+                    "has scales of shape {scales:?} for a constant of shape {:?}",
+                    constant.shape
+                ),
+            )
+            .expected("one scale, or extents of 1 or of the constant's own")
+            .help("check the quantizer's scale"))
+    }
+
+    fn exact_element(
+        &self,
+        node: &OnnxNode,
+        constant: &Const,
+        index: usize,
+    ) -> Result<BigRational, ImportError> {
+        constant.exact_at(index).ok_or_else(|| {
+            self.inexact(
+                node,
+                "quantizes a constant with a value that is not a finite number",
+            )
+            .expected("finite numbers")
+            .help("look for NaN or infinity in the trained parameters")
+        })
+    }
+
+    /// Quantizes a stream: by a cast where every step is a power of two, by thresholds otherwise.
+    fn requantize(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        quantizer: &Quantizer,
+    ) -> Result<Stream, ImportError> {
+        if let Some(stream) = self.requantize_by_cast(node, &stream, quantizer)? {
+            return Ok(stream);
+        }
+        let (low, high) = quantizer.levels();
+        let count = usize::try_from(high - low)
+            .ok()
+            .filter(|&n| n <= MAX_STEPS)
+            .ok_or_else(|| {
+                self.inexact(
+                    node,
+                    &format!(
+                        "has 2^{} levels and a scale that is not a power of two",
+                        quantizer.bits
+                    ),
+                )
+                .expected("at most 16 bits where the scale is not a power of two")
+                .help("use a power-of-two scale, or fewer bits")
+            })?;
+        let scales = self.per_channel(node, &stream, quantizer.scale.clone(), &quantizer.scale_shape)?;
+        let zero = BigRational::from_integer(BigInt::from(quantizer.zero));
+        let level = |channel: usize, step: usize| {
+            let (boundary, strict) = quantizer.rounding.boundary((low + 1) as i64 + step as i64);
+            ((boundary - &zero) * at(&scales, channel), strict)
+        };
+        let per_channel = scales.len() > 1;
+        let mut steps = self.steps_of(node, &stream, count, per_channel, false, level)?;
+        let first = low as i64 - quantizer.zero;
+        for offset in &mut steps.offset {
+            *offset += first;
+        }
+        let frac = quantizer.frac().unwrap_or(0);
+        let encoding = if quantizer.zero == 0 {
+            quantizer.storage(frac).map(Encoding::Fixed)
+        } else {
+            let zero = i128::from(quantizer.zero);
+            exact::stored(low - zero, high - zero, frac).map(Encoding::Fixed)
+        };
+        let encoding = encoding.ok_or_else(|| {
+            self.structure(node, "has no output type")
+                .expected("1 to 64 bits")
+                .help("check the quantizer")
+        })?;
+        self.emit_thresholds(node, stream, steps, encoding, scales)
+    }
+
+    fn requantize_by_cast(
+        &mut self,
+        node: &OnnxNode,
+        stream: &Stream,
+        quantizer: &Quantizer,
+    ) -> Result<Option<Stream>, ImportError> {
+        let Some(frac) = quantizer.frac() else {
+            return Ok(None);
+        };
+        // A zero point shifts where the clipping happens; thresholds say it exactly.
+        let Some(format) = quantizer.format(frac).filter(|_| quantizer.zero == 0) else {
+            return Ok(None);
+        };
+        let Some(scale) = stream.uniform_scale().cloned() else {
+            return Ok(None);
+        };
+        if exact::log2(&scale).is_none() || !stream.offset.iter().all(Zero::is_zero) {
+            return Ok(None);
+        }
+        let ceiling_of = |high: &Option<BigRational>| match high {
+            None => Some(None),
+            Some(high) => exact::integer(&(high / &scale)).map(Some),
+        };
+        let op = match stream.steps.as_slice() {
+            [] => Op::Cast,
+            [Step::Clamp { low: Some(low), high }] if low.is_zero() => match ceiling_of(high) {
+                Some(ceiling) => Op::Relu(Relu {
+                    slope: None,
+                    threshold: 0,
+                    ceiling,
+                }),
+                None => return Ok(None),
+            },
+            [Step::Clamp { low, high }] => {
+                let bound = |value: &Option<BigRational>, open: i64| match value {
+                    None => Some(open),
+                    Some(value) => exact::integer(&(value / &scale)),
+                };
+                match (bound(low, i64::MIN), bound(high, i64::MAX)) {
+                    (Some(low), Some(high)) if low <= high => Op::Clip { low, high },
+                    _ => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        // Alignment renames the unit and leaves mantissas alone, so the bounds above still hold.
+        let base = self.aligned(
+            node,
+            Stream {
+                steps: Vec::new(),
+                ..stream.clone()
+            },
+        )?;
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer_for_activation(base.tensor, &name, &node.op);
+        let shape = self.builder.tensors[base.tensor.index()].shape.clone();
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], shape, Encoding::Fixed(format), 1.0);
+        self.builder.node(&name, layer, op, vec![base.tensor], output);
+        Ok(Some(Stream {
+            tensor: output,
+            axes: base.axes,
+            scale: single(power_of_two(-frac)),
+            offset: zeros(),
+            steps: Vec::new(),
+        }))
+    }
+
+    /// `BipolarQuant`: `x >= 0 ? scale : -scale`.
+    pub fn bipolar_quant(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let (scale, scale_shape) = self.exact_constant(node, 1, "scale")?;
+        if scale.iter().any(|s| !s.is_positive()) {
+            return Err(self
+                .structure(node, "has a scale that is not above zero")
+                .expected("positive scales")
+                .help("check the quantizer"));
+        }
+        self.bipolar(node, scale, scale_shape)
+    }
+
+    fn bipolar(
+        &mut self,
+        node: &OnnxNode,
+        scale: PerChannel,
+        scale_shape: Vec<usize>,
+    ) -> Result<Value, ImportError> {
+        match self.value(node, 0)? {
+            Value::Const(constant) => {
+                self.check_spread(node, &constant, &scale_shape)?;
+                let mut mantissas = Vec::with_capacity(constant.len());
+                for index in 0..constant.len() {
+                    let value = self.exact_element(node, &constant, index)?;
+                    mantissas.push(if value.is_negative() { -1 } else { 1 });
+                }
+                let quantized = Quantized {
+                    mantissas,
+                    encoding: Encoding::Bipolar { frac: 0 },
+                    scale,
+                    scale_shape,
+                };
+                Ok(Value::Const(Const {
+                    elements: Elements::Quantized(quantized),
+                    ..constant
+                }))
+            }
+            Value::Input { .. } => Err(self
+                .unsupported(node, "reduces the network's real input to its sign")
+                .expected("a Quant node on the input")
+                .help("quantize the data beforehand and start the network at integers (--raw-inputs)")),
+            Value::Stream(stream) => {
+                let scale = self.per_channel(node, &stream, scale, &scale_shape)?;
+                let steps = self.steps_of(node, &stream, 1, false, false, |_, _| {
+                    (BigRational::zero(), false)
+                })?;
+                let steps = Steps {
+                    factor: steps.factor.iter().map(|f| 2 * f).collect(),
+                    offset: steps.offset.iter().map(|o| 2 * o - 1).collect(),
+                    ..steps
+                };
+                let frac = uniform(&scale).and_then(exact::log2).map_or(0, |k| -k);
+                let encoding = exact::bipolar(frac).ok_or_else(|| {
+                    self.structure(node, "has a scale beyond 2^-1024..2^1024")
+                        .expected("a scale that hardware has")
+                        .help("check the quantizer")
+                })?;
+                self.emit_thresholds(node, stream, steps, encoding, scale)
+                    .map(Value::Stream)
+            }
+        }
+    }
+
+    /// `Trunc`: low bits of an integer are dropped.
+    pub fn trunc(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let truncation = Truncation::of(self, node)?;
+        let stream = self.stream(node, 0)?;
+        let stream = self.materialise(node, stream)?;
+        let refuse = |importer: &Self, problem: &str| {
+            importer
+                .inexact(node, problem)
+                .expected("a scale that is a power of two times that of the operand, zero point 0, and rounding FLOOR, ROUND, DOWN, HALF_UP or HALF_DOWN")
+                .help("replace it by a Quant node")
+        };
+        if truncation.zero != 0 {
+            return Err(refuse(self, "truncates around a zero point"));
+        }
+        let grid = stream.scale[0].clone();
+        let Some(frac) = exact::log2(&(&grid / &truncation.scale)).map(|k| -k) else {
+            return Err(refuse(
+                self,
+                "truncates values that are not a power of two in its scale",
+            ));
+        };
+        let Some(rounding) = truncation.rounding.quantization() else {
+            return Err(refuse(self, "truncates with an unusual rounding"));
+        };
+        // Seen in units of the node's scale the mantissas have `frac` fractional bits.
+        let stream = if self.builder.tensors[stream.tensor.index()].encoding.frac() == frac {
+            stream
+        } else {
+            self.rescaled(node, stream, &grid, frac)?
+        };
+        let from = self.builder.tensors[stream.tensor.index()].encoding.arithmetic();
+        let dropped = truncation.dropped as i32;
+        // First to whole units, to even; then without the low bits.
+        let mut tensor = stream.tensor;
+        for (frac, rounding, last) in [(0, Quantization::RndConv, false), (-dropped, rounding, true)] {
+            let frac_now = self.builder.tensors[tensor.index()].encoding.frac();
+            if frac_now <= frac && !last {
+                continue;
+            }
+            // One more integer bit holds what rounding carries.
+            let width = from.integer().saturating_add(1).saturating_add(frac).max(1);
+            let unclipped = u32::try_from(width)
+                .ok()
+                .and_then(|width| Format::new(width, width as i32 - frac, from.signed()).ok());
+            let format = match truncation.clip.filter(|_| last) {
+                None => unclipped.map(|format| format.with_quantization(rounding)),
+                Some((bits, signed, narrow)) => {
+                    let overflow = match (narrow, signed) {
+                        (false, _) => Some(Overflow::Sat),
+                        (true, true) => Some(Overflow::SatSym),
+                        (true, false) => None,
+                    };
+                    overflow.and_then(|overflow| {
+                        Format::new(bits, bits as i32 - frac, signed)
+                            .ok()?
+                            .with_quantization(rounding)
+                            .with_overflow(overflow)
+                            .ok()
+                    })
+                }
+            };
+            let format = format
+                .filter(exact::is_stored)
+                .ok_or_else(|| refuse(self, "leaves 64 bits, or is unsigned and narrow"))?;
+            let name = self
+                .builder
+                .other_name(if last { &node.name } else { "" }, &node.op);
+            let layer = self.builder.layer_for_activation(tensor, &name, &node.op);
+            let shape = self.builder.tensors[tensor.index()].shape.clone();
+            let outside = exact::to_f64(if last {
+                &truncation.output_scale
+            } else {
+                &truncation.scale
+            });
+            let output = self.builder.tensor(
+                &node.outputs[0],
+                shape,
+                Encoding::Fixed(format),
+                outside * libm::ldexp(1.0, frac),
+            );
+            self.builder.node(&name, layer, Op::Cast, vec![tensor], output);
+            tensor = output;
+        }
+        Ok(Value::Stream(Stream {
+            tensor,
+            scale: single(truncation.output_scale),
+            ..stream
+        }))
+    }
+}
