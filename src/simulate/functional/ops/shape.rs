@@ -54,12 +54,24 @@ pub fn transpose(
 
 /// The element that an element of a transposition comes from.
 pub fn transpose_source(network: &Network, node: &Node, perm: &[usize], index: usize) -> usize {
+    gather_source(network, node, index, |axis, coordinate| (perm[axis], coordinate))
+}
+
+/// The operand's element at the coordinates that `source` makes of each axis and coordinate of the
+/// result.
+fn gather_source(
+    network: &Network,
+    node: &Node,
+    index: usize,
+    source: impl Fn(usize, usize) -> (usize, usize),
+) -> usize {
     let from = &network.tensor(node.inputs[0]).shape;
     let to = &network.tensor(node.output).shape;
     let mut rest = index;
     let mut at = 0;
     for axis in (0..to.len()).rev() {
-        at += rest % to[axis] * from[perm[axis] + 1..].iter().product::<usize>();
+        let (from_axis, coordinate) = source(axis, rest % to[axis]);
+        at += coordinate * from[from_axis + 1..].iter().product::<usize>();
         rest /= to[axis];
     }
     at
@@ -112,16 +124,9 @@ pub fn upsample(
 
 /// The element that an element of an enlargement comes from.
 pub fn upsample_source(network: &Network, node: &Node, factors: &[usize], index: usize) -> usize {
-    let from = &network.tensor(node.inputs[0]).shape;
-    let to = &network.tensor(node.output).shape;
-    let mut rest = index;
-    let mut at = 0;
-    for axis in (0..to.len()).rev() {
-        let coordinate = rest % to[axis] / factors.get(axis).copied().unwrap_or(1);
-        rest /= to[axis];
-        at += coordinate * from[axis + 1..].iter().product::<usize>();
-    }
-    at
+    gather_source(network, node, index, |axis, coordinate| {
+        (axis, coordinate / factors.get(axis).copied().unwrap_or(1))
+    })
 }
 
 /// A shape as height, width and channels.
