@@ -1,12 +1,14 @@
 //! The functional engine: integers in, integers out, without time.
 
 mod element_wise;
+pub mod fast;
 mod incremental;
 pub mod ops;
 mod parameters;
 mod plain;
 mod plan;
 
+pub use fast::{FastEngine, FastPlan};
 pub use incremental::{Change, Incremental};
 pub use parameters::Parameters;
 pub use plain::{Trace, evaluate};
