@@ -361,7 +361,7 @@ fn hardware_files_that_are_wrong() {
     );
     refused(
         "Hardware(layers: {\"conv_0\": (accumulator: (width: 400, overflow: Wrap))})",
-        &["conv_0", "400", "127"],
+        &["conv_0", "400", "64"],
     );
     refused(
         "Hardware(layers: {\"conv_0\": (), \"conv_0\": ()})",

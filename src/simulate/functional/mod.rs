@@ -1,6 +1,7 @@
 //! The functional engine: integers in, integers out, without time.
 
 mod element_wise;
+pub mod fast;
 mod incremental;
 pub mod ops;
 mod parameters;
@@ -8,6 +9,7 @@ mod plain;
 mod plan;
 mod ranges;
 
+pub use fast::{FastEngine, FastPlan};
 pub use incremental::{Change, Incremental};
 pub use parameters::Parameters;
 pub use plain::{Trace, evaluate};

@@ -1,0 +1,28 @@
+//! The functional engine in vector instructions: one sample at a time, every tensor anew.
+//!
+//! Tensors lie in the narrowest lanes that hold their range: bits for -1 and +1, otherwise bytes, 16,
+//! 32 or 64 bits. A matrix product whose sum is free of order reads its windows in place, with
+//! bit counts, 8-bit or 16-bit products; its sums pass through the element-wise operations behind it
+//! before they are stored. Everything else is left to the plain operations. Every result equals
+//! [`super::evaluate`].
+
+mod casts;
+mod chain;
+mod engine;
+mod kernels;
+mod lanes;
+mod level;
+mod moves;
+mod pack;
+mod plan;
+mod product;
+mod range;
+mod thresholds;
+mod window;
+
+pub use engine::FastEngine;
+pub use level::Level;
+pub use plan::FastPlan;
+
+#[cfg(test)]
+mod tests;
