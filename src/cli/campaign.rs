@@ -56,10 +56,7 @@ impl Scope {
                 .map(ParamKind::name)
                 .collect();
             return Err(Failure::refused(
-                format!(
-                    "--tensors {}: the accelerator stores no such bit",
-                    self.tensors
-                ),
+                format!("--tensors {}: the accelerator stores no such bit", self.tensors),
                 format!("expected some of what it stores: {}", stored.join(", ")),
             ));
         }
