@@ -12,4 +12,4 @@ pub use exhaustive::{BitRecord, SENSITIVE_ABOVE, exhaustive};
 pub use monitor::{Monitor, Silent};
 pub use records::{RecordError, Records, fingerprint, read_records};
 pub use statistics::{Interval, bootstrap_mean, wilson};
-pub use trials::{TrialPlan, TrialSummary, random_flips};
+pub use trials::{Trial, TrialPlan, TrialSummary, random_flips, run_trials};

@@ -1,10 +1,13 @@
 //! Trials of several random flips, with the protection in force.
 
+use std::ops::Range;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::{Bench, Interval, Monitor, Scenario, bootstrap_mean, wilson};
+use super::{Bench, Interval, Monitor, Scenario, Score, bootstrap_mean, wilson};
+use crate::accelerator::StoredBit;
 use crate::fault;
 use crate::scheme::Cells;
 
@@ -42,10 +45,47 @@ pub struct TrialSummary {
     pub mean_changed_share: f64,
 }
 
-/// Runs trials of random flips over all cells of a protected memory. `None` where the monitor
-/// stopped it.
+/// What one trial did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// Bits that are wrong as read, behind the voters.
+    pub wrong_bits: u64,
+    /// What they did to the workload.
+    pub score: Score,
+}
+
+/// Runs the trials of these numbers. `None` where the monitor stopped it.
 ///
-/// A trial is a pure function of the cells, the plan and its number.
+/// A trial is a pure function of the workload, the cells, the plan's flips and seed, and its number.
+#[must_use]
+pub fn run_trials(
+    bench: &Bench<'_>,
+    cells: &Cells,
+    plan: TrialPlan,
+    numbers: Range<u64>,
+    monitor: &dyn Monitor,
+) -> Option<Vec<Trial>> {
+    let mut trials = Vec::new();
+    let mut next = numbers.start;
+    while next < numbers.end {
+        let end = numbers.end.min(next + bench.block() as u64);
+        let wrong: Vec<Vec<StoredBit>> = (next..end).map(|trial| draw(cells, plan, trial)).collect();
+        let scenarios: Vec<Scenario> = wrong
+            .iter()
+            .map(|bits| fault::changes(bench.accelerator, bits))
+            .collect();
+        let scores = bench.score(&scenarios, monitor)?;
+        trials.extend(wrong.iter().zip(scores).map(|(bits, score)| Trial {
+            wrong_bits: bits.len() as u64,
+            score,
+        }));
+        next = end;
+    }
+    Some(trials)
+}
+
+/// Runs all trials of a plan over all cells of a protected memory and sums them up. `None` where the
+/// monitor stopped it.
 #[must_use]
 pub fn random_flips(
     bench: &Bench<'_>,
@@ -53,44 +93,29 @@ pub fn random_flips(
     plan: TrialPlan,
     monitor: &dyn Monitor,
 ) -> Option<TrialSummary> {
-    let mut wrong_bits = 0usize;
-    let scenarios: Vec<Scenario> = (0..plan.trials)
-        .map(|trial| {
-            let wrong = draw(cells, plan, trial);
-            wrong_bits += wrong.len();
-            fault::changes(bench.accelerator, &wrong)
-        })
-        .collect();
-    let mut scores = Vec::with_capacity(scenarios.len());
-    for block in scenarios.chunks(bench.block()) {
-        scores.extend(bench.score(block, monitor)?);
-    }
+    let done = run_trials(bench, cells, plan, 0..plan.trials, monitor)?;
     let trials = plan.trials as f64;
-    let losses: Vec<f64> = scores.iter().map(|score| score.loss).collect();
-    let harmful = scores
+    let losses: Vec<f64> = done.iter().map(|trial| trial.score.loss).collect();
+    let harmful = done
         .iter()
-        .filter(|score| score.delta_loss > super::exhaustive::SENSITIVE_ABOVE)
+        .filter(|trial| trial.score.delta_loss > super::exhaustive::SENSITIVE_ABOVE)
         .count() as u64;
-    let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / trials;
+    let mean = |value: &dyn Fn(&Trial) -> f64| done.iter().map(value).sum::<f64>() / trials;
     Some(TrialSummary {
         plan,
         cells: cells.total(),
-        mean_wrong_bits: wrong_bits as f64 / trials,
-        mean_loss: mean(&mut losses.iter().copied()),
+        mean_wrong_bits: mean(&|trial| trial.wrong_bits as f64),
+        mean_loss: mean(&|trial| trial.score.loss),
         mean_loss_interval: bootstrap_mean(&losses, plan.seed),
-        mean_delta_loss: mean(&mut scores.iter().map(|score| score.delta_loss)),
+        mean_delta_loss: mean(&|trial| trial.score.delta_loss),
         harmful_share: harmful as f64 / trials,
         harmful_interval: wilson(harmful, plan.trials),
-        mean_changed_share: mean(
-            &mut scores
-                .iter()
-                .map(|score| score.changed as f64 / bench.samples() as f64),
-        ),
+        mean_changed_share: mean(&|trial| trial.score.changed as f64 / bench.samples() as f64),
     })
 }
 
 /// The stored bits that read wrong after one trial's flips.
-fn draw(cells: &Cells, plan: TrialPlan, trial: u64) -> Vec<crate::accelerator::StoredBit> {
+fn draw(cells: &Cells, plan: TrialPlan, trial: u64) -> Vec<StoredBit> {
     let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
     random.set_stream(trial);
     let hits: Vec<_> = (0..plan.flips)

@@ -1,0 +1,367 @@
+//! Campaigns against plain re-inference of the whole network, and what a trial may depend on.
+
+mod workload_common;
+
+use proptest::prelude::*;
+use radstream::accelerator::{Accelerator, StoredBit};
+use radstream::campaign::{
+    Bench, BitRecord, Records, Silent, Trial, TrialPlan, exhaustive, random_flips, run_trials,
+};
+use radstream::fault;
+use radstream::outcome::{Evaluator, Outcome, Scratch};
+use radstream::scheme::{Cell, Cells, Scheme};
+use radstream::simulate::functional::{Parameters, Plan, evaluate};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use workload_common::{full, random_bits, workload};
+
+/// Outputs and outcomes of all samples, by plain inference.
+fn infer(
+    accelerator: &Accelerator,
+    parameters: &Parameters,
+    inputs: &[i64],
+    evaluator: &Evaluator,
+    fault_free: Option<&[Vec<i64>]>,
+) -> (Vec<Vec<i64>>, Vec<Outcome>) {
+    let network = accelerator.network();
+    let output = network.tensor(network.output);
+    let mut scratch = Scratch::default();
+    inputs
+        .chunks(network.tensor(network.input).len())
+        .enumerate()
+        .map(|(sample, input)| {
+            let mantissas = evaluate(network, parameters, input)
+                .tensor(network.output)
+                .to_vec();
+            let values: Vec<f64> = mantissas.iter().map(|&m| output.value_of(m)).collect();
+            let differs = fault_free.is_some_and(|outputs| outputs[sample] != mantissas);
+            let outcome = evaluator.evaluate(sample, &values, differs, &mut scratch);
+            (mantissas, outcome)
+        })
+        .unzip()
+}
+
+/// The parameters with one stored bit inverted, without any help of the campaign's code.
+fn flipped(accelerator: &Accelerator, bit: StoredBit) -> Parameters {
+    let mut parameters = Parameters::of(accelerator.network());
+    let logical = accelerator.map().logical(bit);
+    let element = logical.element as usize;
+    let mantissa = parameters.values(logical.param)[element];
+    let stored = accelerator
+        .stored_bits(logical.param, mantissa)
+        .expect("a stored tensor");
+    let after = accelerator
+        .mantissa_of_stored(logical.param, stored ^ (1 << logical.bit))
+        .expect("a stored tensor");
+    parameters.replace(logical.param, element, after);
+    parameters
+}
+
+fn agrees_with_plain_inference(name: &str, samples: usize, bits: usize, seed: u64) {
+    let (accelerator, workload) = workload(name, samples);
+    let plan = Plan::new(accelerator.network());
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut chosen = random_bits(&accelerator, 2 * bits as u64, &mut random);
+    chosen.sort();
+    chosen.dedup();
+    chosen.truncate(bits);
+    assert_eq!(chosen.len(), bits);
+
+    let mut records: Vec<BitRecord> = Vec::new();
+    let complete = exhaustive(&bench, &chosen, &Silent, |block| {
+        records.extend_from_slice(block);
+        Ok(())
+    });
+    assert!(complete.expect("no sink fails"));
+    assert_eq!(records.len(), bits);
+
+    let evaluator = bench.evaluator();
+    let clean = Parameters::of(accelerator.network());
+    let (outputs, outcomes) = infer(&accelerator, &clean, bench.inputs(), evaluator, None);
+    let count = samples as f64;
+    let base = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>() / count;
+    assert_eq!(bench.baseline().loss, base, "{name}");
+
+    let mut reached = 0;
+    let expected: Vec<_> = chosen
+        .par_iter()
+        .map(|&bit| {
+            infer(
+                &accelerator,
+                &flipped(&accelerator, bit),
+                bench.inputs(),
+                evaluator,
+                Some(&outputs),
+            )
+        })
+        .collect();
+    for ((record, &bit), (faulty, judged)) in records.iter().zip(&chosen).zip(&expected) {
+        let place = format!("{name}: {:?}", accelerator.named(bit));
+        assert_eq!(record.bit, bit);
+        let differs: Vec<bool> = outputs.iter().zip(faulty).map(|(a, b)| a != b).collect();
+        let changed = differs.iter().filter(|&&differs| differs).count() as u64;
+        assert_eq!(record.changed, changed, "{place}");
+        let newly_wrong = outcomes
+            .iter()
+            .zip(judged)
+            .filter(|(before, after)| before.correct == Some(true) && after.correct == Some(false))
+            .count() as u64;
+        assert_eq!(record.newly_wrong, newly_wrong, "{place}");
+        // Sums in the order of the samples; an unchanged sample contributes exactly 0.
+        let mut difference = 0.0;
+        for (sample, differs) in differs.iter().enumerate() {
+            if *differs {
+                difference += judged[sample].loss - outcomes[sample].loss;
+            }
+        }
+        assert_eq!(record.delta_loss, difference / count, "{place}");
+        assert_eq!(record.loss, base + difference / count, "{place}");
+        let mean = judged.iter().map(|outcome| outcome.loss).sum::<f64>() / count;
+        assert!(
+            (record.loss - mean).abs() <= 1e-12 * (1.0 + mean.abs()),
+            "{place}"
+        );
+        reached += usize::from(changed > 0);
+    }
+    assert!(
+        reached > bits / 4,
+        "{name}: only {reached} of {bits} bits did anything"
+    );
+}
+
+#[test]
+fn single_flips_agree_with_plain_inference_of_an_autoencoder() {
+    let samples = if full() { 360 } else { 40 };
+    agrees_with_plain_inference("digits_medium_ae", samples, 300, 11);
+}
+
+#[test]
+fn single_flips_agree_with_plain_inference_of_a_classifier() {
+    let samples = if full() { 360 } else { 12 };
+    agrees_with_plain_inference("digits_large_cls", samples, 300, 12);
+}
+
+#[test]
+fn single_flips_agree_with_plain_inference_of_a_segmentation() {
+    let bits = if full() { 300 } else { 16 };
+    agrees_with_plain_inference("unet_digits_pruned", 2, bits, 13);
+}
+
+#[test]
+fn records_do_not_depend_on_the_company_or_the_order_of_bits() {
+    let (accelerator, workload) = workload("digits_medium_cls", 20);
+    let plan = Plan::new(accelerator.network());
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let bits = random_bits(&accelerator, 200, &mut random);
+    let run = |bits: &[StoredBit]| {
+        let mut records = Vec::new();
+        exhaustive(&bench, bits, &Silent, |block| {
+            records.extend_from_slice(block);
+            Ok(())
+        })
+        .expect("no sink fails");
+        records
+    };
+    let together = run(&bits);
+    let mut backwards: Vec<StoredBit> = bits.iter().rev().copied().collect();
+    let mut reversed = run(&backwards);
+    reversed.reverse();
+    assert_eq!(reversed, together);
+    backwards.truncate(1);
+    assert_eq!(run(&backwards)[0], together[199]);
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads");
+        assert_eq!(pool.install(|| run(&bits)), together);
+    }
+}
+
+/// The trials of these numbers on a small network of which every third bit is protected.
+fn trials(numbers: std::ops::Range<u64>, seed: u64, threads: usize) -> Vec<Trial> {
+    let (accelerator, workload) = workload("digits_small_ae", 6);
+    let plan = Plan::new(accelerator.network());
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let protected: Vec<StoredBit> = accelerator.map().bits().step_by(3).collect();
+    let cells = Cells::new(Scheme::Tmr, accelerator.map().total_bits(), &protected);
+    let plan = TrialPlan {
+        trials: 200,
+        flips: 25,
+        seed,
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("threads");
+    pool.install(|| run_trials(&bench, &cells, plan, numbers, &Silent))
+        .expect("nothing stops it")
+}
+
+#[test]
+fn a_trial_depends_on_the_seed_and_its_number_only() {
+    let all = trials(0..200, 7, 2);
+    assert_eq!(all.len(), 200);
+    assert_eq!(trials(0..100, 7, 1), all[..100]);
+    assert_eq!(trials(150..200, 7, 3), all[150..]);
+    assert_eq!(trials(42..43, 7, 2), all[42..43]);
+    let other = trials(0..200, 8, 2);
+    assert!(all.iter().zip(&other).filter(|(a, b)| a == b).count() < 100);
+    let different = all.iter().filter(|trial| trial.score != all[0].score).count();
+    assert!(different > 100, "{different} trials differ from the first");
+}
+
+#[test]
+fn a_summary_is_that_of_its_trials() {
+    let (accelerator, workload) = workload("digits_small_ae", 8);
+    let plan = Plan::new(accelerator.network());
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let cells = Cells::new(Scheme::Tmr, accelerator.map().total_bits(), &[]);
+    let plan = TrialPlan {
+        trials: 50,
+        flips: 100,
+        seed: 3,
+    };
+    let single = run_trials(&bench, &cells, plan, 0..50, &Silent).expect("nothing stops it");
+    let summary = random_flips(&bench, &cells, plan, &Silent).expect("nothing stops it");
+    let mean = |value: &dyn Fn(&Trial) -> f64| single.iter().map(value).sum::<f64>() / 50.0;
+    assert_eq!(summary.mean_loss, mean(&|trial| trial.score.loss));
+    assert_eq!(summary.mean_wrong_bits, mean(&|trial| trial.wrong_bits as f64));
+    let interval = summary.mean_loss_interval;
+    assert!(interval.low <= summary.mean_loss && summary.mean_loss <= interval.high);
+    // Without protection a flip is a wrong bit unless it hits a cell twice.
+    assert!(
+        single
+            .iter()
+            .all(|trial| trial.wrong_bits <= 100 && trial.wrong_bits % 2 == 0)
+    );
+    assert!(summary.mean_wrong_bits > 97.0, "{}", summary.mean_wrong_bits);
+}
+
+#[test]
+fn one_flip_never_gets_through_full_triplication() {
+    let (accelerator, workload) = workload("digits_small_ae", 3);
+    let plan = Plan::new(accelerator.network());
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let all: Vec<StoredBit> = accelerator.map().bits().collect();
+    let cells = Cells::new(Scheme::Tmr, all.len() as u64, &all);
+    for index in 0..cells.total() {
+        let cell = cells.cell(index).expect("a cell");
+        assert!(cells.read_inverted(&[cell]).is_empty(), "{cell:?}");
+    }
+    let plan = TrialPlan {
+        trials: 300,
+        flips: 1,
+        seed: 1,
+    };
+    let trials = run_trials(&bench, &cells, plan, 0..300, &Silent).expect("nothing stops it");
+    for trial in trials {
+        assert_eq!((trial.wrong_bits, trial.score.changed), (0, 0));
+        assert_eq!(
+            (trial.score.loss, trial.score.delta_loss),
+            (bench.baseline().loss, 0.0)
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn voters_outvote_one_cell_and_not_two(
+        bits in 1u64..60,
+        protected in proptest::collection::vec(0u64..60, 0..40),
+        hits in proptest::collection::vec((0u64..60, 0u8..3), 0..80),
+    ) {
+        let protected: Vec<StoredBit> = protected.into_iter().map(StoredBit).collect();
+        let cells = Cells::new(Scheme::Tmr, bits, &protected);
+        // Every cell has one number, and the copies of a protected bit are three.
+        for bit in (0..bits).map(StoredBit) {
+            let copies: Vec<Cell> = (0..cells.total())
+                .filter_map(|index| cells.cell(index))
+                .filter(|cell| cell.bit == bit)
+                .collect();
+            prop_assert_eq!(copies.len(), if cells.is_protected(bit) { 3 } else { 1 });
+            for (at, &a) in copies.iter().enumerate() {
+                let single = cells.read_inverted(&[a]);
+                prop_assert_eq!(single.is_empty(), cells.is_protected(bit));
+                prop_assert!(cells.read_inverted(&[a, a]).is_empty());
+                for &b in &copies[at + 1..] {
+                    prop_assert_eq!(cells.read_inverted(&[a, b]), vec![bit]);
+                }
+            }
+        }
+        // Any set of hits against the definition: the majority of the three cells.
+        let hits: Vec<Cell> = hits
+            .into_iter()
+            .map(|(bit, copy)| Cell { bit: StoredBit(bit % bits), copy })
+            .map(|cell| Cell { copy: if cells.is_protected(cell.bit) { cell.copy } else { 0 }, ..cell })
+            .collect();
+        let expected: Vec<StoredBit> = (0..bits)
+            .map(StoredBit)
+            .filter(|&bit| {
+                let odd = (0..3)
+                    .filter(|&copy| hits.iter().filter(|&&hit| hit == Cell { bit, copy }).count() % 2 == 1)
+                    .count();
+                if cells.is_protected(bit) { odd >= 2 } else { odd == 1 }
+            })
+            .collect();
+        prop_assert_eq!(cells.read_inverted(&hits), expected);
+    }
+}
+
+#[test]
+fn records_survive_a_cut_at_any_byte() {
+    let (accelerator, workload) = workload("digits_small_cls", 2);
+    let plan = Plan::new(accelerator.network());
+    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let bits: Vec<StoredBit> = accelerator.map().bits().take(12).collect();
+    let mut records = Vec::new();
+    exhaustive(&bench, &bits, &Silent, |block| {
+        records.extend_from_slice(block);
+        Ok(())
+    })
+    .expect("no sink fails");
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, records: &[BitRecord]| {
+        let path = folder.path().join(name);
+        let mut file = Records::open(&path, "a plan", &accelerator, &bits).expect("a file");
+        let kept = file.finished().len();
+        assert_eq!(file.finished(), &records[..kept], "{name}");
+        file.append(&accelerator, &records[kept..]).expect("to write");
+        (kept, file.finish().expect("to finish"))
+    };
+    let (_, whole) = write("whole", &records);
+    let whole = std::fs::read_to_string(whole).expect("the records");
+    assert_eq!(whole.lines().count(), 13);
+    let header = whole.find('\n').expect("a header") + 1;
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    for _ in 0..40 {
+        let cut = random.random_range(header..=whole.len());
+        let path = folder.path().join("cut");
+        drop(Records::open(&path, "a plan", &accelerator, &bits).expect("a file"));
+        std::fs::write(path.join("records.partial"), &whole[..cut]).expect("to write");
+        assert!(Records::open(&path, "another plan", &accelerator, &bits).is_err());
+        let (kept, file) = write("cut", &records);
+        assert_eq!(kept, whole[..cut].matches('\n').count() - 1);
+        assert_eq!(
+            std::fs::read_to_string(file).expect("the records"),
+            whole,
+            "cut at {cut}"
+        );
+    }
+}
+
+#[test]
+fn a_second_hit_restores_a_bit() {
+    let (accelerator, _) = workload("digits_small_cls", 1);
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let hits = random_bits(&accelerator, 60, &mut random);
+    let doubled: Vec<StoredBit> = hits.iter().chain(&hits).copied().collect();
+    assert!(fault::wrong_bits(doubled).is_empty());
+    let tripled: Vec<StoredBit> = hits.iter().chain(&hits).chain(&hits).copied().collect();
+    assert_eq!(fault::wrong_bits(tripled), fault::wrong_bits(hits));
+}
