@@ -8,7 +8,8 @@ use thiserror::Error;
 use super::Monitor;
 use crate::accelerator::Accelerator;
 use crate::outcome::{Evaluator, Outcome, Scratch};
-use crate::simulate::functional::{Change, Incremental, Plan};
+use crate::simulate::functional::fast::{FastEngine, FastPlan};
+use crate::simulate::functional::{Change, Incremental, Parameters, Plan};
 
 /// One fault set: the stored values that differ.
 pub type Scenario = Vec<Change>;
@@ -109,17 +110,8 @@ impl<'a> Bench<'a> {
             });
         }
         let output = network.tensor(network.output);
-        let outputs: Vec<Vec<i64>> = inputs
-            .par_chunks_exact(expected)
-            .map_init(
-                || Incremental::new(plan),
-                |engine, input| {
-                    engine.load(input);
-                    engine.output().to_vec()
-                },
-            )
-            .collect();
-        let outputs = outputs.concat();
+        let fast = FastPlan::new(network);
+        let outputs = FastEngine::new(&fast, &Parameters::of(network)).run_all(&inputs);
         let values: Vec<f64> = outputs
             .iter()
             .map(|&mantissa| output.value_of(mantissa))

@@ -17,7 +17,8 @@ use crate::data::NpzWriter;
 use crate::fault;
 use crate::network::{Encoding, Network, TensorId};
 use crate::outcome::Scratch;
-use crate::simulate::functional::{Change, Incremental, Parameters, Plan, evaluate};
+use crate::simulate::functional::fast::{FastEngine, FastPlan};
+use crate::simulate::functional::{Change, Parameters, Plan, evaluate};
 
 /// `radstream run`.
 #[derive(Debug, Args)]
@@ -150,34 +151,29 @@ impl Run {
         wanted: &[(String, TensorId)],
     ) -> Vec<Vec<i64>> {
         let elements = network.tensor(network.input).len();
+        let parameters = Parameters::under(network, changes);
         let per_sample: Vec<Vec<Vec<i64>>> = match self.engine {
             Engine::Functional => {
-                let plan = Plan::new(network);
+                let plan = FastPlan::new(network);
+                let engine = FastEngine::new(&plan, &parameters);
                 inputs
                     .par_chunks_exact(elements)
                     .map_init(
-                        || Incremental::new(&plan),
+                        || engine.clone(),
                         |engine, input| {
-                            engine.load(input);
-                            engine.strike(changes);
-                            wanted.iter().map(|(_, id)| engine.tensor(*id).to_vec()).collect()
+                            engine.run(input);
+                            wanted.iter().map(|(_, id)| engine.tensor(*id)).collect()
                         },
                     )
                     .collect()
             }
-            Engine::Plain => {
-                let mut parameters = Parameters::of(network);
-                for change in changes {
-                    parameters.replace(change.param, change.element as usize, change.mantissa);
-                }
-                inputs
-                    .par_chunks_exact(elements)
-                    .map(|input| {
-                        let trace = evaluate(network, &parameters, input);
-                        wanted.iter().map(|(_, id)| trace.tensor(*id).to_vec()).collect()
-                    })
-                    .collect()
-            }
+            Engine::Plain => inputs
+                .par_chunks_exact(elements)
+                .map(|input| {
+                    let trace = evaluate(network, &parameters, input);
+                    wanted.iter().map(|(_, id)| trace.tensor(*id).to_vec()).collect()
+                })
+                .collect(),
         };
         (0..wanted.len())
             .map(|at| {

@@ -1,5 +1,6 @@
 //! The stored values that an evaluation reads.
 
+use super::Change;
 use crate::network::{Network, ParamId};
 
 /// The mantissas of every parameter; a fault changes some of them.
@@ -15,6 +16,19 @@ impl Parameters {
         Self {
             values: network.params.iter().map(|param| param.values.clone()).collect(),
         }
+    }
+
+    /// The values under faults; of several changes of one element the last one counts.
+    ///
+    /// # Panics
+    /// Where the network has no such element.
+    #[must_use]
+    pub fn under(network: &Network, changes: &[Change]) -> Self {
+        let mut parameters = Self::of(network);
+        for change in changes {
+            parameters.replace(change.param, change.element as usize, change.mantissa);
+        }
+        parameters
     }
 
     /// All mantissas of one parameter.
