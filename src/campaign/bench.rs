@@ -103,7 +103,7 @@ impl<'a> Bench<'a> {
         if inputs.is_empty() {
             return Err(BenchError::Empty);
         }
-        if inputs.len() % expected.max(1) != 0 {
+        if !inputs.len().is_multiple_of(expected.max(1)) {
             return Err(BenchError::Shape {
                 found: inputs.len(),
                 expected,

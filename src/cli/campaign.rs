@@ -275,7 +275,7 @@ pub fn summary(chip: &Chip, bench: &Bench<'_>, records: &[BitRecord]) -> Value {
         .iter()
         .map(|record| record.delta_loss)
         .filter(|&delta| delta > 0.0)
-        .sum();
+        .fold(0.0, |sum, delta| sum + delta);
     let by_bit: Vec<Value> = groups(&chip.accelerator, records)
         .iter()
         .map(|group| {

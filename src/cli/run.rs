@@ -313,7 +313,7 @@ fn faults_json(accelerator: &Accelerator, listed: usize, effective: usize, wrong
 
 fn write(
     network: &Network,
-    path: &PathBuf,
+    path: &Path,
     samples: usize,
     wanted: &[(String, TensorId)],
     tensors: &[Vec<i64>],
