@@ -265,8 +265,8 @@ fn windows_that_cannot_be_are_refused() {
 #[test]
 fn pools_that_cannot_be_are_refused() {
     let giant = 1 << 20;
-    type Numbers<'a> = &'a [i64];
-    let cases: [(&str, Numbers<'_>, Numbers<'_>, Numbers<'_>); 9] = [
+    type Window<'w> = (&'w str, &'w [i64], &'w [i64], &'w [i64]);
+    let cases: [Window; 9] = [
         ("no kernel", &[], &[1, 1], &[0; 4]),
         ("a zero kernel", &[0, 2], &[1, 1], &[0; 4]),
         ("a negative kernel", &[-2, 2], &[1, 1], &[0; 4]),

@@ -14,7 +14,7 @@ pub const MAX_TOTAL_ELEMENTS: usize = 1 << 27;
 /// Most thresholds of one activation.
 pub const MAX_THRESHOLDS: usize = 1 << 22;
 
-/// Most effort for the thresholds of one activation: thresholds times steps of arithmetic, times the
+/// Most effort for the thresholds of one network: thresholds times steps of arithmetic, times the
 /// square of the numbers' length in 256 bits.
 pub const MAX_THRESHOLD_EFFORT: usize = 1 << 24;
 

@@ -60,6 +60,28 @@ pub fn common_grid(a: &BigRational, b: &BigRational) -> BigRational {
     BigRational::new(gcd(on(a), on(b)), denominator)
 }
 
+/// The product, in lowest terms only where it has become long: a common divisor costs far more than
+/// the multiplication, and short-lived numbers do not repay it.
+#[must_use]
+pub fn product(a: &BigRational, b: &BigRational) -> BigRational {
+    quotient(a.numer() * b.numer(), a.denom() * b.denom())
+}
+
+/// The quotient by an integer other than zero, in lowest terms only where it has become long.
+fn quotient(numer: BigInt, denom: BigInt) -> BigRational {
+    /// Length up to which a fraction is left as it is, in bits.
+    const SHORT: u64 = 512;
+    if denom.bits().max(numer.bits()) > SHORT {
+        return BigRational::new(numer, denom);
+    }
+    // Comparison, floor and ceiling take a positive denominator, reduced or not.
+    if denom.is_negative() {
+        BigRational::new_raw(-numer, -denom)
+    } else {
+        BigRational::new_raw(numer, denom)
+    }
+}
+
 /// The number as a machine integer, where it is one.
 #[must_use]
 pub fn integer(value: &BigRational) -> Option<i64> {
@@ -157,9 +179,16 @@ impl Boundary {
     /// `(self - offset) / factor` for a factor other than zero.
     #[must_use]
     pub fn solve_affine(&self, factor: &BigRational, offset: &BigRational) -> Self {
+        let (numer, denom) = (self.rational.numer(), self.rational.denom());
+        let numer = (numer * offset.denom() - offset.numer() * denom) * factor.denom();
+        let denom = denom * offset.denom() * factor.numer();
         Self {
-            rational: (&self.rational - offset) / factor,
-            root: &self.root / factor,
+            rational: quotient(numer, denom),
+            root: if self.root.is_zero() {
+                BigRational::zero()
+            } else {
+                &self.root / factor
+            },
             radicand: self.radicand.clone(),
             uncertainty: self.uncertainty.as_ref().map(|u| (u / factor).abs()),
         }
@@ -170,13 +199,14 @@ impl Boundary {
     #[must_use]
     pub fn compare(&self, value: &BigRational) -> Option<std::cmp::Ordering> {
         use std::cmp::Ordering;
-        let difference = value - &self.rational;
         if let Some(uncertainty) = &self.uncertainty {
+            let difference = value - &self.rational;
             return (difference.abs() > *uncertainty).then(|| difference.cmp(&BigRational::zero()));
         }
         if self.root.is_zero() || self.radicand.is_zero() {
-            return Some(difference.cmp(&BigRational::zero()));
+            return Some(value.cmp(&self.rational));
         }
+        let difference = value - &self.rational;
         // Compares `difference` with `root * sqrt(radicand)` by sign first, by squares next.
         let signs = (difference.is_negative(), self.root.is_negative());
         Some(match signs {

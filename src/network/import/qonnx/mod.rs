@@ -13,6 +13,7 @@ mod constant;
 mod exact;
 mod input;
 mod matrix;
+mod plain;
 mod pool;
 mod quant;
 mod requantize;
@@ -59,6 +60,8 @@ struct Importer<'a> {
     pending: HashMap<String, usize>,
     /// 64-bit words of exact numbers so far.
     exact_words: u64,
+    /// Effort for thresholds so far.
+    threshold_effort: usize,
 }
 
 /// Reads a QONNX file.
@@ -91,6 +94,7 @@ pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
         pending: readers.clone(),
         readers,
         exact_words: 0,
+        threshold_effort: 0,
     };
     importer.declare_input()?;
     for node in &graph.nodes {

@@ -155,7 +155,7 @@ impl Importer<'_> {
         let zero = BigRational::from_integer(BigInt::from(quantizer.zero));
         let level = |channel: usize, step: usize| {
             let (boundary, strict) = quantizer.rounding.boundary((low + 1) as i64 + step as i64);
-            ((boundary - &zero) * at(&scales, channel), strict)
+            (exact::product(&(boundary - &zero), at(&scales, channel)), strict)
         };
         let per_channel = scales.len() > 1;
         let mut steps = self.steps_of(node, &stream, count, per_channel, false, level)?;

@@ -134,7 +134,7 @@ impl Importer<'_> {
     /// the value that the step needs, and whether it must be exceeded. Unless `keep_all`, thresholds
     /// are clamped to the tensor's range and steps that never differ are left out.
     pub fn steps_of(
-        &self,
+        &mut self,
         node: &OnnxNode,
         stream: &Stream,
         count: usize,
@@ -162,10 +162,11 @@ impl Importer<'_> {
         let effort = [count, 2 + stream.steps.len(), length, length]
             .into_iter()
             .try_fold(rows, usize::checked_mul);
+        self.threshold_effort = effort.map_or(usize::MAX, |n| self.threshold_effort.saturating_add(n));
         let affordable = rows
             .checked_mul(count)
             .is_some_and(|n| n <= limits::MAX_THRESHOLDS)
-            && effort.is_some_and(|n| n <= limits::MAX_THRESHOLD_EFFORT);
+            && self.threshold_effort <= limits::MAX_THRESHOLD_EFFORT;
         if !affordable {
             return Err(self
                 .unsupported(
@@ -173,7 +174,7 @@ impl Importer<'_> {
                     &format!("needs {count} thresholds for each of {rows} channels"),
                 )
                 .expected(format!(
-                    "at most {} thresholds, fewer behind long scales",
+                    "at most {} thresholds per activation, fewer behind long scales or many activations",
                     limits::MAX_THRESHOLDS
                 ))
                 .help("use fewer bits, or scales that are powers of two"));

@@ -1,0 +1,327 @@
+//! The way back from real functions to plain integers where no quantizer follows, and common units.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{One, Signed, Zero};
+
+use super::exact::{self, common_grid, power_of_two};
+use super::stream::{PerChannel, Step, Stream, at};
+use super::{Importer, single, zeros};
+use crate::fixed_point::Format;
+use crate::network::import::ImportError;
+use crate::network::import::onnx::OnnxNode;
+use crate::network::{Encoding, Op, Relu, Slope};
+
+impl Importer<'_> {
+    /// Plain streams whose fractional bits tell their scales apart, or whose scales are one.
+    pub fn on_common_grid(
+        &mut self,
+        node: &OnnxNode,
+        streams: Vec<Stream>,
+    ) -> Result<(Vec<Stream>, BigRational), ImportError> {
+        let powers: Option<Vec<i32>> = streams
+            .iter()
+            .map(|stream| exact::log2(&stream.scale[0]))
+            .collect();
+        if let Some(powers) = powers {
+            let least = powers.iter().copied().min().unwrap_or(0);
+            let aligned: Result<Vec<Stream>, ImportError> = streams
+                .into_iter()
+                .map(|stream| self.aligned(node, stream))
+                .collect();
+            return Ok((aligned?, power_of_two(least)));
+        }
+        let grid = streams.iter().fold(BigRational::zero(), |grid, stream| {
+            common_grid(&grid, &stream.scale[0])
+        });
+        let mut unified = Vec::with_capacity(streams.len());
+        for stream in streams {
+            let factor = &stream.scale[0] / &grid;
+            let frac = self.builder.tensors[stream.tensor.index()].encoding.frac();
+            unified.push(if factor.is_one() && frac == 0 {
+                stream
+            } else {
+                self.rescaled(node, stream, &grid, 0)?
+            });
+        }
+        Ok((unified, grid))
+    }
+
+    /// A plain power-of-two stream whose tensor's fractional bits say its scale.
+    pub fn aligned(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        let Some(frac) = stream.uniform_scale().and_then(exact::log2).map(|k| -k) else {
+            return Ok(stream);
+        };
+        if self.builder.tensors[stream.tensor.index()].encoding.frac() == frac {
+            return Ok(stream);
+        }
+        let grid = stream.scale[0].clone();
+        self.rescaled(node, stream, &grid, frac)
+    }
+
+    /// The same values as whole multiples of `grid`, in a tensor with `frac` fractional bits.
+    pub fn rescaled(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        grid: &BigRational,
+        frac: i32,
+    ) -> Result<Stream, ImportError> {
+        let refuse = |importer: &Self| {
+            importer
+                .inexact(node, "leads to values whose common unit needs more than 64 bits")
+                .expected("scales and offsets that are multiples of one unit, or a quantizer behind them")
+                .help("quantize the result, use power-of-two scales, or round the constants")
+        };
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let length = stream.scale.len().max(stream.offset.len());
+        let on_grid = |values: &PerChannel| -> Option<Vec<i64>> {
+            (0..length)
+                .map(|c| exact::integer(&(at(values, c) / grid)))
+                .collect()
+        };
+        let (Some(factor), Some(offset)) = (on_grid(&stream.scale), on_grid(&stream.offset)) else {
+            return Err(refuse(self));
+        };
+        let (low, high) = tensor.encoding.range();
+        let mut reach = (0i128, 0i128);
+        for (&f, &o) in factor.iter().zip(&offset) {
+            for end in [low, high] {
+                // The product itself is a machine integer too.
+                let value = end
+                    .checked_mul(i128::from(f))
+                    .filter(|&product| i64::try_from(product).is_ok())
+                    .and_then(|v| v.checked_add(i128::from(o)))
+                    .ok_or_else(|| refuse(self))?;
+                reach = (reach.0.min(value), reach.1.max(value));
+            }
+        }
+        let same = factor.iter().all(|&f| f == 1) && offset.iter().all(|&o| o == 0);
+        let encoding = match (tensor.encoding, same) {
+            (Encoding::Bipolar { .. }, true) => exact::bipolar(frac).ok_or_else(|| refuse(self))?,
+            (Encoding::Fixed(format), true) => Encoding::Fixed(
+                Format::new(
+                    format.width(),
+                    (format.width() as i32).saturating_sub(frac),
+                    format.signed(),
+                )
+                .map_err(|_| refuse(self))?,
+            ),
+            _ => Encoding::Fixed(exact::stored(reach.0, reach.1, frac).ok_or_else(|| refuse(self))?),
+        };
+        let name = self.builder.other_name("", "rescale");
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, "Rescale");
+        let outside = exact::to_f64(&(grid / power_of_two(-frac)));
+        let output = self.builder.tensor(&name, tensor.shape, encoding, outside);
+        self.builder.node(
+            &name,
+            layer,
+            Op::Rescale { factor, offset },
+            vec![stream.tensor],
+            output,
+        );
+        Ok(Stream {
+            tensor: output,
+            axes: stream.axes,
+            scale: single(grid.clone()),
+            offset: zeros(),
+            steps: Vec::new(),
+        })
+    }
+
+    /// The stream as integers times one positive real factor, without pending arithmetic.
+    pub fn materialise(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        if stream.is_plain() {
+            return Ok(stream);
+        }
+        let steps = stream.steps.clone();
+        let mut base = Stream {
+            steps: Vec::new(),
+            ..stream
+        };
+        for step in steps {
+            base = match step {
+                Step::Affine { factor, offset } => {
+                    base.affine(&factor, &offset);
+                    base
+                }
+                Step::BatchNormalization {
+                    gamma,
+                    beta,
+                    mean,
+                    variance,
+                } => {
+                    let roots: Option<PerChannel> = variance.iter().map(exact_root).collect();
+                    let Some(roots) = roots else {
+                        return Err(self
+                            .inexact(node, "follows a batch normalization whose square root is irrational, with no quantizer between")
+                            .expected("a quantizer behind the batch normalization")
+                            .help("quantize its result, or leave it to the off-chip readout"));
+                    };
+                    let factor: PerChannel = (0..gamma.len()).map(|c| &gamma[c] / &roots[c]).collect();
+                    let offset: PerChannel = (0..gamma.len())
+                        .map(|c| &beta[c] - &factor[c] * &mean[c])
+                        .collect();
+                    base.affine(&factor, &offset);
+                    base
+                }
+                Step::Clamp { low, high } => self.clamped(node, base, low, high)?,
+                Step::Leaky { slope } => self.leaky(node, base, &slope)?,
+                Step::Sigmoid | Step::Tanh => {
+                    return Err(self
+                        .inexact(
+                            node,
+                            "needs the result of a sigmoid or hyperbolic tangent that is not quantized",
+                        )
+                        .expected("a Quant node behind it")
+                        .help("quantize its result, or leave it to the off-chip readout (--readout)"));
+                }
+            };
+        }
+        self.plain(node, base)
+    }
+
+    fn plain(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        if stream.is_plain() {
+            return Ok(stream);
+        }
+        let grid = stream
+            .scale
+            .iter()
+            .chain(&stream.offset)
+            .fold(BigRational::zero(), |grid, value| common_grid(&grid, value));
+        let grid = if grid.is_zero() {
+            BigRational::one()
+        } else {
+            grid.abs()
+        };
+        let frac = exact::log2(&grid).map_or(0, |k| -k);
+        self.rescaled(node, stream, &grid, frac)
+    }
+
+    fn clamped(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        low: Option<BigRational>,
+        high: Option<BigRational>,
+    ) -> Result<Stream, ImportError> {
+        let stream = self.plain(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let (least, most) = tensor.encoding.range();
+        let scale = &stream.scale[0];
+        let bound = |value: &Option<BigRational>, open: i128| match value {
+            None => Some(open),
+            Some(value) => exact::integer(&(value / scale)).map(i128::from),
+        };
+        let (Some(low), Some(high)) = (bound(&low, least), bound(&high, most)) else {
+            return Err(self
+                .inexact(
+                    node,
+                    "clips at a bound that is no multiple of the integers' unit, with no quantizer behind it",
+                )
+                .expected("bounds on the grid of the values")
+                .help("quantize its result"));
+        };
+        // Within the tensor's range, unless one bound alone decides the result.
+        let low = low.max(least).min(high);
+        let high = high.min(most).max(low);
+        let format = exact::stored(low.min(0), high.max(0), tensor.encoding.frac());
+        let format = format.ok_or_else(|| {
+            self.structure(node, "leaves 64 bits")
+                .expected("narrower values")
+                .help("quantize first")
+        })?;
+        let op = if low == 0 && high >= most {
+            Op::Relu(Relu {
+                slope: None,
+                threshold: 0,
+                ceiling: None,
+            })
+        } else {
+            Op::Clip {
+                low: low as i64,
+                high: high as i64,
+            }
+        };
+        self.activate(node, stream, op, format)
+    }
+
+    fn leaky(&mut self, node: &OnnxNode, stream: Stream, slope: &BigRational) -> Result<Stream, ImportError> {
+        let stream = self.plain(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let denominator = exact::log2(&BigRational::from_integer(slope.denom().clone()));
+        let mantissa = exact::integer(&BigRational::from_integer(slope.numer().clone()));
+        let (Some(slope_frac), Some(mantissa)) = (denominator, mantissa) else {
+            return Err(self
+                .inexact(node, "has a slope that is no binary fraction")
+                .expected("a dyadic slope or a quantizer behind it")
+                .help("quantize its result"));
+        };
+        let (low, high) = tensor.encoding.range();
+        let wide = || {
+            self.inexact(node, "has a slope with too many bits")
+                .expected("a short slope or a quantizer behind it")
+                .help("quantize its result, or use a slope such as 1/8")
+        };
+        let raise = u32::try_from(slope_frac)
+            .ok()
+            .filter(|&r| r < 62)
+            .ok_or_else(wide)?;
+        let low = low.checked_mul(i128::from(mantissa)).ok_or_else(wide)?.min(0);
+        let high = high.checked_mul(1i128 << raise).ok_or_else(wide)?.max(0);
+        let frac = tensor.encoding.frac().saturating_add(slope_frac);
+        let format = exact::stored(low, high, frac).ok_or_else(wide)?;
+        let slope = Some(Slope::Constant {
+            mantissa,
+            frac: slope_frac,
+        });
+        let stream = self.activate(
+            node,
+            stream,
+            Op::Relu(Relu {
+                slope,
+                threshold: 0,
+                ceiling: None,
+            }),
+            format,
+        )?;
+        let scale = &stream.scale[0] * power_of_two(-slope_frac);
+        Ok(Stream {
+            scale: single(scale),
+            ..stream
+        })
+    }
+
+    fn activate(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        op: Op,
+        format: Format,
+    ) -> Result<Stream, ImportError> {
+        let shape = self.builder.tensors[stream.tensor.index()].shape.clone();
+        let name = self.builder.other_name("", "activation");
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, &node.op);
+        let outside = exact::to_f64(
+            &(&stream.scale[0] / power_of_two(-self.builder.tensors[stream.tensor.index()].encoding.frac())),
+        );
+        let output = self
+            .builder
+            .tensor(&name, shape, Encoding::Fixed(format), outside);
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        Ok(Stream {
+            tensor: output,
+            ..stream
+        })
+    }
+}
+
+/// The square root where it is rational.
+fn exact_root(value: &BigRational) -> Option<BigRational> {
+    let root = |n: &BigInt| {
+        let root = n.sqrt();
+        (&root * &root == *n).then_some(root)
+    };
+    Some(BigRational::new(root(value.numer())?, root(value.denom())?))
+}
