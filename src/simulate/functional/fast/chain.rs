@@ -33,6 +33,8 @@ pub struct Chain {
     range: Range,
     /// Thresholds and inversions where the chain ends in one threshold per channel.
     bits: Option<(Vec<i32>, Vec<u64>)>,
+    /// The thresholds where the chain ends in counts that are stored as bytes.
+    bytes: Option<Thresholds>,
     channels: usize,
     width: usize,
     /// Whether all of a row counts, its channels again and again.
@@ -49,6 +51,7 @@ impl Chain {
             narrow: range.is_narrow(),
             range,
             bits: None,
+            bytes: None,
             channels,
             width,
             repeats,
@@ -252,13 +255,20 @@ impl Chain {
     /// Ends the chain in a tensor of that kind. Rows that become words of bits at once must be as wide
     /// as whole words.
     pub fn finish(&mut self, kind: Kind) {
-        let whole = kind == Kind::Bits { row: self.channels }
-            && !self.repeats
-            && self.width == self.channels.next_multiple_of(64);
         let Some(Function::Thresholds(thresholds)) = self.functions.last() else {
             return;
         };
-        let Some(single) = thresholds.single().filter(|_| whole && self.narrow) else {
+        if self.repeats || !self.narrow {
+            return;
+        }
+        if kind == (Kind::Byte { zero: 0 }) && thresholds.is_byte_ramp() {
+            self.bytes = Some(thresholds.clone());
+            self.functions.pop();
+            return;
+        }
+        let whole =
+            kind == Kind::Bits { row: self.channels } && self.width == self.channels.next_multiple_of(64);
+        let Some(single) = thresholds.single().filter(|_| whole) else {
             return;
         };
         let mut invert = vec![0u64; self.width / 64];
@@ -287,12 +297,11 @@ impl Chain {
         }
         if let (Some((steps, invert)), Data::Bits(words)) = (&self.bits, &mut output.data) {
             let words = &mut words[first / self.channels * invert.len()..];
-            for (row, words) in buffer
-                .chunks_exact(self.width)
-                .zip(words.chunks_mut(invert.len()))
-            {
-                compare(level, row, steps, invert, words);
-            }
+            compare(level, buffer, steps, invert, words);
+        } else if let (Some(ramp), Data::Byte(bytes)) = (&self.bytes, &mut output.data) {
+            let rows = buffer.len() / self.width;
+            let bytes = &mut bytes[first..][..rows * self.channels];
+            ramp.count_bytes(level, buffer, self.channels, bytes);
         } else if self.is_dense() {
             output.write_narrow(level, first, buffer);
         } else {

@@ -10,7 +10,7 @@ use super::lanes::{Kind, Store};
 use super::moves::{MaxPool, Moves};
 use super::pack::pack;
 use super::plan::FastPlan;
-use super::product::{Product, Scratch, Sums};
+use super::product::{Kernel, Product, Scratch, Sums};
 use super::range::Range;
 use crate::network::{Network, Node, Op, TensorId};
 use crate::simulate::functional::{Parameters, ops};
@@ -24,6 +24,29 @@ enum Step {
     MaxPool(MaxPool, usize),
     /// By the plain operation.
     Plain(usize),
+}
+
+/// How a step computes its tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Counts of bits that differ.
+    BitProducts,
+    /// 8-bit products, output channels side by side.
+    ByteColumns,
+    /// 8-bit products, taps side by side.
+    ByteRows,
+    /// 16-bit products.
+    HalfColumns,
+    /// 64-bit products.
+    WideProducts,
+    /// Element-wise operations many at a time.
+    ElementWise,
+    /// Copies.
+    Moves,
+    /// Maxima pixel by pixel.
+    MaxPool,
+    /// The plain operation.
+    Plain,
 }
 
 /// Element-wise operations on a stored tensor.
@@ -194,6 +217,15 @@ impl<'n> FastEngine<'n> {
         }
     }
 
+    /// The tensors that are stored, in the order in which they are computed, and how.
+    #[must_use]
+    pub fn methods(&self) -> Vec<(TensorId, Method)> {
+        let steps = self.compiled.steps.iter();
+        steps
+            .map(|step| (self.compiled.output_of(step), step.method()))
+            .collect()
+    }
+
     /// The output mantissas of the last sample.
     #[must_use]
     pub fn output(&self) -> &[i64] {
@@ -222,6 +254,24 @@ impl<'n> FastEngine<'n> {
                 |engine, (input, output)| output.copy_from_slice(engine.run(input)),
             );
         results
+    }
+}
+
+impl Step {
+    fn method(&self) -> Method {
+        match self {
+            Step::Product(product) => match product.kernel {
+                Kernel::Bits(..) => Method::BitProducts,
+                Kernel::ByteColumns(_) => Method::ByteColumns,
+                Kernel::ByteRows(_) => Method::ByteRows,
+                Kernel::HalfColumns(_) => Method::HalfColumns,
+                Kernel::Wide(..) => Method::WideProducts,
+            },
+            Step::Rows(_) => Method::ElementWise,
+            Step::Moves(..) => Method::Moves,
+            Step::MaxPool(..) => Method::MaxPool,
+            Step::Plain(_) => Method::Plain,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod range;
 mod thresholds;
 mod window;
 
-pub use engine::FastEngine;
+pub use engine::{FastEngine, Method};
 pub use level::Level;
 pub use plan::FastPlan;
 

@@ -71,11 +71,7 @@ pub fn pack(
             let whole_words = plan
                 .only_reader(node.output)
                 .is_some_and(|reader| matches!(plan.kinds[reader.output.index()], Kind::Bits { .. }));
-            let stride = if whole_words {
-                end.next_multiple_of(64)
-            } else {
-                end
-            };
+            let stride = end.next_multiple_of(if whole_words { 64 } else { COLUMNS });
             (kernel, stride)
         }
         None => {

@@ -16,8 +16,8 @@ pub struct Thresholds {
     /// `[channel][step]`, clamped to the range of the input and the number above it.
     values: Vec<i64>,
     /// Output per step and where none is reached, per channel.
-    factor: Vec<i64>,
-    offset: Vec<i64>,
+    factor: Table,
+    offset: Table,
     /// Whether the count itself is the output.
     plain: bool,
     how: How,
@@ -26,7 +26,7 @@ pub struct Thresholds {
 #[derive(Clone, Debug)]
 enum How {
     /// `[step][channel]`.
-    Few(Vec<i64>),
+    Few(Table),
     /// The count is `trunc(clamp(x * scale + shift, 0, steps))` for all channels but some.
     Ramp {
         scale: Vec<f32>,
@@ -62,11 +62,11 @@ impl Thresholds {
             |list: &[i64]| -> Vec<i64> { (0..width).map(|c| list[c % channels % list.len()]).collect() };
         let (factor, offset) = (spread(factor), spread(offset));
         let how = if steps <= FEW {
-            How::Few(
+            How::Few(Table::new(
                 (0..steps * width)
                     .map(|at| values[at % width * steps + at / width])
                     .collect(),
-            )
+            ))
         } else {
             Self::ramps(&values, steps, width, range)
         };
@@ -75,8 +75,8 @@ impl Thresholds {
             steps,
             plain: factor.iter().all(|&f| f == 1) && offset.iter().all(|&o| o == 0),
             values,
-            factor,
-            offset,
+            factor: Table::new(factor),
+            offset: Table::new(offset),
             how,
         }
     }
@@ -101,31 +101,41 @@ impl Thresholds {
     pub fn single(&self) -> Option<impl Iterator<Item = (i64, bool)>> {
         let bipolar = self
             .factor
+            .wide
             .iter()
-            .zip(&self.offset)
+            .zip(&self.offset.wide)
             .all(|(&f, &o)| o.abs() == 1 && f == -2 * o);
         (self.steps == 1 && bipolar).then(|| {
             self.values
                 .iter()
-                .zip(&self.offset)
+                .zip(&self.offset.wide)
                 .map(|(&value, &offset)| (value, offset < 0))
         })
     }
 
     /// Replaces each mantissa of whole rows by its output. In 32 bits the range must be narrow.
     pub fn apply_narrow(&self, level: Level, buffer: &mut [i32]) {
-        few_or_ramp_narrow(level, self, buffer);
+        all_narrow(level, self, buffer);
     }
 
     /// As [`Thresholds::apply_narrow`] in 64 bits.
     pub fn apply_wide(&self, level: Level, buffer: &mut [i64]) {
-        few_or_ramp_wide(level, self, buffer);
+        all_wide(level, self, buffer);
     }
 
-    /// Whether most channels are counted without a search.
-    #[cfg(test)]
+    /// Whether every channel is counted without a search.
     pub fn is_ramp(&self) -> bool {
         matches!(&self.how, How::Ramp { others, .. } if others.is_empty())
+    }
+
+    /// Whether the counts themselves are the outputs of a ramp, and fit bytes.
+    pub fn is_byte_ramp(&self) -> bool {
+        self.is_ramp() && self.plain && self.steps <= 255 && self.width.is_multiple_of(LANES)
+    }
+
+    /// Counts the first `channels` of each row of a byte ramp.
+    pub fn count_bytes(&self, level: Level, buffer: &[i32], channels: usize, to: &mut [u8]) {
+        ramp_bytes(level, self, buffer, channels, to);
     }
 
     /// How many thresholds of a channel a mantissa reaches.
@@ -142,66 +152,161 @@ impl Thresholds {
 }
 
 at_level!(
-    fn few_or_ramp_narrow(thresholds: &Thresholds, buffer: &mut [i32]) = apply::<i32>
+    fn all_narrow(thresholds: &Thresholds, buffer: &mut [i32]) = apply::<i32>
 );
 at_level!(
-    fn few_or_ramp_wide(thresholds: &Thresholds, buffer: &mut [i64]) = apply::<i64>
+    fn all_wide(thresholds: &Thresholds, buffer: &mut [i64]) = apply::<i64>
+);
+at_level!(
+    fn ramp_bytes(thresholds: &Thresholds, buffer: &[i32], channels: usize, to: &mut [u8]) = ramp_to_bytes
 );
 
+/// Channels that are computed together.
+const LANES: usize = 16;
+
 #[inline(always)]
-fn apply<I: Integer + Into<i64> + Ramp>(thresholds: &Thresholds, buffer: &mut [I]) {
-    let width = thresholds.width;
-    let finish = |row: &mut [I]| {
-        if !thresholds.plain {
-            for ((x, &factor), &offset) in row.iter_mut().zip(&thresholds.factor).zip(&thresholds.offset) {
-                *x = x.times(I::of(factor)).plus(I::of(offset));
-            }
-        }
-    };
+fn apply<I: Lanes>(thresholds: &Thresholds, buffer: &mut [I]) {
+    let (width, steps) = (thresholds.width, thresholds.steps);
+    let (factor, offset) = (I::of_table(&thresholds.factor), I::of_table(&thresholds.offset));
+    let finish = |x: I, channel: usize| x.times(factor[channel]).plus(offset[channel]);
     match &thresholds.how {
-        How::Few(steps) => {
-            let mut reached = [I::of(0); 64];
+        How::Few(table) => {
+            let table = I::of_table(table);
             for row in buffer.chunks_mut(width) {
-                for (at, row) in row.chunks_mut(64).enumerate() {
-                    let reached = &mut reached[..row.len()];
-                    reached.fill(I::of(0));
-                    for step in steps.chunks_exact(width) {
-                        let step = &step[at * 64..][..row.len()];
-                        for ((count, &x), &threshold) in reached.iter_mut().zip(&*row).zip(step) {
-                            *count = count.plus(I::of(i64::from(x >= I::of(threshold))));
+                let (whole, rest) = row.as_chunks_mut::<LANES>();
+                for (at, x) in whole.iter_mut().enumerate() {
+                    let mut reached = [I::of(0); LANES];
+                    for step in 0..steps {
+                        let row: &[I] = &table[step * width + at * LANES..][..LANES];
+                        for ((reached, &x), &threshold) in reached.iter_mut().zip(&*x).zip(row) {
+                            *reached = reached.plus(I::of(i64::from(x >= threshold)));
                         }
                     }
-                    row.copy_from_slice(reached);
+                    for (lane, (x, reached)) in x.iter_mut().zip(reached).enumerate() {
+                        *x = finish(reached, at * LANES + lane);
+                    }
                 }
-                finish(row);
+                let first = whole.len() * LANES;
+                for (channel, x) in (first..).zip(rest) {
+                    let reached = (0..steps)
+                        .filter(|step| *x >= table[step * width + channel])
+                        .count();
+                    *x = finish(I::of(reached as i64), channel);
+                }
             }
         }
         How::Ramp { scale, shift, others } => {
-            let last = thresholds.steps as f32;
+            let last = steps as f32;
             let mut found = Vec::with_capacity(others.len());
             for row in buffer.chunks_mut(width) {
                 found.clear();
-                let present = others
-                    .iter()
-                    .map_while(|&channel| Some((channel, *row.get(channel)?)));
+                let present = (others.iter()).map_while(|&channel| Some((channel, *row.get(channel)?)));
                 found.extend(present.map(|(channel, x)| (channel, thresholds.count(channel, x.into()))));
-                for ((x, &scale), &shift) in row.iter_mut().zip(scale).zip(shift) {
+                let (whole, rest) = row.as_chunks_mut::<LANES>();
+                let first = whole.len() * LANES;
+                let lines = scale
+                    .as_chunks::<LANES>()
+                    .0
+                    .iter()
+                    .zip(shift.as_chunks::<LANES>().0);
+                for (x, (scale, shift)) in whole.iter_mut().zip(lines) {
+                    for ((x, &scale), &shift) in x.iter_mut().zip(scale).zip(shift) {
+                        *x = x.ramp(scale, shift, last);
+                    }
+                }
+                for ((x, &scale), &shift) in rest.iter_mut().zip(&scale[first..]).zip(&shift[first..]) {
                     *x = x.ramp(scale, shift, last);
                 }
                 for &(channel, count) in &found {
                     row[channel] = I::of(count);
                 }
-                finish(row);
+                if !thresholds.plain {
+                    for (channel, x) in row.iter_mut().enumerate() {
+                        *x = finish(*x, channel);
+                    }
+                }
             }
         }
         How::Search => {
             for row in buffer.chunks_mut(width) {
                 for (channel, x) in row.iter_mut().enumerate() {
-                    *x = I::of(thresholds.count(channel, (*x).into()));
+                    *x = finish(I::of(thresholds.count(channel, (*x).into())), channel);
                 }
-                finish(row);
             }
         }
+    }
+}
+
+#[inline(always)]
+fn ramp_to_bytes(thresholds: &Thresholds, buffer: &[i32], channels: usize, to: &mut [u8]) {
+    let How::Ramp { scale, shift, .. } = &thresholds.how else {
+        return;
+    };
+    let last = thresholds.steps as f32;
+    let lines = || {
+        scale
+            .as_chunks::<LANES>()
+            .0
+            .iter()
+            .zip(shift.as_chunks::<LANES>().0)
+    };
+    let lanes = |x: &[i32; LANES], (scale, shift): (&[f32; LANES], &[f32; LANES])| {
+        let mut bytes = [0u8; LANES];
+        for ((byte, &x), (&scale, &shift)) in bytes.iter_mut().zip(x).zip(scale.iter().zip(shift)) {
+            *byte = x.ramp(scale, shift, last) as u8;
+        }
+        bytes
+    };
+    for (row, to) in buffer
+        .chunks_exact(thresholds.width)
+        .zip(to.chunks_exact_mut(channels))
+    {
+        let rows = row.as_chunks::<LANES>().0.iter().zip(lines());
+        let (whole, rest) = to.as_chunks_mut::<LANES>();
+        let mut rows = rows.map(|(x, line)| lanes(x, line));
+        for (to, bytes) in whole.iter_mut().zip(&mut rows) {
+            *to = bytes;
+        }
+        if let (false, Some(bytes)) = (rest.is_empty(), rows.next()) {
+            rest.copy_from_slice(&bytes[..rest.len()]);
+        }
+    }
+}
+
+/// A list in both widths.
+#[derive(Clone, Debug)]
+struct Table {
+    narrow: Vec<i32>,
+    wide: Vec<i64>,
+}
+
+impl Table {
+    /// Numbers that do not fit 32 bits must not be read in 32 bits.
+    fn new(wide: Vec<i64>) -> Self {
+        Self {
+            narrow: wide.iter().map(|&value| value as i32).collect(),
+            wide,
+        }
+    }
+}
+
+/// Mantissas of either width.
+trait Lanes: Integer + Into<i64> + Ramp {
+    /// The list in this width.
+    fn of_table(table: &Table) -> &[Self];
+}
+
+impl Lanes for i32 {
+    #[inline(always)]
+    fn of_table(table: &Table) -> &[Self] {
+        &table.narrow
+    }
+}
+
+impl Lanes for i64 {
+    #[inline(always)]
+    fn of_table(table: &Table) -> &[Self] {
+        &table.wide
     }
 }
 

@@ -180,14 +180,16 @@ proptest! {
     fn thresholds_become_bits(seed: u64, words in 1usize..4, near: bool) {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
         let mut number = || if near { rng.random_range(-2..3) } else { rng.random::<i32>() };
-        let sums: Vec<i32> = (0..64 * words).map(|_| number()).collect();
+        let sums: Vec<i32> = (0..3 * 64 * words).map(|_| number()).collect();
         let thresholds: Vec<i32> = (0..64 * words).map(|_| number()).collect();
         let invert: Vec<u64> = (0..words).map(|_| rng.random()).collect();
         for level in Level::available() {
-            let mut found = vec![0; words];
+            let mut found = vec![0; 3 * words];
             compare(level, &sums, &thresholds, &invert, &mut found);
-            for at in 0..64 * words {
-                let wanted = (sums[at] >= thresholds[at]) != (invert[at / 64] >> (at % 64) & 1 == 1);
+            for at in 0..3 * 64 * words {
+                let channel = at % (64 * words);
+                let inverted = invert[channel / 64] >> (channel % 64) & 1 == 1;
+                let wanted = (sums[at] >= thresholds[channel]) != inverted;
                 prop_assert_eq!(found[at / 64] >> (at % 64) & 1 == 1, wanted, "{} {}", level, at);
             }
         }
