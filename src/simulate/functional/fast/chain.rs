@@ -299,9 +299,8 @@ impl Chain {
             let words = &mut words[first / self.channels * invert.len()..];
             compare(level, buffer, steps, invert, words);
         } else if let (Some(ramp), Data::Byte(bytes)) = (&self.bytes, &mut output.data) {
-            let rows = buffer.len() / self.width;
-            let bytes = &mut bytes[first..][..rows * self.channels];
-            ramp.count_bytes(level, buffer, self.channels, bytes);
+            // What is written behind the last row is slack, or the place of the rows that follow.
+            ramp.count_bytes(level, buffer, self.channels, &mut bytes[first..]);
         } else if self.is_dense() {
             output.write_narrow(level, first, buffer);
         } else {

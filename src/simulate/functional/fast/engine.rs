@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::Level;
 use super::chain::Chain;
 use super::lanes::{Kind, Store};
+use super::level::at_level;
 use super::moves::{MaxPool, Moves};
 use super::pack::pack;
 use super::plan::FastPlan;
@@ -147,10 +148,9 @@ impl<'n> FastEngine<'n> {
         let (network, level) = (compiled.network, compiled.level);
         let length = network.tensor(network.input).len();
         assert_eq!(input.len(), length, "one mantissa per input element");
-        assert!(
-            input.iter().all(|&mantissa| compiled.input_range.has(mantissa)),
-            "mantissas of the input's type"
-        );
+        let mut known = false;
+        all_in_range(level, &compiled.input_range, input, &mut known);
+        assert!(known, "mantissas of the input's type");
         if let Some(store) = &mut self.stores[network.input.index()] {
             store.write(level, 0, input);
         }
@@ -287,6 +287,14 @@ impl Compiled<'_> {
         }
     }
 }
+
+at_level!(
+    /// Whether all mantissas belong to a range.
+    fn all_in_range(range: &Range, mantissas: &[i64], all: &mut bool) =
+        |range: &Range, mantissas: &[i64], all: &mut bool| {
+            *all = mantissas.iter().fold(true, |all, &mantissa| all & range.has(mantissa));
+        }
+);
 
 impl Rows {
     fn run(&self, level: Level, input: &Store, sums: &mut Sums, output: &mut Store) {

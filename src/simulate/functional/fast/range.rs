@@ -59,8 +59,9 @@ impl Range {
 
     /// Whether a mantissa belongs to it.
     #[must_use]
+    #[inline(always)]
     pub fn has(&self, mantissa: i64) -> bool {
-        self.low <= mantissa && mantissa <= self.high && (!self.bipolar || mantissa != 0)
+        (self.low <= mantissa) & (mantissa <= self.high) & (!self.bipolar | (mantissa != 0))
     }
 
     /// Whether 32 bits hold every mantissa and its successor.

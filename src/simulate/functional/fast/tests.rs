@@ -170,3 +170,31 @@ fn evenly_spaced_thresholds_are_counted_without_a_search() {
     let thresholds = Thresholds::new(&values, (1, 255), (&[1], &[0]), (1, 1), &range);
     assert!(thresholds.is_ramp());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_become_bytes(channels in 1usize..50, steps in 9usize..=255, spacing in 2.0f64..40.0, base in -500.0f64..500.0) {
+        let range = Range::new(-20_000, 20_000);
+        let values: Vec<i64> = (0..channels * steps)
+            .map(|at| (base + (at / steps) as f64 * 3.7 + (at % steps) as f64 * spacing).ceil() as i64)
+            .collect();
+        let width = channels.next_multiple_of(16);
+        let thresholds = Thresholds::new(&values, (channels, steps), (&[1], &[0]), (channels, width), &range);
+        prop_assume!(thresholds.is_byte_ramp());
+        let rows = 41;
+        let sums: Vec<i32> = (0..rows * width).map(|at| (at as i32 * 7919) % 20_000).collect();
+        for level in Level::available() {
+            let mut bytes = vec![0; rows * channels + 16];
+            thresholds.count_bytes(level, &sums, channels, &mut bytes);
+            for (at, &byte) in bytes[..rows * channels].iter().enumerate() {
+                let (row, channel) = (at / channels, at % channels);
+                let x = i64::from(sums[row * width + channel]);
+                let steps = &values[channel * steps..][..steps];
+                let count = steps.iter().filter(|&&threshold| x >= threshold).count();
+                prop_assert_eq!(usize::from(byte), count, "{}", level);
+            }
+        }
+    }
+}

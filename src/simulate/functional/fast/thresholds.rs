@@ -133,7 +133,8 @@ impl Thresholds {
         self.is_ramp() && self.plain && self.steps <= 255 && self.width.is_multiple_of(LANES)
     }
 
-    /// Counts the first `channels` of each row of a byte ramp.
+    /// Counts the first `channels` of each row of a byte ramp. Up to 15 bytes behind the last one are
+    /// written, too.
     pub fn count_bytes(&self, level: Level, buffer: &[i32], channels: usize, to: &mut [u8]) {
         ramp_bytes(level, self, buffer, channels, to);
     }
@@ -182,8 +183,11 @@ fn apply<I: Lanes>(thresholds: &Thresholds, buffer: &mut [I]) {
                             *reached = reached.plus(I::of(i64::from(x >= threshold)));
                         }
                     }
-                    for (lane, (x, reached)) in x.iter_mut().zip(reached).enumerate() {
-                        *x = finish(reached, at * LANES + lane);
+                    let (factor, offset) = (&factor[at * LANES..][..LANES], &offset[at * LANES..][..LANES]);
+                    for ((x, reached), (&factor, &offset)) in
+                        x.iter_mut().zip(reached).zip(factor.iter().zip(offset))
+                    {
+                        *x = reached.times(factor).plus(offset);
                     }
                 }
                 let first = whole.len() * LANES;
@@ -221,8 +225,8 @@ fn apply<I: Lanes>(thresholds: &Thresholds, buffer: &mut [I]) {
                     row[channel] = I::of(count);
                 }
                 if !thresholds.plain {
-                    for (channel, x) in row.iter_mut().enumerate() {
-                        *x = finish(*x, channel);
+                    for (x, (&factor, &offset)) in row.iter_mut().zip(factor.iter().zip(offset)) {
+                        *x = x.times(factor).plus(offset);
                     }
                 }
             }
@@ -243,32 +247,22 @@ fn ramp_to_bytes(thresholds: &Thresholds, buffer: &[i32], channels: usize, to: &
         return;
     };
     let last = thresholds.steps as f32;
-    let lines = || {
-        scale
-            .as_chunks::<LANES>()
-            .0
-            .iter()
-            .zip(shift.as_chunks::<LANES>().0)
-    };
-    let lanes = |x: &[i32; LANES], (scale, shift): (&[f32; LANES], &[f32; LANES])| {
-        let mut bytes = [0u8; LANES];
-        for ((byte, &x), (&scale, &shift)) in bytes.iter_mut().zip(x).zip(scale.iter().zip(shift)) {
-            *byte = x.ramp(scale, shift, last) as u8;
-        }
-        bytes
-    };
-    for (row, to) in buffer
-        .chunks_exact(thresholds.width)
-        .zip(to.chunks_exact_mut(channels))
-    {
-        let rows = row.as_chunks::<LANES>().0.iter().zip(lines());
-        let (whole, rest) = to.as_chunks_mut::<LANES>();
-        let mut rows = rows.map(|(x, line)| lanes(x, line));
-        for (to, bytes) in whole.iter_mut().zip(&mut rows) {
-            *to = bytes;
-        }
-        if let (false, Some(bytes)) = (rest.is_empty(), rows.next()) {
-            rest.copy_from_slice(&bytes[..rest.len()]);
+    let lines = scale
+        .as_chunks::<LANES>()
+        .0
+        .iter()
+        .zip(shift.as_chunks::<LANES>().0);
+    // Channel by channel, so that scales and shifts stay in registers. A row's last bytes may reach into
+    // the next row, so that the rows of the first channels come last.
+    for ((scale, shift), at) in lines.zip((0..channels).step_by(LANES)).rev() {
+        let rows = buffer.chunks_exact(thresholds.width);
+        for (row, first) in rows.zip((at..).step_by(channels)) {
+            let x = &row[at..][..LANES];
+            let mut bytes = [0u8; LANES];
+            for lane in 0..LANES {
+                bytes[lane] = x[lane].ramp(scale[lane], shift[lane], last) as u8;
+            }
+            to[first..][..LANES].copy_from_slice(&bytes);
         }
     }
 }
