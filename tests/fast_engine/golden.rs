@@ -6,7 +6,8 @@ use radstream::accelerator::{Accelerator, Hardware};
 use radstream::data::{Array, Source, read};
 use radstream::fault;
 use radstream::network::import::{fml, qonnx};
-use radstream::network::{Network, TensorId};
+use radstream::network::{InputRule, Network, TensorId};
+use radstream::simulate::functional::fast::{Level, Method};
 use radstream::simulate::functional::{FastEngine, FastPlan, Parameters, evaluate};
 use serde_json::Value;
 
@@ -76,6 +77,57 @@ fn finn_networks_equal_their_64_outputs() {
         if count == 1000 {
             assert_eq!(right(&outputs, 64, 10, &labels(&shared)), accuracy, "{name}");
         }
+    }
+}
+
+#[test]
+fn every_level_equals_the_golden_outputs() {
+    let Some(shared) = shared_data() else { return };
+    let count = 4;
+    let images = shared.join("cnv/cifar10_test1000.npz");
+    let pixels = array(&images, "images_u8").take(count).reals();
+    let pixels: Vec<f64> = pixels.iter().map(|value| value / 256.0).collect();
+    let codes = array(&images, "input_codes_i8").take(count).reals();
+    let logits = "cifar10/cifar10_rn07_fkeras_exact_logits_first1000.npy";
+    let cases = [
+        ("cnv/cnvW1A1", array(&images, "cnvW1A1_out64")),
+        ("cnv/cnvW2A2", array(&images, "cnvW2A2_out64")),
+        ("cifar10/cifar10_rn07_fkeras", array(&shared.join(logits), "")),
+    ];
+    for (name, golden) in cases {
+        let network = qonnx::read(&shared.join(format!("{name}.qonnx.onnx"))).expect("a network");
+        let inputs = match network.input_rule {
+            InputRule::Quantize => network.quantize_inputs(&pixels),
+            InputRule::Raw => network.check_raw_inputs(&codes),
+        };
+        let golden = golden.take(count).integers().unwrap();
+        for level in Level::available() {
+            let plan = FastPlan::with_level(&network, level);
+            let engine = FastEngine::new(&plan, &Parameters::of(&network));
+            let outputs = engine.run_all(inputs.as_ref().expect("inputs"));
+            assert_eq!(differences(&outputs, &golden), 0, "{name} {level}");
+        }
+    }
+}
+
+/// The products of the networks that speed is measured on are done in their own width, and nothing is
+/// left to the plain operations.
+#[test]
+fn real_networks_need_no_plain_operation() {
+    let Some(shared) = shared_data() else { return };
+    let cases = [
+        ("cnv/cnvW1A1", Method::BitProducts, 8),
+        ("cnv/cnvW2A2", Method::ByteColumns, 9),
+        ("cifar10/cifar10_rn07_fkeras", Method::ByteColumns, 4),
+        ("unet/unet_digits/unet_digits", Method::ByteColumns, 9),
+    ];
+    for (name, method, count) in cases {
+        let network = qonnx::read(&shared.join(format!("{name}.qonnx.onnx"))).expect("a network");
+        let plan = FastPlan::with_level(&network, Level::scalar());
+        let methods = FastEngine::new(&plan, &Parameters::of(&network)).methods();
+        let steps = |wanted| methods.iter().filter(|(_, method)| *method == wanted).count();
+        assert_eq!(steps(Method::Plain), 0, "{name}");
+        assert!(steps(method) >= count, "{name}: {methods:?}");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::simulate::functional::{Parameters, ops};
 #[derive(Debug)]
 enum Step {
     Product(Box<Product>),
-    Rows(Rows),
+    Rows(Box<Rows>),
     Moves(Moves, usize),
     MaxPool(MaxPool, usize),
     /// By the plain operation.
@@ -344,7 +344,7 @@ fn compile(
     }
     if let Some(rows) = rows(plan, parameters, node, made) {
         let output = rows.output;
-        return (Step::Rows(rows), output);
+        return (Step::Rows(Box::new(rows)), output);
     }
     (Step::Plain(index), node.output)
 }

@@ -379,7 +379,7 @@ fn line(thresholds: &[i64], range: &Range) -> Option<(f64, f64)> {
     // The margin is a concave function of the scale.
     let typical = steps as f64 / (last - first + 1) as f64;
     let (mut low, mut high) = (typical / 4.0, typical * 4.0);
-    for _ in 0..80 {
+    for _ in 0..40 {
         let third = (high - low) / 3.0;
         let (a, b) = (low + third, high - third);
         if most(a) - least(a) < most(b) - least(b) {
