@@ -137,9 +137,10 @@ impl Gate {
     pub fn range(&self, range: &Range) -> Range {
         let (low, high) = match *self {
             Gate::Open => return *range,
-            Gate::Rectify { threshold, ceiling } => {
-                (range.low.max(threshold).min(0), range.high.min(ceiling).max(0))
-            }
+            Gate::Rectify { threshold, ceiling } => (
+                range.low.min(ceiling).max(threshold).min(0),
+                range.high.min(ceiling).max(0),
+            ),
             Gate::Clamp { low, high } => (range.low.max(low).min(high), range.high.max(low).min(high)),
         };
         Range::new(i128::from(low), i128::from(high))

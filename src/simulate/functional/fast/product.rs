@@ -179,9 +179,7 @@ impl Product {
         if packed.layout.source == Source::Tensor {
             return T::lanes(input).unwrap_or(&[]);
         }
-        packed
-            .layout
-            .fill(level, &self.linear, input, buffer, T::of(packed.zero));
+        packed.layout.fill(level, &self.linear, input, buffer);
         buffer
     }
 

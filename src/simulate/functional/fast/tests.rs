@@ -72,17 +72,19 @@ proptest! {
     }
 
     #[test]
-    fn gates_keep_what_they_say(threshold in -20i64..20, ceiling in -20i64..20, low in -20i64..20, span in 0i64..20) {
-        let range = Range::new(-30, 30);
+    fn gates_keep_what_they_say(
+        threshold in -20i64..20, ceiling in -20i64..20, low in -20i64..20, span in 0i64..20, from in -30i64..30,
+    ) {
+        let range = Range::new(i128::from(from), 30);
         let gates = [
             Gate::Rectify { threshold, ceiling },
             Gate::Clamp { low, high: low + span },
         ];
         for gate in gates {
             for level in Level::available() {
-                let mut buffer: Vec<i32> = (-30..=30).collect();
+                let mut buffer: Vec<i32> = (from as i32..=30).collect();
                 fixed_narrow(level, &mut buffer, gate, None);
-                for (x, found) in (-30i64..=30).zip(buffer) {
+                for (x, found) in (from..=30).zip(buffer) {
                     let wanted = match gate {
                         Gate::Rectify { .. } if x.min(ceiling) > threshold => x.min(ceiling),
                         Gate::Rectify { .. } => 0,

@@ -105,8 +105,9 @@ impl Layout {
         (Runs::new(&self.parts, step), taps)
     }
 
-    /// Copies a tensor to where the kernel reads it. The border keeps what `buffer` held.
-    pub fn fill<T: Lane>(&self, level: Level, linear: &LinearMac, from: &Store, buffer: &mut [T], zero: T) {
+    /// Copies a tensor to where the kernel reads it. The border, and taps without an input, keep what
+    /// `buffer` held.
+    pub fn fill<T: Lane>(&self, level: Level, linear: &LinearMac, from: &Store, buffer: &mut [T]) {
         let geometry = &linear.mac.geometry;
         let [height, width, channels] = geometry.input;
         match self.source {
@@ -125,9 +126,7 @@ impl Layout {
             }
             Source::Patches => {
                 for (to, &first) in buffer.chunks_exact_mut(channels).zip(&linear.window) {
-                    if first == NONE {
-                        to.fill(zero);
-                    } else {
+                    if first != NONE {
                         T::read(level, from, first as usize, to);
                     }
                 }
