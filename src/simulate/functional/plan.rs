@@ -245,6 +245,10 @@ fn linear(network: &Network, node: &Node, mac: &Mac) -> Option<LinearMac> {
     };
     let taps = mac.geometry.taps(mac.groups);
     let wraps = format.overflow() == Overflow::Wrap { saturation_bits: 0 };
+    // A count of matching bits has no fractional bits, and every partial count is at most the taps.
+    if mac.popcount && (product_shift != 0 || (!wraps && taps as i128 > format.max_mantissa())) {
+        return None;
+    }
     if !wraps && !mac.popcount {
         let exact = exact_accumulator(taps, &weight, &input, bias.as_ref()).ok()?;
         let raise = u32::try_from(format.frac() - exact.frac())
