@@ -4,3 +4,4 @@ pub mod arithmetic;
 pub mod memory;
 pub mod register;
 pub mod stage;
+pub mod stages;
