@@ -9,3 +9,4 @@ pub mod operators;
 pub mod pipeline;
 pub mod register;
 pub mod stage;
+pub mod stages;

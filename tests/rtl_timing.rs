@@ -1,0 +1,15 @@
+//! The stages against RTL: every test bench that was simulated with FINN's RTL library, cycle for
+//! cycle, and every number that it printed.
+
+mod common;
+#[path = "rtl_timing/harness.rs"]
+mod harness;
+
+#[path = "rtl_timing/fifo.rs"]
+mod fifo;
+#[path = "rtl_timing/mvu.rs"]
+mod mvu;
+#[path = "rtl_timing/thresholding.rs"]
+mod thresholding;
+#[path = "rtl_timing/width.rs"]
+mod width;
