@@ -283,9 +283,17 @@ impl<'p> Engine<'p> {
         }
     }
 
-    /// One clock edge, every stage in turn.
-    pub fn tick(&mut self) {
+    /// Samples in front of the accelerator.
+    #[must_use]
+    pub fn samples(&self) -> u64 {
+        let stream = &self.pipeline.streams[self.pipeline.input];
+        (self.input.words.len() / stream.shape.limbs()) as u64 / stream.words.max(1)
+    }
+
+    /// One clock edge, every stage in turn. Whether a word moved.
+    pub fn tick(&mut self) -> bool {
         self.settle();
+        let mut moved = false;
         for (stream, wire) in self.pipeline.streams.iter().zip(&self.wire_at) {
             let limbs = stream.shape.limbs();
             match stream.from {
@@ -324,6 +332,7 @@ impl<'p> Engine<'p> {
             };
             placed.stage.edge(&mut self.state[placed.state.clone()], &edge);
             let activity = &mut self.activity[at];
+            moved |= taken | given != 0;
             activity.transfers += u64::from(taken | given != 0);
             activity.blocked += u64::from(self.offered[at] & !signals.ready != 0);
             activity.starved += u64::from(self.accepted[at] & !signals.valid != 0);
@@ -345,6 +354,7 @@ impl<'p> Engine<'p> {
             self.output.pass(self.cycle);
         }
         self.cycle += 1;
+        moved
     }
 
     /// Whether nothing will ever move again: every stage rests, and the ends have nothing to offer or

@@ -8,5 +8,6 @@ pub mod memory;
 pub mod operators;
 pub mod pipeline;
 pub mod register;
+pub mod run;
 pub mod stage;
 pub mod stages;

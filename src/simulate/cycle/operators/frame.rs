@@ -5,7 +5,7 @@ use super::join::Combination;
 use super::pipe::Pipe;
 use super::value::ToOutput;
 use crate::fixed_point::{Cast, Format};
-use crate::network::{ArgMax, Average, Network, Node, Op, Softmax, Tensor};
+use crate::network::{ArgMax, Network, Node, Op, Softmax, Tensor};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, lane, mask, set_lane};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};

@@ -1,0 +1,267 @@
+//! Runs of samples through the accelerator, with faults at clock edges, and what became of them.
+
+use serde::Serialize;
+
+use super::build::{BuildError, Depths, build};
+use super::engine::{Engine, Rate};
+use super::memory::Memories;
+use super::pipeline::{Pipeline, RegisterBit};
+use crate::accelerator::{Accelerator, StoredBit};
+
+/// Where a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Site {
+    /// A bit of a weight, bias or threshold memory: wrong until it is rewritten.
+    Stored(StoredBit),
+    /// A bit of a register: wrong until it is overwritten.
+    Register(RegisterBit),
+}
+
+/// A flip that lands after a clock edge, or before the first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CycleFault {
+    /// Number of the edge; none for a flip that is there before edge 0.
+    pub cycle: Option<u64>,
+    /// The bit.
+    pub site: Site,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum End {
+    /// Every sample has left, and nothing else.
+    Completed,
+    /// A sample has not left within the bound.
+    Hang {
+        /// The cycle at which waiting ended.
+        cycle: u64,
+    },
+    /// Too many or too few words have left.
+    StreamCorrupted {
+        /// Words that should have left.
+        expected: u64,
+        /// Words that left.
+        seen: u64,
+    },
+}
+
+/// When words entered and left, in the words of DESIGN: `cycles`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Timing {
+    /// From the first input handshake to the first output handshake, both included.
+    pub first_output: Option<u64>,
+    /// From the first input to the last output of the first sample, both included.
+    pub latency: Option<u64>,
+    /// Between the last outputs of the last two samples; none for fewer than two.
+    pub initiation_interval: Option<u64>,
+    /// Edges until the last output.
+    pub total: u64,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Output mantissas of complete samples and of what follows, in order.
+    pub outputs: Vec<i64>,
+    /// How it ended.
+    pub end: End,
+    /// When.
+    pub timing: Timing,
+    /// What each stage did.
+    pub activity: Vec<super::engine::Activity>,
+    /// Most words that each stage held, where it is a FIFO.
+    pub deepest: Vec<u64>,
+}
+
+/// Settings of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Last cycle to wait for; without one the run ends when nothing moves any more.
+    pub bound: Option<u64>,
+    /// Rates other than the hardware file's, at the input and the output.
+    pub rates: Option<[Rate; 2]>,
+    /// Tick every stage at every edge instead of skipping quiet stretches.
+    pub plain: bool,
+}
+
+impl Pipeline {
+    /// The stages of an accelerator. FIFOs whose depth is left to radstream get the depth that the
+    /// fault-free stream needs.
+    ///
+    /// # Errors
+    /// [`BuildError`] where a layer cannot be built, or the streams lock up.
+    pub fn new(accelerator: &Accelerator) -> Result<Self, BuildError> {
+        let draft = build(accelerator, None)?;
+        if draft.auto.is_empty() {
+            return Ok(draft.pipeline);
+        }
+        let depths = needed_depths(accelerator, &draft.pipeline, &draft.auto)?;
+        let built = build(accelerator, Some(&depths))?;
+        // Depths that the file states may lock up where the others do not.
+        needed_depths(accelerator, &built.pipeline, &[])?;
+        Ok(built.pipeline)
+    }
+}
+
+/// The most words that each of these FIFOs holds while two samples pass.
+fn needed_depths(
+    accelerator: &Accelerator,
+    pipeline: &Pipeline,
+    names: &[String],
+) -> Result<Depths, BuildError> {
+    let network = accelerator.network();
+    let samples = vec![0; 2 * network.tensor(network.input).len()];
+    let settings = Settings {
+        rates: Some([Rate::Every(1), Rate::Every(1)]),
+        ..Settings::default()
+    };
+    let mut engine = Engine::new(pipeline, Memories::of(accelerator), &samples);
+    let run = drive(&mut engine, accelerator, &[], settings);
+    if run.end != End::Completed {
+        return Err(BuildError::Deadlock {
+            cycle: engine.cycle(),
+            chain: engine.waiting(),
+        });
+    }
+    Ok(pipeline
+        .stages
+        .iter()
+        .zip(&run.deepest)
+        .filter(|(placed, _)| names.contains(&placed.name))
+        .map(|(placed, &deepest)| (placed.name.clone(), (deepest as usize).max(2)))
+        .collect())
+}
+
+impl Engine<'_> {
+    /// Which stage waits for which, as a text.
+    #[must_use]
+    pub fn waiting(&self) -> String {
+        let pipeline = self.pipeline();
+        let name = |stage: Option<(usize, usize)>, end: &str| {
+            stage.map_or_else(
+                || end.to_owned(),
+                |(stage, _)| pipeline.stages[stage].name.clone(),
+            )
+        };
+        let mut chain = Vec::new();
+        for (at, placed) in pipeline.stages.iter().enumerate() {
+            let (signals, offered, accepted) = self.signals(at);
+            for (port, &stream) in placed.outputs.iter().enumerate() {
+                if offered >> port & 1 == 1 && signals.ready >> port & 1 == 0 {
+                    let consumer = name(pipeline.streams[stream].to, "the output");
+                    chain.push(format!("`{}` waits for room in `{consumer}`", placed.name));
+                }
+            }
+            for (port, &stream) in placed.inputs.iter().enumerate() {
+                let other_waits =
+                    placed.inputs.len() > 1 && signals.valid >> port & 1 == 0 && signals.valid != 0;
+                if signals.valid >> port & 1 == 0 && (accepted >> port & 1 == 1 || other_waits) && other_waits
+                {
+                    let producer = name(pipeline.streams[stream].from, "the input");
+                    chain.push(format!("`{}` waits for a word of `{producer}`", placed.name));
+                }
+            }
+        }
+        if chain.is_empty() {
+            "nothing moves".to_owned()
+        } else {
+            chain.join("; ")
+        }
+    }
+}
+
+/// Runs samples through an accelerator after reset.
+#[must_use]
+pub fn run(
+    pipeline: &Pipeline,
+    accelerator: &Accelerator,
+    inputs: &[i64],
+    faults: &[CycleFault],
+    settings: Settings,
+) -> Run {
+    let mut engine = Engine::new(pipeline, Memories::of(accelerator), inputs);
+    drive(&mut engine, accelerator, faults, settings)
+}
+
+/// Runs an engine to its end.
+pub fn drive(
+    engine: &mut Engine<'_>,
+    accelerator: &Accelerator,
+    faults: &[CycleFault],
+    settings: Settings,
+) -> Run {
+    if let Some([input, output]) = settings.rates {
+        *engine = engine.clone().with_rates(input, output);
+    }
+    let pipeline = engine.pipeline();
+    let mut faults = faults.to_vec();
+    faults.sort_by_key(|fault| fault.cycle.map_or(0, |cycle| cycle + 1));
+    let mut faults = faults.into_iter().peekable();
+    let samples = engine.samples();
+    let words = pipeline.streams[pipeline.output].words;
+    let expected = words * samples;
+    let mut quiet = 0u32;
+    let mut total = 0;
+    let end = loop {
+        while let Some(fault) = faults.next_if(|fault| fault.cycle.is_none_or(|cycle| cycle < engine.cycle()))
+        {
+            match fault.site {
+                Site::Stored(bit) => engine.flip_memory(accelerator, bit),
+                Site::Register(bit) => engine.flip_register(bit),
+            }
+        }
+        let before = engine.output_cycles().len();
+        let moved = engine.tick();
+        if engine.output_cycles().len() > before && engine.output_cycles().len() as u64 <= expected {
+            total = engine.cycle();
+        }
+        quiet = if moved { 0 } else { quiet + 1 };
+        let seen = engine.output_cycles().len() as u64;
+        let over = settings.bound.is_some_and(|bound| engine.cycle() > bound);
+        let pending = faults.peek().is_some();
+        // Words beyond the last sample show only when the accelerator is given the time to hand them out.
+        let stuck = !pending && quiet >= 4 && quiet.is_power_of_two() && engine.is_stuck();
+        if seen > expected {
+            break End::StreamCorrupted { expected, seen };
+        }
+        if seen == expected && (stuck || over || settings.bound.is_none() && !pending) {
+            break End::Completed;
+        }
+        if stuck || over {
+            break if seen.is_multiple_of(words.max(1)) {
+                End::Hang {
+                    cycle: engine.cycle(),
+                }
+            } else {
+                End::StreamCorrupted { expected, seen }
+            };
+        }
+    };
+    let timing = timing(engine, total, samples, words);
+    Run {
+        outputs: engine.outputs(),
+        end,
+        timing,
+        activity: engine.activity().to_vec(),
+        deepest: engine.deepest().to_vec(),
+    }
+}
+
+fn timing(engine: &Engine<'_>, total: u64, samples: u64, words: u64) -> Timing {
+    let entered = engine.input_cycles().first().copied();
+    let left = engine.output_cycles();
+    let last_of = |sample: u64| left.get(((sample + 1) * words - 1) as usize).copied();
+    let since = |cycle: Option<u64>| Some(cycle? + 1 - entered?);
+    let interval = if samples >= 2 {
+        last_of(samples - 1).zip(last_of(samples - 2)).map(|(b, a)| b - a)
+    } else {
+        None
+    };
+    Timing {
+        first_output: since(left.first().copied()),
+        latency: since(last_of(0)),
+        initiation_interval: interval,
+        total,
+    }
+}
