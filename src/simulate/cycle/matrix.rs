@@ -24,7 +24,8 @@ pub enum Schedule {
         /// The reuse factor.
         reuse: usize,
     },
-    /// Step `r` multiplies the `r`-th of as many equal shares of all weights, row after row.
+    /// Step `r` multiplies the `r`-th of as many equal shares of all weights, row after row, the taps of
+    /// a row in the accumulator's order.
     Shares {
         /// The reuse factor.
         reuse: usize,
@@ -117,6 +118,8 @@ pub struct Matrix {
     group_channels: usize,
     channels: usize,
     schedule: Schedule,
+    /// Taps in the accumulator's order.
+    order: Vec<usize>,
     steps: usize,
     lanes: usize,
     weight_code: LaneCode,
@@ -210,6 +213,12 @@ impl Matrix {
             group_channels: mac.geometry.input[2] / mac.groups,
             channels: mac.geometry.input[2],
             schedule,
+            order: match mac.accumulator.order {
+                Order::Natural => (0..taps).collect(),
+                Order::Strided { factor } => (0..factor.min(taps))
+                    .flat_map(|start| (start..taps).step_by(factor))
+                    .collect(),
+            },
             steps,
             lanes,
             weight_code: LaneCode::of(&weight),
@@ -281,7 +290,7 @@ impl Matrix {
             }
             Schedule::Shares { reuse } => {
                 let flat = step * (self.rows * self.taps).div_ceil(reuse) + lane;
-                (flat / self.taps, flat % self.taps)
+                (flat / self.taps, self.order[flat % self.taps])
             }
         };
         (step < self.steps && row < self.rows && tap < self.taps).then_some((row, tap))
