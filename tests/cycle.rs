@@ -23,7 +23,11 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
     let parameters = Parameters::of(network);
     let expected: Vec<i64> = inputs
         .chunks_exact(elements)
-        .flat_map(|input| evaluate(network, &parameters, input).tensor(network.output).to_vec())
+        .flat_map(|input| {
+            evaluate(network, &parameters, input)
+                .tensor(network.output)
+                .to_vec()
+        })
         .collect();
     println!("{name}: {:?} {:?} {elapsed:?}", done.timing, done.end);
     assert_eq!(done.end, run::End::Completed, "{name}");
@@ -36,7 +40,12 @@ fn folder(path: &Path, samples: usize) {
     let network = load_network(&files, Path::new(&model.network)).unwrap();
     let workload = Workload::load(&network, &Settings::of(&model, &files)).unwrap();
     let elements = network.tensor(network.input).len();
-    agree(&path.display().to_string(), &network, &Hardware::default(), &workload.inputs[..samples * elements]);
+    agree(
+        &path.display().to_string(),
+        &network,
+        &Hardware::default(),
+        &workload.inputs[..samples * elements],
+    );
 }
 
 fn read(file: &Path) -> Network {
@@ -87,17 +96,34 @@ fn shipped_models() {
 fn hls4ml_networks() {
     let shared = common::shared_data().map(|data| data.join("hls4ml"));
     let parents = [Some(PathBuf::from("tests/golden/hls4ml")), shared];
-    for file in parents.into_iter().flatten().flat_map(|parent| files(&parent, ".fml")) {
+    for file in parents
+        .into_iter()
+        .flatten()
+        .flat_map(|parent| files(&parent, ".fml"))
+    {
         let network = read(&file);
-        agree(&file.display().to_string(), &network, &Hardware::default(), &any_inputs(&network, 3));
+        agree(
+            &file.display().to_string(),
+            &network,
+            &Hardware::default(),
+            &any_inputs(&network, 3),
+        );
     }
 }
 
 #[test]
 fn econt_networks() {
     let Some(data) = common::shared_data() else { return };
-    for file in files(&data.join("econt"), ".qonnx.onnx").into_iter().chain(files(&data.join("econt"), ".fml")) {
+    for file in files(&data.join("econt"), ".qonnx.onnx")
+        .into_iter()
+        .chain(files(&data.join("econt"), ".fml"))
+    {
         let network = read(&file);
-        agree(&file.display().to_string(), &network, &Hardware::default(), &any_inputs(&network, 3));
+        agree(
+            &file.display().to_string(),
+            &network,
+            &Hardware::default(),
+            &any_inputs(&network, 3),
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use radstream::accelerator::*;
-use radstream::network::{LayerId, ParamId, ParamKind};
+use radstream::network::{LayerId, Network, ParamId, ParamKind};
 
 use crate::nets::{Builder, dense, signed};
 

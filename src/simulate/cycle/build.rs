@@ -94,7 +94,18 @@ pub(super) struct Parts {
 }
 
 /// Depths of FIFOs by their name.
-pub(super) type Depths = HashMap<String, usize>;
+pub type Depths = HashMap<String, usize>;
+
+/// How deep the FIFOs are.
+#[derive(Clone, Copy)]
+pub(super) enum Fifos<'a> {
+    /// As stated; those whose depth is to be found hold more than they can need.
+    Draft,
+    /// As stated, or as found.
+    Found(&'a Depths),
+    /// All of them hold more than they can need.
+    Deep,
+}
 
 struct Builder<'a> {
     accelerator: &'a Accelerator,
@@ -108,7 +119,7 @@ struct Builder<'a> {
     matrices: Vec<Matrix>,
     simplifications: Vec<String>,
     input: Option<usize>,
-    depths: Option<&'a Depths>,
+    fifos: Fifos<'a>,
     auto: Vec<String>,
 }
 
@@ -122,8 +133,8 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Builds the stages. Without `depths` every FIFO whose depth is to be found holds a whole tensor.
-pub(super) fn build(accelerator: &Accelerator, depths: Option<&Depths>) -> Result<Built, BuildError> {
+/// Builds the stages.
+pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built, BuildError> {
     let network = accelerator.network();
     let mut builder = Builder {
         accelerator,
@@ -135,7 +146,7 @@ pub(super) fn build(accelerator: &Accelerator, depths: Option<&Depths>) -> Resul
         matrices: Vec::new(),
         simplifications: Vec::new(),
         input: None,
-        depths,
+        fifos,
         auto: Vec::new(),
     };
     builder.source()?;
@@ -357,7 +368,10 @@ impl Builder<'_> {
         let Stream { shape, words, .. } = self.streams[stream];
         let out = self.stream(shape, self.network.tensor(tensor).len());
         let layer = self.network.layer(node.layer);
-        let said = self.accelerator.dataflow().layer(node.layer).fifo;
+        let said = match self.fifos {
+            Fifos::Deep => Some(FifoDepth::Auto),
+            _ => self.accelerator.dataflow().layer(node.layer).fifo,
+        };
         let io_stream = layer.hints.io_type.as_deref() == Some("io_stream");
         let depth = match said {
             Some(FifoDepth::Words(words)) => Some(words as usize),
@@ -371,7 +385,10 @@ impl Builder<'_> {
         let name = self.name(node.layer, "fifo");
         let depth = depth.unwrap_or_else(|| {
             self.auto.push(name.clone());
-            let found = self.depths.and_then(|depths| depths.get(&name)).copied();
+            let found = match self.fifos {
+                Fifos::Found(depths) => depths.get(&name).copied(),
+                _ => None,
+            };
             found.unwrap_or((words as usize).max(2) * 2)
         });
         let fifo = Fifo::new(shape, depth).map_err(|error| self.refuse(node.layer, error))?;

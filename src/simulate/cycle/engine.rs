@@ -1,8 +1,8 @@
 //! The run-time state of an accelerator, advanced by the clock.
 
 use super::memory::Memories;
-use super::pipeline::{Pipeline, RegisterBit};
-use super::stage::{Edge, Signals};
+use super::pipeline::{Pipeline, RegisterBit, Stream};
+use super::stage::{Edge, Signals, Transient};
 use crate::accelerator::{Accelerator, StoredBit};
 
 /// When an end of the accelerator is open.
@@ -64,6 +64,8 @@ pub struct Engine<'p> {
     activity: Vec<Activity>,
     occupancy: Vec<u64>,
     deepest: Vec<u64>,
+    /// Stages and wires that are struck while the next edge comes.
+    transients: Vec<(usize, Transient)>,
 }
 
 /// One end of the accelerator.
@@ -140,6 +142,7 @@ impl<'p> Engine<'p> {
             activity: vec![Activity::default(); stages],
             occupancy: vec![0; pipeline.streams.len()],
             deepest: vec![0; stages],
+            transients: Vec::new(),
         }
     }
 
@@ -177,7 +180,12 @@ impl<'p> Engine<'p> {
 
     /// Flips one register bit.
     pub fn flip_register(&mut self, bit: RegisterBit) {
-        self.state[bit.limb] ^= 1 << bit.bit;
+        bit.flip(&mut self.state);
+    }
+
+    /// Inverts a bit of a wire while the next edge comes.
+    pub fn strike_wire(&mut self, stage: usize, transient: Transient) {
+        self.transients.push((stage, transient));
     }
 
     /// Flips one stored bit of a memory.
@@ -220,6 +228,20 @@ impl<'p> Engine<'p> {
     #[must_use]
     pub fn signals(&self, stage: usize) -> (Signals, u32, u32) {
         (self.signals[stage], self.offered[stage], self.accepted[stage])
+    }
+
+    /// Whether a stream's word was offered, and whether it was taken or would have been, in the last cycle.
+    #[must_use]
+    pub fn handshake(&self, stream: usize) -> (bool, bool) {
+        let passed = |end: &End| end.last.is_some() && end.last == self.cycle.checked_sub(1);
+        let Stream { from, to, .. } = self.pipeline.streams[stream];
+        let valid = from.map_or(passed(&self.input), |(stage, port)| {
+            self.offered[stage] >> port & 1 == 1
+        });
+        let ready = to.map_or(passed(&self.output), |(stage, port)| {
+            self.accepted[stage] >> port & 1 == 1
+        });
+        (valid, ready)
     }
 
     /// Mantissas that left so far, in their order.
@@ -314,7 +336,16 @@ impl<'p> Engine<'p> {
         let (input, output) = (self.pipeline.input, self.pipeline.output);
         let enters = self.stream_is_offered(input) && self.stream_is_ready(input);
         let leaves = self.stream_is_offered(output) && self.stream_is_ready(output);
+        let struck = std::mem::take(&mut self.transients);
+        let mut transients = Vec::new();
         for (at, placed) in self.pipeline.stages.iter().enumerate() {
+            transients.clear();
+            transients.extend(
+                struck
+                    .iter()
+                    .filter(|(stage, _)| *stage == at)
+                    .map(|(_, transient)| *transient),
+            );
             let signals = self.signals[at];
             let taken = signals.valid & self.accepted[at];
             let given = signals.ready & self.offered[at];
@@ -329,6 +360,7 @@ impl<'p> Engine<'p> {
                 given,
                 words: &words[..placed.inputs.len()],
                 memories: &self.memories,
+                transients: &transients,
             };
             placed.stage.edge(&mut self.state[placed.state.clone()], &edge);
             let activity = &mut self.activity[at];

@@ -11,3 +11,4 @@ pub mod register;
 pub mod run;
 pub mod stage;
 pub mod stages;
+pub mod watch;

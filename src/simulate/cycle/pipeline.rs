@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::matrix::{LaneCode, Matrix};
 use super::memory::Memories;
-use super::register::{Register, RegisterClass};
+use super::register::{Register, RegisterClass, lane};
 use super::stage::{Stage, StreamShape};
 use crate::network::LayerId;
 
@@ -70,10 +70,28 @@ pub struct Pipeline {
 /// One bit of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegisterBit {
-    /// Limb of the state.
-    pub limb: usize,
-    /// Bit of the limb.
+    /// First limb of the word in the state.
+    pub word: usize,
+    /// Lane of the word.
+    pub lane: usize,
+    /// Bits of a lane.
+    pub lane_bits: u32,
+    /// Bit of the lane.
     pub bit: u32,
+}
+
+impl RegisterBit {
+    /// What the lane holds.
+    #[must_use]
+    pub fn value(&self, state: &[u64]) -> u64 {
+        lane(&state[self.word..], self.lane, self.lane_bits)
+    }
+
+    /// Inverts the bit.
+    pub fn flip(&self, state: &mut [u64]) {
+        let at = self.lane * self.lane_bits as usize + self.bit as usize;
+        state[self.word + at / 64] ^= 1 << (at % 64);
+    }
 }
 
 /// All registers of one class in one layer: the tensor of an address. Its elements are the lanes of
@@ -147,13 +165,100 @@ impl RegisterTensor {
             return None;
         }
         let within = (element - part.first) as usize;
-        let (word, lane) = (within / register.lanes, within % register.lanes);
-        let at = lane * register.lane_bits as usize + bit as usize;
-        let limb = part.limb + word * register.limbs_per_word() + at / 64;
         Some(RegisterBit {
-            limb,
-            bit: (at % 64) as u32,
+            word: part.limb + within / register.lanes * register.limbs_per_word(),
+            lane: within % register.lanes,
+            lane_bits: register.lane_bits,
+            bit,
         })
+    }
+
+    /// Words of all parts, one after the other.
+    #[must_use]
+    pub fn words(&self) -> u64 {
+        self.parts.iter().map(|part| part.register.words as u64).sum()
+    }
+
+    /// Element and bit at a physical place: bit `bit` of word `word`, lane 0 lowest.
+    #[must_use]
+    pub fn at_word(&self, word: u64, bit: u32) -> Option<(u64, u32)> {
+        let mut rest = word;
+        for part in &self.parts {
+            let register = &part.register;
+            if rest < register.words as u64 {
+                let lane = bit / register.lane_bits;
+                let inside = (lane as usize) < register.lanes;
+                return inside.then(|| {
+                    (
+                        part.first + rest * register.lanes as u64 + u64::from(lane),
+                        bit % register.lane_bits,
+                    )
+                });
+            }
+            rest -= register.words as u64;
+        }
+        None
+    }
+
+    /// The physical place of a bit of an element: word and bit of the word.
+    #[must_use]
+    pub fn word_of(&self, element: u64, bit: u32) -> Option<(u64, u32)> {
+        let part = self.part(element)?;
+        let before: u64 = self
+            .parts
+            .iter()
+            .take_while(|other| other.first < part.first)
+            .map(|other| other.register.words as u64)
+            .sum();
+        let within = element - part.first;
+        let lanes = part.register.lanes as u64;
+        (bit < part.register.lane_bits).then(|| {
+            (
+                before + within / lanes,
+                (within % lanes) as u32 * part.register.lane_bits + bit,
+            )
+        })
+    }
+
+    /// Bits of a word.
+    #[must_use]
+    pub fn word_bits(&self, word: u64) -> Option<u32> {
+        let mut rest = word;
+        for part in &self.parts {
+            if rest < part.register.words as u64 {
+                return Some(part.register.lanes as u32 * part.register.lane_bits);
+            }
+            rest -= part.register.words as u64;
+        }
+        None
+    }
+
+    /// Element and bit of a place in the state; none where it is not the tensor's.
+    #[must_use]
+    pub fn element_of(&self, bit: RegisterBit) -> Option<(u64, u32)> {
+        let part = self
+            .parts
+            .iter()
+            .find(|part| (part.limb..part.limb + part.register.limbs()).contains(&bit.word))?;
+        let word = (bit.word - part.limb) / part.register.limbs_per_word();
+        Some((
+            part.first + (word * part.register.lanes + bit.lane) as u64,
+            bit.bit,
+        ))
+    }
+
+    /// Element and bit number `index`, counted element after element.
+    #[must_use]
+    pub fn nth_bit(&self, index: u64) -> Option<(u64, u32)> {
+        let mut rest = index;
+        for part in &self.parts {
+            if rest < part.register.bits() {
+                let bits = u64::from(part.register.lane_bits);
+                return Some((part.first + rest / bits, (rest % bits) as u32));
+            }
+            rest -= part.register.bits();
+        }
+        None
     }
 
     /// Every bit of the tensor, as element and bit.

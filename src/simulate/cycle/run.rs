@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::build::{BuildError, Depths, build};
+use super::build::{BuildError, Depths, Fifos, build};
 use super::engine::{Engine, Rate};
 use super::memory::Memories;
 use super::pipeline::{Pipeline, RegisterBit};
+use super::stage::Transient;
+use super::watch::Watch;
 use crate::accelerator::{Accelerator, StoredBit};
 
 /// Where a fault strikes.
@@ -15,9 +17,17 @@ pub enum Site {
     Stored(StoredBit),
     /// A bit of a register: wrong until it is overwritten.
     Register(RegisterBit),
+    /// A bit of a value between two registers: wrong for one edge.
+    Wire {
+        /// The stage.
+        stage: usize,
+        /// The bit.
+        transient: Transient,
+    },
 }
 
-/// A flip that lands after a clock edge, or before the first one.
+/// A flip that lands after a clock edge, or before the first one. That of a wire is there while the edge
+/// comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CycleFault {
     /// Number of the edge; none for a flip that is there before edge 0.
@@ -72,6 +82,50 @@ pub struct Run {
     pub activity: Vec<super::engine::Activity>,
     /// Most words that each stage held, where it is a FIFO.
     pub deepest: Vec<u64>,
+    /// The flips that happened, in their order.
+    pub strikes: Vec<Strike>,
+}
+
+impl CycleFault {
+    /// Edges that come before the flip.
+    fn edges_before(&self) -> u64 {
+        match (self.cycle, self.site) {
+            (None, _) => 0,
+            (Some(cycle), Site::Wire { .. }) => cycle,
+            (Some(cycle), _) => cycle.saturating_add(1),
+        }
+    }
+}
+
+/// A flip as it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// Which.
+    pub fault: CycleFault,
+    /// Bits of the register's lane before and after; none for a memory and for a wire.
+    pub lane: Option<(u64, u64)>,
+}
+
+impl Engine<'_> {
+    /// Lets a flip happen now.
+    pub fn strike(&mut self, accelerator: &Accelerator, fault: CycleFault) -> Strike {
+        let lane = match fault.site {
+            Site::Stored(bit) => {
+                self.flip_memory(accelerator, bit);
+                None
+            }
+            Site::Register(bit) => {
+                let before = bit.value(self.state());
+                self.flip_register(bit);
+                Some((before, bit.value(self.state())))
+            }
+            Site::Wire { stage, transient } => {
+                self.strike_wire(stage, transient);
+                None
+            }
+        };
+        Strike { fault, lane }
+    }
 }
 
 /// Settings of a run.
@@ -92,15 +146,33 @@ impl Pipeline {
     /// # Errors
     /// [`BuildError`] where a layer cannot be built, or the streams lock up.
     pub fn new(accelerator: &Accelerator) -> Result<Self, BuildError> {
-        let draft = build(accelerator, None)?;
+        let draft = build(accelerator, Fifos::Draft)?;
         if draft.auto.is_empty() {
             return Ok(draft.pipeline);
         }
         let depths = needed_depths(accelerator, &draft.pipeline, &draft.auto)?;
-        let built = build(accelerator, Some(&depths))?;
+        let built = build(accelerator, Fifos::Found(&depths))?;
         // Depths that the file states may lock up where the others do not.
         needed_depths(accelerator, &built.pipeline, &[])?;
         Ok(built.pipeline)
+    }
+}
+
+impl Pipeline {
+    /// The depth of every FIFO from which on it never holds up the stream: the most words that it holds
+    /// where all FIFOs are deep enough.
+    ///
+    /// # Errors
+    /// As [`Pipeline::new`].
+    pub fn needed_fifo_depths(accelerator: &Accelerator) -> Result<Depths, BuildError> {
+        let deep = build(accelerator, Fifos::Deep)?;
+        let names: Vec<String> = deep
+            .pipeline
+            .stages
+            .iter()
+            .map(|placed| placed.name.clone())
+            .collect();
+        needed_depths(accelerator, &deep.pipeline, &names)
     }
 }
 
@@ -128,7 +200,7 @@ fn needed_depths(
         .stages
         .iter()
         .zip(&run.deepest)
-        .filter(|(placed, _)| names.contains(&placed.name))
+        .filter(|(placed, _)| placed.fifo_depth.is_some() && names.contains(&placed.name))
         .map(|(placed, &deepest)| (placed.name.clone(), (deepest as usize).max(2)))
         .collect())
 }
@@ -191,28 +263,48 @@ pub fn drive(
     faults: &[CycleFault],
     settings: Settings,
 ) -> Run {
+    let nothing: std::io::Result<Run> = drive_watched(engine, accelerator, faults, settings, &mut []);
+    nothing.expect("nobody writes")
+}
+
+/// [`drive`] under the eyes of watchers, tick by tick.
+///
+/// # Errors
+/// Where what a watcher writes to fails.
+pub fn drive_watched(
+    engine: &mut Engine<'_>,
+    accelerator: &Accelerator,
+    faults: &[CycleFault],
+    settings: Settings,
+    watchers: &mut [&mut dyn Watch],
+) -> std::io::Result<Run> {
     if let Some([input, output]) = settings.rates {
         *engine = engine.clone().with_rates(input, output);
     }
     let pipeline = engine.pipeline();
     let mut faults = faults.to_vec();
-    faults.sort_by_key(|fault| fault.cycle.map_or(0, |cycle| cycle + 1));
+    faults.sort_by_key(CycleFault::edges_before);
     let mut faults = faults.into_iter().peekable();
+    let mut strikes = Vec::with_capacity(faults.len());
     let samples = engine.samples();
     let words = pipeline.streams[pipeline.output].words;
     let expected = words * samples;
     let mut quiet = 0u32;
     let mut total = 0;
     let end = loop {
-        while let Some(fault) = faults.next_if(|fault| fault.cycle.is_none_or(|cycle| cycle < engine.cycle()))
-        {
-            match fault.site {
-                Site::Stored(bit) => engine.flip_memory(accelerator, bit),
-                Site::Register(bit) => engine.flip_register(bit),
-            }
+        while let Some(fault) = faults.next_if(|fault| fault.edges_before() <= engine.cycle()) {
+            strikes.push(engine.strike(accelerator, fault));
         }
         let before = engine.output_cycles().len();
+        if engine.cycle() == 0 {
+            for watcher in watchers.iter_mut() {
+                watcher.see(engine)?;
+            }
+        }
         let moved = engine.tick();
+        for watcher in watchers.iter_mut() {
+            watcher.see(engine)?;
+        }
         if engine.output_cycles().len() > before && engine.output_cycles().len() as u64 <= expected {
             total = engine.cycle();
         }
@@ -238,14 +330,18 @@ pub fn drive(
             };
         }
     };
+    for watcher in watchers.iter_mut() {
+        watcher.end()?;
+    }
     let timing = timing(engine, total, samples, words);
-    Run {
+    Ok(Run {
         outputs: engine.outputs(),
         end,
         timing,
         activity: engine.activity().to_vec(),
         deepest: engine.deepest().to_vec(),
-    }
+        strikes,
+    })
 }
 
 fn timing(engine: &Engine<'_>, total: u64, samples: u64, words: u64) -> Timing {

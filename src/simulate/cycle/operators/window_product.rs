@@ -7,7 +7,7 @@ use crate::simulate::cycle::arithmetic::Arithmetic;
 use crate::simulate::cycle::matrix::Matrix;
 use crate::simulate::cycle::memory::Memories;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, copy_lanes, limbs, step_counter};
-use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
+use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape, Wire, WireShape};
 
 /// When a loop over pixels starts its iterations and when they are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,38 +268,39 @@ impl WindowProduct {
         }
     }
 
-    fn sum(&self, state: &mut [u64], step: u64, products: &[u64], memories: &Memories) {
+    fn sum(&self, state: &mut [u64], step: u64, products: &[u64], edge: &Edge<'_>) {
         let m = &self.matrix;
         let length = limbs(m.sum_lanes(), m.sum_bits());
         if self.has_sum {
-            m.sums(step, products, &mut state[self.at.sum..self.at.sum + length]);
+            let sums = &mut state[self.at.sum..self.at.sum + length];
+            m.sums(step, products, sums);
+            edge.strike(Wire::Sum, sums, m.sum_bits());
             state[self.at.sum_valid] = 1;
             self.keep_step(state, self.at.sum_step, step);
         } else {
             let mut sums = vec![0; length];
             m.sums(step, products, &mut sums);
-            self.accumulate(state, step, &sums, memories);
+            edge.strike(Wire::Sum, &mut sums, m.sum_bits());
+            self.accumulate(state, step, &sums, edge.memories);
         }
     }
 
-    fn multiply(&self, state: &mut [u64], step: u64, window: &[u64], memories: &Memories) {
+    fn multiply(&self, state: &mut [u64], step: u64, window: &[u64], edge: &Edge<'_>) {
         let m = &self.matrix;
         let mut weights = vec![0; limbs(m.product_lanes(), m.weight_bits())];
-        m.weights(step, memories, &mut weights);
+        m.weights(step, edge.memories, &mut weights);
         let length = limbs(m.product_lanes(), m.product_bits());
         if self.has_product {
-            m.products(
-                step,
-                window,
-                &weights,
-                &mut state[self.at.product..self.at.product + length],
-            );
+            let products = &mut state[self.at.product..self.at.product + length];
+            m.products(step, window, &weights, products);
+            edge.strike(Wire::Product, products, m.product_bits());
             state[self.at.product_valid] = 1;
             self.keep_step(state, self.at.product_step, step);
         } else {
             let mut products = vec![0; length];
             m.products(step, window, &weights, &mut products);
-            self.sum(state, step, &products, memories);
+            edge.strike(Wire::Product, &mut products, m.product_bits());
+            self.sum(state, step, &products, edge);
         }
     }
 
@@ -383,12 +384,12 @@ impl Stage for WindowProduct {
             let length = limbs(self.matrix.product_lanes(), self.matrix.product_bits());
             let products = state[self.at.product..self.at.product + length].to_vec();
             let step = self.step_of(state, self.at.product_step);
-            self.sum(state, step, &products, edge.memories);
+            self.sum(state, step, &products, edge);
         }
         if self.keeps_window() && state[self.at.operand_valid] == 1 {
             let step = self.step_of(state, self.at.step);
             let window = state[self.window_range()].to_vec();
-            self.multiply(state, step, &window, edge.memories);
+            self.multiply(state, step, &window, edge);
             if step + 1 >= self.matrix.steps() as u64 {
                 state[self.at.operand_valid] = 0;
             } else {
@@ -425,7 +426,7 @@ impl Stage for WindowProduct {
                 state[self.at.operand_valid] = 1;
                 self.keep_step(state, self.at.step, 0);
             } else {
-                self.multiply(state, 0, &word, edge.memories);
+                self.multiply(state, 0, &word, edge);
                 if self.matrix.steps() > 1 {
                     state[self.at.operand_valid] = 1;
                     self.keep_step(state, self.at.step, 1);
@@ -445,6 +446,22 @@ impl Stage for WindowProduct {
         if interval > 1 {
             state[self.at.wait] = interval - 1;
         }
+    }
+
+    fn wires(&self) -> Vec<WireShape> {
+        let m = &self.matrix;
+        vec![
+            WireShape {
+                wire: Wire::Product,
+                lanes: m.product_lanes(),
+                lane_bits: m.product_bits(),
+            },
+            WireShape {
+                wire: Wire::Sum,
+                lanes: m.sum_lanes(),
+                lane_bits: m.sum_bits(),
+            },
+        ]
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {

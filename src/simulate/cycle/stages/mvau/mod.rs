@@ -402,6 +402,7 @@ impl Mvau {
                 given: 0,
                 words: &[],
                 memories,
+                transients: &[],
             },
         );
     }
