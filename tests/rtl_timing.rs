@@ -9,6 +9,8 @@ mod harness;
 mod fifo;
 #[path = "rtl_timing/mvu.rs"]
 mod mvu;
+#[path = "rtl_timing/sliding_window.rs"]
+mod sliding_window;
 #[path = "rtl_timing/thresholding.rs"]
 mod thresholding;
 #[path = "rtl_timing/width.rs"]

@@ -166,6 +166,12 @@ impl Words {
         self.at
     }
 
+    /// Place of a word's first limb.
+    #[inline]
+    pub(super) fn start_of(&self, word: usize) -> usize {
+        self.place(word)
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.words

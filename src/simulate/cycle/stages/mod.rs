@@ -8,11 +8,13 @@ mod dwc;
 mod fifo;
 mod layout;
 mod mvau;
+mod swg;
 mod thresholding;
 
 pub use dwc::WidthConverter;
 pub use fifo::Fifo;
 pub use mvau::{Core, Mvau, Weights};
+pub use swg::{SlidingWindow, WindowGeometry, WindowStyle};
 pub use thresholding::{Thresholding, ThresholdingShape};
 
 use thiserror::Error;
