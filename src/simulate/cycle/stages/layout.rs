@@ -188,3 +188,9 @@ pub(super) fn pair(state: &mut [u64], from: Words, to: Words) -> (&[u64], &mut [
         (&high[..from.limbs], &mut low[to.at..to.at + to.limbs])
     }
 }
+
+/// All registers in front of one word, and that word.
+pub(super) fn split(state: &mut [u64], word: Words) -> (&[u64], &mut [u64]) {
+    let (earlier, later) = state.split_at_mut(word.start());
+    (earlier, &mut later[..word.limbs()])
+}

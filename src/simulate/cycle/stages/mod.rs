@@ -7,13 +7,17 @@ mod bits;
 mod dwc;
 mod fifo;
 mod layout;
+mod memstream;
 mod mvau;
+mod pad;
 mod swg;
 mod thresholding;
 
 pub use dwc::WidthConverter;
 pub use fifo::Fifo;
+pub use memstream::MemoryStream;
 pub use mvau::{Core, Mvau, Weights};
+pub use pad::{Padding, PaddingShape};
 pub use swg::{SlidingWindow, WindowGeometry, WindowStyle};
 pub use thresholding::{Thresholding, ThresholdingShape};
 

@@ -144,7 +144,7 @@ impl Addressable {
         let available = self.current.signed(state) <= self.newest.signed(state);
         Commands {
             read: signals.valid & 1 == 1 && self.reads(state),
-            fetch: available && !(write && !ready) && !self.fetching_done.is_set(state),
+            fetch: available && (!write || ready) && !self.fetching_done.is_set(state),
             written: write && ready,
         }
     }
