@@ -5,10 +5,18 @@ mod common;
 #[path = "rtl_timing/harness.rs"]
 mod harness;
 
+#[path = "rtl_timing/chain.rs"]
+mod chain;
 #[path = "rtl_timing/fifo.rs"]
 mod fifo;
+#[path = "rtl_timing/memstream.rs"]
+mod memstream;
 #[path = "rtl_timing/mvu.rs"]
 mod mvu;
+#[path = "rtl_timing/pad.rs"]
+mod pad;
+#[path = "rtl_timing/sliding_window.rs"]
+mod sliding_window;
 #[path = "rtl_timing/thresholding.rs"]
 mod thresholding;
 #[path = "rtl_timing/width.rs"]

@@ -48,6 +48,14 @@ impl Unit {
         }
     }
 
+    pub fn offers(&self) -> bool {
+        self.stage.offers(&self.state) & 1 == 1
+    }
+
+    pub fn state(&self) -> &[u64] {
+        &self.state
+    }
+
     pub fn word(&self) -> Vec<u64> {
         self.stage.word(&self.state, 0).to_vec()
     }

@@ -29,6 +29,20 @@ pub(super) fn copy_bits(from: &[u64], mut from_at: usize, to: &mut [u64], mut to
     }
 }
 
+/// Copies a string of `count` bits within a word; where the two places overlap it has to move down.
+pub(super) fn move_bits(word: &mut [u64], mut from: usize, mut to: usize, count: usize) {
+    let mut left = count;
+    while left > 0 {
+        let (limb, shift) = (to / 64, to % 64);
+        let take = left.min(64 - shift);
+        let cut = mask(take as u32) << shift;
+        word[limb] = word[limb] & !cut | read(word, from, take) << shift;
+        from += take;
+        to += take;
+        left -= take;
+    }
+}
+
 /// Moves all bits of a word down by `by`; zeros come in at the top.
 pub(super) fn shift_down(word: &mut [u64], by: usize) {
     let (limbs, bits) = (by / 64, by % 64);
@@ -76,6 +90,11 @@ mod tests {
                 };
                 prop_assert_eq!(bit(&copied, at), expected, "{}", at);
             }
+            let mut moved = from.clone();
+            move_bits(&mut moved, to_at.max(from_at), to_at.min(from_at), count);
+            let mut expected = from.clone();
+            copy_bits(&from, to_at.max(from_at), &mut expected, to_at.min(from_at), count);
+            prop_assert_eq!(moved, expected);
             let mut shifted = from.clone();
             shift_down(&mut shifted, by);
             for at in 0..320 {

@@ -166,6 +166,12 @@ impl Words {
         self.at
     }
 
+    /// Place of a word's first limb.
+    #[inline]
+    pub(super) fn start_of(&self, word: usize) -> usize {
+        self.place(word)
+    }
+
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.words
@@ -181,4 +187,10 @@ pub(super) fn pair(state: &mut [u64], from: Words, to: Words) -> (&[u64], &mut [
         let (low, high) = state.split_at_mut(from.at);
         (&high[..from.limbs], &mut low[to.at..to.at + to.limbs])
     }
+}
+
+/// All registers in front of one word, and that word.
+pub(super) fn split(state: &mut [u64], word: Words) -> (&[u64], &mut [u64]) {
+    let (earlier, later) = state.split_at_mut(word.start());
+    (earlier, &mut later[..word.limbs()])
 }

@@ -7,12 +7,18 @@ mod bits;
 mod dwc;
 mod fifo;
 mod layout;
+mod memstream;
 mod mvau;
+mod pad;
+mod swg;
 mod thresholding;
 
 pub use dwc::WidthConverter;
 pub use fifo::Fifo;
+pub use memstream::MemoryStream;
 pub use mvau::{Core, Mvau, Weights};
+pub use pad::{Padding, PaddingShape};
+pub use swg::{SlidingWindow, WindowGeometry, WindowStyle};
 pub use thresholding::{Thresholding, ThresholdingShape};
 
 use thiserror::Error;

@@ -9,7 +9,7 @@ use super::super::arithmetic::Arithmetic;
 use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
 use super::super::stage::{Edge, Signals, Stage};
-use super::layout::{Control, Layout, Words, pair};
+use super::layout::{Control, Layout, Words, pair, split};
 use super::{Unbuildable, at_least_one};
 use replay::Replay;
 
@@ -446,12 +446,6 @@ struct Feed<'a> {
     /// The weights, where they are not the unit's own.
     weights: Option<&'a [u64]>,
     last: bool,
-}
-
-/// All registers in front of one word, and that word.
-fn split(state: &mut [u64], word: Words) -> (&[u64], &mut [u64]) {
-    let (earlier, later) = state.split_at_mut(word.start());
-    (earlier, &mut later[..word.limbs()])
 }
 
 impl Stage for Mvau {
