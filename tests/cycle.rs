@@ -127,3 +127,13 @@ fn econt_networks() {
         );
     }
 }
+
+#[test]
+fn cnv_networks_with_their_own_folding() {
+    let Some(data) = common::shared_data() else { return };
+    for name in ["cnvW1A1", "cnvW2A2"] {
+        let network = read(&data.join(format!("cnv/{name}.qonnx.onnx")));
+        let hardware = Hardware::read(Path::new(&format!("hw_configs/{name}.ron"))).unwrap();
+        agree(name, &network, &hardware, &any_inputs(&network, 2));
+    }
+}

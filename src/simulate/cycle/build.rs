@@ -1,7 +1,9 @@
 //! From a network and the way it is built to stages and streams.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::arithmetic::Arithmetic;
 use super::matrix::{LaneCode, Matrix, Schedule, TooWide};
 use super::operators::{
     Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, PoolFunction, ProductTiming,
@@ -9,9 +11,12 @@ use super::operators::{
 };
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
-use super::stages::{Fifo, Unbuildable, WidthConverter};
-use crate::accelerator::{Accelerator, FifoDepth, Folding};
-use crate::network::{Broadcast, LayerId, Mac, Network, Node, Op, TensorId};
+use super::stages::{
+    Core, Fifo, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Thresholding, ThresholdingShape,
+    Unbuildable, Weights, WidthConverter, WindowGeometry, WindowStyle,
+};
+use crate::accelerator::{Accelerator, FifoDepth, Folding, WeightMemory, WindowGenerator};
+use crate::network::{Broadcast, LayerId, Mac, MultiThreshold, Network, Node, Op, TensorId, Window};
 
 /// Why an accelerator cannot be simulated cycle by cycle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -344,7 +349,15 @@ impl Builder<'_> {
     /// Lanes that the first stage of a node takes, where it is particular.
     fn wanted_lanes(&self, node: &Node) -> Option<usize> {
         match &node.op {
-            Op::Mac(mac) => Some(mac.geometry.input[2]),
+            Op::Mac(mac) => {
+                let channels = mac.geometry.input[2];
+                match self.accelerator.stage(node.layer)?.folding {
+                    Folding::Finn { simd, .. } if mac.groups == 1 && !mac.transposed => {
+                        Some(gcd(simd as usize, channels))
+                    }
+                    _ => Some(channels),
+                }
+            }
             Op::Pool(pool) => Some(pool.geometry.input[2]),
             _ => None,
         }
@@ -447,6 +460,7 @@ impl Builder<'_> {
                 out
             }
             Op::Concat { axis } => self.concat(node, *axis)?,
+            Op::MultiThreshold(op) => self.thresholding(node, op)?,
             _ if Function::is_wire(self.network, node) => self.take(node, 0)?,
             _ => match Function::of(self.network, node) {
                 Some(function) => self.element_wise(node, function)?,
@@ -457,6 +471,33 @@ impl Builder<'_> {
         Ok(())
     }
 
+    fn thresholding(&mut self, node: &Node, op: &MultiThreshold) -> Result<usize, BuildError> {
+        let stream = self.take(node, 0)?;
+        let tensor = self.network.tensor(node.inputs[0]);
+        let channels = tensor.channels();
+        let lanes = gcd(self.streams[stream].shape.lanes, channels);
+        let stream = self.convert(stream, lanes, node.layer)?;
+        let shape = &self.network.param(op.thresholds).shape;
+        let per_channel = shape[0] > 1;
+        let stage = Thresholding::new(ThresholdingShape {
+            thresholds: op.thresholds,
+            steps: shape[1],
+            per_channel,
+            channels,
+            lanes,
+            input: tensor.encoding,
+            output: self.network.tensor(node.output).encoding,
+            factor: op.factor.clone(),
+            offset: op.offset.clone(),
+            deep: false,
+        })
+        .map_err(|error| self.refuse(node.layer, error))?;
+        let shape = self.shape(node.output, lanes);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(node.layer, "thresholding", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
     fn element_wise(&mut self, node: &Node, function: Function) -> Result<usize, BuildError> {
         let stream = self.take(node, 0)?;
         let input = self.streams[stream].shape;
@@ -464,7 +505,6 @@ impl Builder<'_> {
         let elements = self.network.tensor(node.output).len();
         let out = self.stream(output, elements);
         let kind = match node.op {
-            Op::MultiThreshold(_) => "thresholding",
             Op::Table(_) => "table",
             _ => "activation",
         };
@@ -527,7 +567,129 @@ impl Builder<'_> {
     }
 
     fn product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
-        self.window_product(node, mac)
+        let stage = *self
+            .accelerator
+            .stage(node.layer)
+            .expect("every product has a folding");
+        let Folding::Finn { pe, simd } = stage.folding else {
+            return self.window_product(node, mac);
+        };
+        if mac.groups > 1 || mac.transposed {
+            return self.window_product(node, mac);
+        }
+        let (pe, simd) = (pe as usize, simd as usize);
+        let matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
+        if !matrix.keeps_order() {
+            self.matrices.pop();
+            return self.window_product(node, mac);
+        }
+        let layer = node.layer;
+        let stream = self.window(node, mac, simd)?;
+        let stream = self.convert(stream, simd, layer)?;
+        let sf = mac.geometry.taps(1) / simd;
+        let nf = mac.geometry.output[2] / pe;
+        let arithmetic: Arc<dyn Arithmetic> = Arc::new(matrix);
+        let mut inputs = vec![stream];
+        let weights = match self.accelerator.dataflow().layer(layer).weight_memory {
+            WeightMemory::Embedded => Weights::Embedded,
+            WeightMemory::Decoupled => {
+                let shape = StreamShape {
+                    lanes: pe * simd,
+                    lane_bits: arithmetic.weight_bits(),
+                };
+                let weights = self.stream(shape, sf * nf * pe * simd);
+                let stage = MemoryStream::new(Arc::clone(&arithmetic), (sf * nf) as u64, None)
+                    .map_err(|error| self.refuse(layer, error))?;
+                self.place(layer, "weight_stream", Box::new(stage), &[], &[weights]);
+                inputs.push(weights);
+                Weights::Decoupled
+            }
+        };
+        let stage = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
+            .map_err(|error| self.refuse(layer, error))?;
+        let shape = self.shape(node.output, pe);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(layer, "mvau", Box::new(stage), &inputs, &[out]);
+        Ok(out)
+    }
+
+    /// The windows of a convolution in the order in which an MVAU takes them; the tensor itself where
+    /// every window is one pixel.
+    fn window(&mut self, node: &Node, mac: &Mac, simd: usize) -> Result<usize, BuildError> {
+        let layer = node.layer;
+        let geometry = &mac.geometry;
+        let stream = self.take(node, 0)?;
+        let [height, width, channels] = geometry.input;
+        let Window {
+            kernel,
+            stride,
+            dilation,
+            pad,
+        } = geometry.window;
+        if kernel == [1, 1] && stride == [1, 1] && pad == [0, 0] {
+            return Ok(stream);
+        }
+        let parallel = simd == geometry.taps(1);
+        let lanes = if parallel { channels } else { gcd(simd, channels) };
+        let lane_bits = self.streams[stream].shape.lane_bits;
+        let mut stream = self.convert(stream, lanes, layer)?;
+        // The rows and columns that the windows reach; a stride may leave some of the map out.
+        let reach = |axis: usize| {
+            (geometry.output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
+        };
+        let after = |axis: usize, extent: usize| reach(axis).saturating_sub(extent + pad[axis]);
+        let (below, right) = (after(0, height), after(1, width));
+        let input = [pad[0] + height + below, pad[1] + width + right, channels];
+        if input[..2] != [height, width] {
+            let zero = LaneCode::of(&self.network.tensor(node.inputs[0]).encoding).encode(0);
+            let shape = PaddingShape {
+                input: geometry.input,
+                rows: [pad[0], below],
+                columns: [pad[1], right],
+                border: zero,
+            };
+            let stage = Padding::new(shape, lanes, lane_bits).map_err(|error| self.refuse(layer, error))?;
+            let padded = self.stream(StreamShape { lanes, lane_bits }, input.iter().product());
+            self.place(layer, "padding", Box::new(stage), &[stream], &[padded]);
+            stream = padded;
+        }
+        let style = match (parallel, self.accelerator.dataflow().window_generator) {
+            (true, _) => WindowStyle::Parallel,
+            (false, WindowGenerator::Rtl) => WindowStyle::Addressable,
+            (false, WindowGenerator::Hls) => WindowStyle::Hls,
+        };
+        let windows = WindowGeometry {
+            input,
+            kernel,
+            stride,
+            dilation,
+        };
+        let stage = SlidingWindow::new(windows, lanes, lane_bits, style)
+            .map_err(|error| self.refuse(layer, error))?;
+        let out_lanes = if parallel { simd } else { lanes };
+        let elements = geometry.output[0] * geometry.output[1] * geometry.taps(1);
+        let out = self.stream(
+            StreamShape {
+                lanes: out_lanes,
+                lane_bits,
+            },
+            elements,
+        );
+        self.place(layer, "swg", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
+    /// The matrix product of a node under a schedule, with a place for its packed weights.
+    fn matrix(&mut self, node: &Node, mac: &Mac, schedule: Schedule) -> Result<Matrix, BuildError> {
+        let matrix =
+            Matrix::new(self.network, node, mac, schedule, self.matrices.len()).map_err(|error| {
+                BuildError::TooWide {
+                    layer: self.layer_name(node.layer),
+                    error,
+                }
+            })?;
+        self.matrices.push(matrix.clone());
+        Ok(matrix)
     }
 
     /// A matrix product behind a line buffer, whole pixels in and out.
@@ -548,13 +710,7 @@ impl Builder<'_> {
                 (Schedule::Shares { reuse: steps }, steps as u64, 1)
             }
         };
-        let slot = self.matrices.len();
-        let matrix =
-            Matrix::new(self.network, node, mac, schedule, slot).map_err(|error| BuildError::TooWide {
-                layer: self.layer_name(layer),
-                error,
-            })?;
-        self.matrices.push(matrix.clone());
+        let matrix = self.matrix(node, mac, schedule)?;
         let steps = matrix.steps() as u64;
         let timing = match self.accelerator.dataflow().layer(layer).timing {
             Some(timing) => ProductTiming {

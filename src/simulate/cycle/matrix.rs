@@ -255,6 +255,13 @@ impl Matrix {
         }
     }
 
+    /// Whether the schedule adds the products of a row in an order that gives what the accumulator's own
+    /// order gives.
+    #[must_use]
+    pub fn keeps_order(&self) -> bool {
+        self.tree || !matches!(self.schedule, Schedule::Finn { .. }) || self.order.is_sorted()
+    }
+
     /// Steps of one output position.
     #[must_use]
     pub fn steps(&self) -> usize {
