@@ -20,6 +20,14 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
     let started = std::time::Instant::now();
     let done = run::run(&pipeline, &accelerator, inputs, &[], run::Settings::default());
     let elapsed = started.elapsed();
+    let plain = run::Settings {
+        plain: true,
+        ..run::Settings::default()
+    };
+    let started = std::time::Instant::now();
+    let ticked = run::run(&pipeline, &accelerator, inputs, &[], plain);
+    let plain_elapsed = started.elapsed();
+    assert_eq!(done, ticked, "{name}: fast and tick by tick");
     let parameters = Parameters::of(network);
     let expected: Vec<i64> = inputs
         .chunks_exact(elements)
@@ -29,7 +37,10 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
                 .to_vec()
         })
         .collect();
-    println!("{name}: {:?} {:?} {elapsed:?}", done.timing, done.end);
+    println!(
+        "{name}: {:?} {:?} {elapsed:?} {plain_elapsed:?}",
+        done.timing, done.end
+    );
     assert_eq!(done.end, run::End::Completed, "{name}");
     assert_eq!(done.outputs, expected, "{name}");
 }

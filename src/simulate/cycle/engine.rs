@@ -2,6 +2,7 @@
 
 use super::memory::Memories;
 use super::pipeline::{Pipeline, RegisterBit, Stream};
+use super::schedule::Schedule;
 use super::stage::{Edge, Signals, Transient};
 use crate::accelerator::{Accelerator, StoredBit};
 
@@ -21,7 +22,7 @@ pub enum Rate {
 
 impl Rate {
     /// Whether the end is open in a cycle; `last` is the cycle of the last word that passed it.
-    fn is_open(self, cycle: u64, last: Option<u64>) -> bool {
+    pub(super) fn is_open(self, cycle: u64, last: Option<u64>) -> bool {
         match self {
             Self::Every(interval) => last.is_none_or(|last| cycle >= last.saturating_add(interval)),
             Self::Random { percent, seed } => {
@@ -31,6 +32,16 @@ impl Rate {
                 x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
                 (x ^ x >> 31) % 100 < percent
             }
+        }
+    }
+
+    /// The next cycle from `cycle` on in which the end is open; none where that is left to chance.
+    pub(super) fn next_open(self, cycle: u64, last: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Every(interval) => {
+                Some(last.map_or(cycle, |last| last.saturating_add(interval).max(cycle)))
+            }
+            Self::Random { .. } => None,
         }
     }
 }
@@ -49,39 +60,40 @@ pub struct Activity {
 /// A running accelerator.
 #[derive(Clone)]
 pub struct Engine<'p> {
-    pipeline: &'p Pipeline,
-    state: Vec<u64>,
-    memories: Memories,
-    cycle: u64,
+    pub(super) pipeline: &'p Pipeline,
+    pub(super) state: Vec<u64>,
+    pub(super) memories: Memories,
+    pub(super) cycle: u64,
     /// Words on the streams, one after the other.
     wires: Vec<u64>,
     wire_at: Vec<usize>,
-    signals: Vec<Signals>,
-    offered: Vec<u32>,
-    accepted: Vec<u32>,
-    input: End,
-    output: End,
-    activity: Vec<Activity>,
-    occupancy: Vec<u64>,
-    deepest: Vec<u64>,
+    pub(super) signals: Vec<Signals>,
+    pub(super) offered: Vec<u32>,
+    pub(super) accepted: Vec<u32>,
+    pub(super) input: EndOfStream,
+    pub(super) output: EndOfStream,
+    pub(super) activity: Vec<Activity>,
+    pub(super) occupancy: Vec<u64>,
+    pub(super) deepest: Vec<u64>,
     /// Stages and wires that are struck while the next edge comes.
-    transients: Vec<(usize, Transient)>,
+    pub(super) transients: Vec<(usize, Transient)>,
+    pub(super) schedule: Schedule,
 }
 
 /// One end of the accelerator.
 #[derive(Clone, Debug)]
-struct End {
-    rate: Rate,
+pub(super) struct EndOfStream {
+    pub(super) rate: Rate,
     words: Vec<u64>,
     /// Words that passed.
     passed: u64,
     /// Cycle of the last word that passed.
-    last: Option<u64>,
+    pub(super) last: Option<u64>,
     /// Cycles in which words passed.
     cycles: Vec<u64>,
 }
 
-impl End {
+impl EndOfStream {
     fn new(rate: Rate) -> Self {
         Self {
             rate,
@@ -92,7 +104,13 @@ impl End {
         }
     }
 
-    fn pass(&mut self, cycle: u64) {
+    /// The word that is next to enter; empty behind the last one.
+    pub(super) fn word(&self, limbs: usize) -> &[u64] {
+        let from = self.passed as usize * limbs;
+        self.words.get(from..from + limbs).unwrap_or(&[])
+    }
+
+    pub(super) fn pass(&mut self, cycle: u64) {
         self.passed += 1;
         self.last = Some(cycle);
         self.cycles.push(cycle);
@@ -112,7 +130,7 @@ impl<'p> Engine<'p> {
             wires += stream.shape.limbs();
         }
         let shape = pipeline.streams[pipeline.input].shape;
-        let mut input = End::new(Rate::Every(pipeline.intervals[0]));
+        let mut input = EndOfStream::new(Rate::Every(pipeline.intervals[0]));
         let mut word = vec![0; shape.limbs()];
         for lanes in samples.chunks(shape.lanes) {
             word.fill(0);
@@ -138,11 +156,12 @@ impl<'p> Engine<'p> {
             offered: vec![0; stages],
             accepted: vec![0; stages],
             input,
-            output: End::new(Rate::Every(pipeline.intervals[1])),
+            output: EndOfStream::new(Rate::Every(pipeline.intervals[1])),
             activity: vec![Activity::default(); stages],
             occupancy: vec![0; pipeline.streams.len()],
             deepest: vec![0; stages],
             transients: Vec::new(),
+            schedule: Schedule::new(pipeline),
         }
     }
 
@@ -233,7 +252,7 @@ impl<'p> Engine<'p> {
     /// Whether a stream's word was offered, and whether it was taken or would have been, in the last cycle.
     #[must_use]
     pub fn handshake(&self, stream: usize) -> (bool, bool) {
-        let passed = |end: &End| end.last.is_some() && end.last == self.cycle.checked_sub(1);
+        let passed = |end: &EndOfStream| end.last.is_some() && end.last == self.cycle.checked_sub(1);
         let Stream { from, to, .. } = self.pipeline.streams[stream];
         let valid = from.map_or(passed(&self.input), |(stage, port)| {
             self.offered[stage] >> port & 1 == 1
@@ -268,7 +287,7 @@ impl<'p> Engine<'p> {
         self.input.passed as usize * limbs >= self.input.words.len()
     }
 
-    fn stream_is_offered(&self, stream: usize) -> bool {
+    pub(super) fn stream_is_offered(&self, stream: usize) -> bool {
         match self.pipeline.streams[stream].from {
             Some((stage, port)) => self.offered[stage] >> port & 1 == 1,
             None => !self.is_fed() && self.input.rate.is_open(self.cycle, self.input.last),
@@ -280,6 +299,27 @@ impl<'p> Engine<'p> {
             Some((stage, port)) => self.accepted[stage] >> port & 1 == 1,
             None => self.output.rate.is_open(self.cycle, self.output.last),
         }
+    }
+
+    /// Whether an end opens and closes at random.
+    pub(super) fn rates_are_random(&self) -> bool {
+        [self.input.rate, self.output.rate]
+            .iter()
+            .any(|rate| matches!(rate, Rate::Random { .. }))
+    }
+
+    /// Keeps the word on the output, which leaves at this edge.
+    pub(super) fn keep_output_word(&mut self) {
+        let word = match self.pipeline.streams[self.pipeline.output].from {
+            Some((stage, port)) => {
+                let placed = &self.pipeline.stages[stage];
+                placed.stage.word(&self.state[placed.state.clone()], port)
+            }
+            None => self
+                .input
+                .word(self.pipeline.streams[self.pipeline.input].shape.limbs()),
+        };
+        self.output.words.extend_from_slice(word);
     }
 
     /// Settles the signals of this cycle: offers follow from the state, acceptances from the output
@@ -393,12 +433,12 @@ impl<'p> Engine<'p> {
     /// are open in vain.
     #[must_use]
     pub fn is_stuck(&mut self) -> bool {
-        if matches!(self.input.rate, Rate::Random { .. }) || matches!(self.output.rate, Rate::Random { .. }) {
+        if self.rates_are_random() {
             return false;
         }
         self.settle();
         let (input, output) = (self.pipeline.input, self.pipeline.output);
-        let waits = |end: &End| {
+        let waits = |end: &EndOfStream| {
             end.last
                 .is_some_and(|last| matches!(end.rate, Rate::Every(n) if self.cycle < last.saturating_add(n)))
         };

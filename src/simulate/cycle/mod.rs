@@ -9,6 +9,7 @@ pub mod operators;
 pub mod pipeline;
 pub mod register;
 pub mod run;
+mod schedule;
 pub mod stage;
 pub mod stages;
 pub mod watch;

@@ -6,6 +6,7 @@ use super::build::{BuildError, Depths, Fifos, build};
 use super::engine::{Engine, Rate};
 use super::memory::Memories;
 use super::pipeline::{Pipeline, RegisterBit};
+use super::schedule::Advance;
 use super::stage::Transient;
 use super::watch::Watch;
 use crate::accelerator::{Accelerator, StoredBit};
@@ -109,6 +110,7 @@ pub struct Strike {
 impl Engine<'_> {
     /// Lets a flip happen now.
     pub fn strike(&mut self, accelerator: &Accelerator, fault: CycleFault) -> Strike {
+        self.wake_all();
         let lane = match fault.site {
             Site::Stored(bit) => {
                 self.flip_memory(accelerator, bit);
@@ -289,6 +291,7 @@ pub fn drive_watched(
     let samples = engine.samples();
     let words = pipeline.streams[pipeline.output].words;
     let expected = words * samples;
+    let plain = settings.plain || !watchers.is_empty();
     let mut quiet = 0u32;
     let mut total = 0;
     let end = loop {
@@ -301,19 +304,25 @@ pub fn drive_watched(
                 watcher.see(engine)?;
             }
         }
-        let moved = engine.tick();
-        for watcher in watchers.iter_mut() {
-            watcher.see(engine)?;
+        let mut stuck = false;
+        if plain {
+            quiet = if engine.tick() { 0 } else { quiet + 1 };
+            for watcher in watchers.iter_mut() {
+                watcher.see(engine)?;
+            }
+        } else {
+            let next_fault = faults.peek().map_or(u64::MAX, CycleFault::edges_before);
+            let limit = settings.bound.map_or(u64::MAX, |bound| bound + 1).min(next_fault);
+            stuck = engine.advance(limit) == Advance::Stuck;
         }
         if engine.output_cycles().len() > before && engine.output_cycles().len() as u64 <= expected {
             total = engine.cycle();
         }
-        quiet = if moved { 0 } else { quiet + 1 };
         let seen = engine.output_cycles().len() as u64;
         let over = settings.bound.is_some_and(|bound| engine.cycle() > bound);
         let pending = faults.peek().is_some();
         // Words beyond the last sample show only when the accelerator is given the time to hand them out.
-        let stuck = !pending && quiet >= 4 && quiet.is_power_of_two() && engine.is_stuck();
+        stuck |= plain && !pending && quiet >= 4 && quiet.is_power_of_two() && engine.is_stuck();
         if seen > expected {
             break End::StreamCorrupted { expected, seen };
         }
@@ -333,6 +342,7 @@ pub fn drive_watched(
     for watcher in watchers.iter_mut() {
         watcher.end()?;
     }
+    engine.wake_all();
     let timing = timing(engine, total, samples, words);
     Ok(Run {
         outputs: engine.outputs(),
