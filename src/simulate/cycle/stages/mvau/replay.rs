@@ -117,11 +117,13 @@ impl Replay {
     pub(super) fn accepts(&self, state: &[u64], advance: bool) -> bool {
         match &self.ring {
             None => advance,
-            Some(ring) => {
-                let used = ring.write.get(state).wrapping_sub(ring.free.get(state)) & mask(self.address + 1);
-                used >> self.address == 0
-            }
+            Some(ring) => self.used(ring, state) >> self.address == 0,
         }
+    }
+
+    /// Words of the memory that may not be overwritten.
+    fn used(&self, ring: &Ring, state: &[u64]) -> u64 {
+        ring.write.get(state).wrapping_sub(ring.free.get(state)) & mask(self.address + 1)
     }
 
     pub(super) fn offer(&self, state: &[u64], input: bool) -> Offer {
@@ -190,17 +192,20 @@ impl Replay {
         }
     }
 
-    /// A lower bound of the advances that leave it open whether the buffer accepts.
+    /// A lower bound of the advances, without any input, that leave it as it is whether the buffer
+    /// accepts.
     pub(super) fn advances_to_free(&self, state: &[u64]) -> u64 {
         let Some(ring) = &self.ring else { return 0 };
-        if self.accepts(state, false) {
-            return u64::MAX;
-        }
+        // The free pointer moves in the last repetition only, by one per advance.
         let vectors = ring.repetition.steps_to_last(state);
-        if vectors == 0 {
-            return 0;
-        }
-        self.item.steps_to_last(state) + (vectors - 1) * self.length
+        let to_last = if vectors == 0 {
+            0
+        } else {
+            self.item.steps_to_last(state) + (vectors - 1) * self.length
+        };
+        let used = self.used(ring, state);
+        let room = 1 << self.address;
+        to_last + if used < room { used } else { used - room }
     }
 
     /// A lower bound of the advances until a word is offered that ends a vector.

@@ -1,0 +1,13 @@
+//! The stages of the cycle engine against plain references, under random backpressure; what a rest is;
+//! that no upset makes a stage panic.
+
+mod cycle_common;
+
+#[path = "cycle_stages/drive.rs"]
+mod drive;
+#[path = "cycle_stages/references.rs"]
+mod references;
+#[path = "cycle_stages/specimens.rs"]
+mod specimens;
+#[path = "cycle_stages/upsets.rs"]
+mod upsets;
