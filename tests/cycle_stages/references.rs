@@ -1,6 +1,7 @@
 //! Random stages against what they compute.
 
 use proptest::prelude::*;
+use radstream::simulate::cycle::stages::InputBuffer;
 
 use crate::drive::{Pauses, Specimen, run};
 use crate::specimens::{self, MvauShape, WindowShape};
@@ -13,6 +14,14 @@ fn pauses() -> impl Strategy<Value = Pauses> {
         second,
         sink,
     })
+}
+
+fn input_buffer() -> impl Strategy<Value = InputBuffer> {
+    prop_oneof![
+        Just(InputBuffer::Replay),
+        Just(InputBuffer::Kept),
+        Just(InputBuffer::None)
+    ]
 }
 
 fn same(specimen: &Specimen, pauses: Pauses) -> Result<(), TestCaseError> {
@@ -63,9 +72,9 @@ proptest! {
     fn a_matrix_vector_unit_multiplies(
         fold in (1u64..7, 1u64..6), size in (1usize..4, 1usize..4),
         core in (1u32..4, any::<bool>(), any::<bool>(), 0u32..3),
-        embedded in any::<bool>(), pauses in pauses(),
+        embedded in any::<bool>(), input in input_buffer(), pauses in pauses(),
     ) {
-        let shape = MvauShape { sf: fold.0, nf: fold.1, pe: size.0, simd: size.1, core, embedded };
+        let shape = MvauShape { sf: fold.0, nf: fold.1, pe: size.0, simd: size.1, core, embedded, input };
         same(&specimens::mvau(shape, 6), pauses)?;
     }
 

@@ -10,8 +10,8 @@ use radstream::simulate::cycle::memory::Memories;
 use radstream::simulate::cycle::register::{lane, mask, set_lane};
 use radstream::simulate::cycle::stage::StreamShape;
 use radstream::simulate::cycle::stages::{
-    Core, Fifo, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Thresholding, ThresholdingShape,
-    Weights, WidthConverter, WindowGeometry, WindowStyle,
+    Core, Fifo, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Thresholding,
+    ThresholdingShape, Weights, WidthConverter, WindowGeometry, WindowStyle,
 };
 
 use crate::cycle_common::integers::{Integers, sign_extend};
@@ -260,6 +260,7 @@ pub struct MvauShape {
     pub simd: usize,
     pub core: (u32, bool, bool, u32),
     pub embedded: bool,
+    pub input: InputBuffer,
 }
 
 pub fn mvau(shape: MvauShape, vectors: usize) -> Specimen {
@@ -273,10 +274,13 @@ pub fn mvau(shape: MvauShape, vectors: usize) -> Specimen {
                 .collect()
         })
         .collect();
-    let activations = elements(vectors * mw, activation_bits);
+    let own = shape.input == InputBuffer::None;
+    let words_per_vector = if own { nf as usize * mw } else { mw };
+    let activations = elements(vectors * words_per_vector, activation_bits);
     let mut results = Vec::new();
-    for vector in activations.chunks_exact(mw) {
+    for words in activations.chunks_exact(words_per_vector) {
         for fold in 0..nf as usize {
+            let vector = if own { &words[fold * mw..] } else { words };
             for at in 0..pe {
                 let row = fold * pe + at;
                 let product: i64 = (0..mw)
@@ -327,7 +331,7 @@ pub fn mvau(shape: MvauShape, vectors: usize) -> Specimen {
     } else {
         (0..sf * nf).map(stream).collect()
     };
-    let stage = Mvau::new(arithmetic.clone(), sf, nf, core, weights).unwrap();
+    let stage = Mvau::with_input(arithmetic.clone(), sf, nf, core, weights, shape.input).unwrap();
     Specimen {
         cyclic,
         ..specimen(

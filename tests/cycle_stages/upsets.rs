@@ -1,6 +1,7 @@
 //! Stages whose registers an upset has changed.
 
 use radstream::simulate::cycle::register::{Register, RegisterClass, limbs};
+use radstream::simulate::cycle::stages::InputBuffer;
 
 use crate::cycle_common::mix;
 use crate::drive::{Pauses, Run, Specimen};
@@ -8,7 +9,7 @@ use crate::specimens::{self, MvauShape, WindowShape};
 
 /// One of every kind and style.
 fn all() -> Vec<Specimen> {
-    let mvau = |nf, core, embedded| {
+    let mvau = |nf, core, embedded, input| {
         let shape = MvauShape {
             sf: 3,
             nf,
@@ -16,6 +17,7 @@ fn all() -> Vec<Specimen> {
             simd: 2,
             core,
             embedded,
+            input,
         };
         specimens::mvau(shape, 4)
     };
@@ -41,9 +43,11 @@ fn all() -> Vec<Specimen> {
         specimens::padding([3, 2, 3], [1, 0, 1, 2], 1, 3),
         specimens::thresholding(5, true, 3, 2, true, false),
         specimens::thresholding(1, false, 1, 2, true, true),
-        mvau(1, (1, true, true, 1), true),
-        mvau(3, (1, true, true, 1), true),
-        mvau(3, (2, false, false, 0), false),
+        mvau(1, (1, true, true, 1), true, InputBuffer::Replay),
+        mvau(3, (1, true, true, 1), true, InputBuffer::Replay),
+        mvau(3, (1, true, true, 1), true, InputBuffer::Kept),
+        mvau(2, (1, true, true, 1), true, InputBuffer::None),
+        mvau(3, (2, false, false, 0), false, InputBuffer::Replay),
         specimens::weight_stream(5, None),
         specimens::weight_stream(5, Some(3)),
         window(0, 1),

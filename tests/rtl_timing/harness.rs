@@ -1,9 +1,12 @@
-//! Gates and numbers as in `tb_common.svh`.
+//! A stage between a bench's source and sink; gates and numbers as in `tb_common.svh`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-pub use crate::cycle_common::{Unit, mix, no_memories, pack};
+use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::stage::{Edge, Signals, Stage};
+
+pub use crate::cycle_common::{mix, no_memories, pack};
 
 use crate::common::shared_data;
 
@@ -11,6 +14,77 @@ use crate::common::shared_data;
 /// the cycles: the test benches' count of edges is 8 ahead of `now`, and the register 1 behind it.
 pub fn gate(now: u32, offset: u32, percent_low: u32) -> bool {
     percent_low == 0 || mix(now + 7 + offset) % 100 >= percent_low
+}
+
+/// A stage with its state.
+pub struct Unit {
+    stage: Box<dyn Stage>,
+    state: Vec<u64>,
+}
+
+/// What happened at an edge.
+pub struct Tick {
+    /// Inputs whose word was taken.
+    pub taken: u32,
+    /// The word that was given on output 0.
+    pub given: Option<Vec<u64>>,
+}
+
+impl Unit {
+    pub fn new(stage: impl Stage + 'static) -> Self {
+        let mut state = vec![0; stage.registers().iter().map(|register| register.limbs()).sum()];
+        stage.reset(&mut state);
+        Self {
+            stage: Box::new(stage),
+            state,
+        }
+    }
+
+    pub fn offers(&self) -> bool {
+        self.stage.offers(&self.state) & 1 == 1
+    }
+
+    pub fn state(&self) -> &[u64] {
+        &self.state
+    }
+
+    pub fn word(&self) -> Vec<u64> {
+        self.stage.word(&self.state, 0).to_vec()
+    }
+
+    /// Inputs that would be taken if these are offered.
+    pub fn accepts(&self, inputs: &[Option<Vec<u64>>], ready: bool) -> u32 {
+        self.stage.accepts(&self.state, signals(inputs, ready))
+    }
+
+    /// One clock edge with these offers, and whether the consumer is ready.
+    pub fn edge(&mut self, inputs: &[Option<Vec<u64>>], ready: bool, memories: &Memories) -> Tick {
+        let signals = signals(inputs, ready);
+        let taken = self.stage.accepts(&self.state, signals) & signals.valid;
+        let given = self.stage.offers(&self.state) & signals.ready;
+        let word = (given & 1 == 1).then(|| self.word());
+        let words: Vec<&[u64]> = inputs.iter().map(|word| word.as_deref().unwrap_or(&[])).collect();
+        self.stage.edge(
+            &mut self.state,
+            &Edge {
+                signals,
+                taken,
+                given,
+                words: &words,
+                memories,
+            },
+        );
+        Tick { taken, given: word }
+    }
+}
+
+fn signals(inputs: &[Option<Vec<u64>>], ready: bool) -> Signals {
+    let valid =
+        (inputs.iter().enumerate()).fold(0, |mask, (at, word)| mask | u32::from(word.is_some()) << at);
+    Signals {
+        valid,
+        ready: ready.into(),
+    }
 }
 
 /// A row of a table of measurements.
