@@ -67,6 +67,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Pauses otherwise from now on.
+    pub fn pause(&mut self, pauses: Pauses) {
+        self.pauses = pauses;
+    }
+
     fn goes(&self, which: u32, percent: u32) -> bool {
         mix(self.now.wrapping_mul(3).wrapping_add(which) ^ self.pauses.seed) % 100 >= percent
     }

@@ -217,7 +217,7 @@ impl Arithmetic for Stepped {
     fn products(&self, step: u64, activations: &[u64], weights: &[u64], products: &mut [u64]) {
         self.0.products(step, activations, weights, products);
         let bits = self.product_bits();
-        set_lane(products, 0, bits, lane(products, 0, bits).wrapping_add(step));
+        set_lane(products, 0, bits, lane(products, 0, bits).wrapping_add(step % 16));
     }
 
     fn sums(&self, step: u64, products: &[u64], sums: &mut [u64]) {
@@ -290,7 +290,7 @@ pub fn mvau(shape: MvauShape, vectors: usize) -> Specimen {
                 let last = steps.end - 1;
                 // The terms of the steps are those of lane 0.
                 let terms: u64 = if at == 0 {
-                    steps.map(|step| step + 100 * step).sum::<u64>() + 10_000 * last
+                    steps.map(|step| step % 16 + 100 * step).sum::<u64>() + 10_000 * last
                 } else {
                     0
                 };
