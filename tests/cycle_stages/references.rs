@@ -86,12 +86,16 @@ proptest! {
         prop_assume!(period != Some(1));
         same(&specimens::weight_stream(depth, period), pauses)?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(384))]
 
     #[test]
     fn sliding_windows_are_the_windows(
         kernel in prop::array::uniform2(1usize..4), stride in prop::array::uniform2(1usize..4),
         dilation in prop::array::uniform2(1usize..3), room in prop::array::uniform2(0usize..5),
-        folds in 1usize..4, lanes in 1usize..4, style in 0usize..4, pauses in pauses(),
+        folds in 1usize..4, lanes in 1usize..4, style in 0usize..3, pauses in pauses(),
     ) {
         let shape = WindowShape { kernel, stride, dilation, room, folds, lanes, style };
         let Some(specimen) = specimens::window(shape) else {
@@ -99,4 +103,46 @@ proptest! {
         };
         same(&specimen, pauses)?;
     }
+
+    #[test]
+    fn windows_of_finn_hlslib_are_the_windows(
+        stride in 1usize..3, blocks in 1usize..4, columns in (1usize..4, 1usize..3), rows in 0usize..6,
+        room in 0usize..6, folds in 1usize..4, lanes in 1usize..3, pauses in pauses(),
+    ) {
+        let shape = WindowShape {
+            kernel: [stride * blocks, columns.0],
+            stride: [stride, columns.1],
+            dilation: [1, 1],
+            room: [stride * rows, room],
+            folds,
+            lanes,
+            style: 3,
+        };
+        let Some(specimen) = specimens::window(shape) else {
+            return Err(TestCaseError::reject("refused"));
+        };
+        same(&specimen, pauses)?;
+    }
+}
+
+/// A depthwise map whose last window moves the mark of the next one beyond a power of two, fed slowly.
+#[test]
+fn late_words_do_not_stop_a_depthwise_window() {
+    let shape = WindowShape {
+        kernel: [2, 2],
+        stride: [1, 1],
+        dilation: [2, 2],
+        room: [4, 0],
+        folds: 3,
+        lanes: 1,
+        style: 1,
+    };
+    let pauses = Pauses {
+        seed: 1,
+        source: 90,
+        second: 0,
+        sink: 0,
+    };
+    let specimen = specimens::window(shape).expect("a shape that FINN builds");
+    assert_eq!(run(&specimen, pauses, 100_000), specimen.output);
 }
