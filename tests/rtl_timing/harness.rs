@@ -72,6 +72,7 @@ impl Unit {
                 given,
                 words: &words,
                 memories,
+                transients: &[],
             },
         );
         Tick { taken, given: word }

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::dataflow::{FifoDepth, LoopTiming, StreamEnd, WeightMemory};
 use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
@@ -31,6 +32,12 @@ pub struct Hardware {
     /// Which sliding window generator feeds the convolutions.
     #[serde(default)]
     pub window_generator: WindowGenerator,
+    /// Width and rate of the input.
+    #[serde(default)]
+    pub input_stream: StreamEnd,
+    /// Width and rate of the output.
+    #[serde(default)]
+    pub output_stream: StreamEnd,
     /// What holds for layers and fields that have no entry of their own.
     #[serde(default)]
     pub default: LayerHardware,
@@ -69,6 +76,12 @@ pub struct LayerHardware {
     /// The running sum. A layer's own entry replaces any accumulator; that of `default` leaves those
     /// that the network file states.
     pub accumulator: Option<AccumulatorFormat>,
+    /// The FIFOs in front of the layer.
+    pub fifo: Option<FifoDepth>,
+    /// The layer's loop, where it is built by high-level synthesis.
+    pub timing: Option<LoopTiming>,
+    /// Where a FINN-style product finds its weights.
+    pub weight_memory: Option<WeightMemory>,
 }
 
 /// How a matrix product is spread over time.

@@ -11,6 +11,7 @@ pub struct Memories {
     values: Vec<Vec<i64>>,
     encodings: Vec<Encoding>,
     flipped: BTreeSet<StoredBit>,
+    packed: Vec<Vec<u64>>,
     version: u64,
 }
 
@@ -23,6 +24,7 @@ impl Memories {
             values: params.iter().map(|param| param.values.clone()).collect(),
             encodings: params.iter().map(|param| param.encoding).collect(),
             flipped: BTreeSet::new(),
+            packed: Vec::new(),
             version: 0,
         }
     }
@@ -35,6 +37,7 @@ impl Memories {
             values,
             encodings,
             flipped: BTreeSet::new(),
+            packed: Vec::new(),
             version: 0,
         }
     }
@@ -57,6 +60,23 @@ impl Memories {
         self.values[param.index()]
             .get(element)
             .map_or(0, |&value| self.encodings[param.index()].bits_of(value))
+    }
+
+    /// The weight words of all steps of one matrix product, where they were packed.
+    #[must_use]
+    pub fn packed(&self, slot: usize) -> Option<&[u64]> {
+        self.packed
+            .get(slot)
+            .map(Vec::as_slice)
+            .filter(|words| !words.is_empty())
+    }
+
+    /// Keeps the weight words of all steps of one matrix product, as its weights are now.
+    pub fn keep_packed(&mut self, slot: usize, words: Vec<u64>) {
+        if self.packed.len() <= slot {
+            self.packed.resize(slot + 1, Vec::new());
+        }
+        self.packed[slot] = words;
     }
 
     /// A number that grows whenever a value changes.

@@ -30,6 +30,62 @@ pub struct Signals {
     pub ready: u32,
 }
 
+/// A value between two registers that a transient can strike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wire {
+    /// What a multiplier hands on.
+    Product,
+    /// What an adder tree hands to its running sum.
+    Sum,
+    /// What a comparison with a threshold says: lane by lane, one bit per threshold.
+    Comparison,
+}
+
+impl Wire {
+    /// All wires.
+    pub const ALL: [Self; 3] = [Self::Product, Self::Sum, Self::Comparison];
+
+    /// The tensor name in addresses.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Product => "product_wire",
+            Self::Sum => "sum_wire",
+            Self::Comparison => "comparison_wire",
+        }
+    }
+}
+
+/// The wires of one kind in a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireShape {
+    /// Which.
+    pub wire: Wire,
+    /// How many.
+    pub lanes: usize,
+    /// Bits of one.
+    pub lane_bits: u32,
+}
+
+/// A bit of a wire that is inverted while a clock edge comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Transient {
+    /// Which kind.
+    pub wire: Wire,
+    /// Which of them.
+    pub lane: usize,
+    /// Which bit.
+    pub bit: u32,
+}
+
+impl Transient {
+    /// Inverts the bit in a packed word of such wires.
+    pub fn strike(&self, word: &mut [u64], lane_bits: u32) {
+        let at = self.lane * lane_bits as usize + self.bit as usize;
+        word[at / 64] ^= 1 << (at % 64);
+    }
+}
+
 /// What happens at a clock edge.
 pub struct Edge<'a> {
     /// Signals before the edge.
@@ -42,6 +98,18 @@ pub struct Edge<'a> {
     pub words: &'a [&'a [u64]],
     /// What the memories hold.
     pub memories: &'a Memories,
+    /// Wires that are inverted while the edge comes.
+    pub transients: &'a [Transient],
+}
+
+impl Edge<'_> {
+    /// Inverts what transients strike in a packed word of wires.
+    #[inline]
+    pub fn strike(&self, wire: Wire, word: &mut [u64], lane_bits: u32) {
+        for transient in self.transients.iter().filter(|transient| transient.wire == wire) {
+            transient.strike(word, lane_bits);
+        }
+    }
 }
 
 /// The static structure of one stage. Its run-time state is the limbs of its registers, one after the
@@ -74,6 +142,11 @@ pub trait Stage: Send + Sync {
 
     /// The state after a clock edge.
     fn edge(&self, state: &mut [u64], edge: &Edge<'_>);
+
+    /// The values between registers that a transient can strike.
+    fn wires(&self) -> Vec<WireShape> {
+        Vec::new()
+    }
 
     /// Number of edges to come, with these signals and no word taken or given, that change nothing but
     /// what [`Stage::skip`] does at once, and during which the stage's own offers and acceptances stay.

@@ -428,6 +428,7 @@ impl Mvau {
                 given: 0,
                 words: &[],
                 memories,
+                transients: &[],
             },
         );
     }
