@@ -2,6 +2,7 @@
 //! cycle, and every number that it printed.
 
 mod common;
+mod cycle_common;
 #[path = "rtl_timing/harness.rs"]
 mod harness;
 

@@ -11,8 +11,8 @@ use radstream::simulate::cycle::stages::{
     Core, Fifo, MemoryStream, Mvau, Thresholding, ThresholdingShape, Weights, WidthConverter,
 };
 
+use crate::cycle_common::integers::{Integers, sign_extend};
 use crate::harness::{Unit, mix, or_none, pack, rows};
-use crate::mvu::{Integers, sign_extend};
 
 const ACTIVATION_BITS: u32 = 8;
 const SUM_BITS: u32 = 24;

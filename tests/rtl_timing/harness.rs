@@ -1,22 +1,14 @@
-//! Test benches around single stages: clocks, gates and numbers as in `tb_common.svh`.
+//! A stage between a bench's source and sink; gates and numbers as in `tb_common.svh`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use radstream::simulate::cycle::memory::Memories;
-use radstream::simulate::cycle::register::{limbs, set_lane};
-use radstream::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
+use radstream::simulate::cycle::stage::{Edge, Signals, Stage};
+
+pub use crate::cycle_common::{mix, no_memories, pack};
 
 use crate::common::shared_data;
-
-/// The hash that the test benches draw their data and gates from.
-pub fn mix(x: u32) -> u32 {
-    let x = x ^ (x >> 16);
-    let x = x.wrapping_mul(0x7feb_352d);
-    let x = x ^ (x >> 15);
-    let x = x.wrapping_mul(0x846c_a68b);
-    x ^ (x >> 16)
-}
 
 /// A registered random gate at edge `now` (1 is the first one out of reset), low in `percent_low` of
 /// the cycles: the test benches' count of edges is 8 ahead of `now`, and the register 1 behind it.
@@ -94,20 +86,6 @@ fn signals(inputs: &[Option<Vec<u64>>], ready: bool) -> Signals {
         valid,
         ready: ready.into(),
     }
-}
-
-/// A packed word from its lanes.
-pub fn pack(shape: StreamShape, lane: impl Fn(usize) -> u64) -> Vec<u64> {
-    let mut word = vec![0; limbs(shape.lanes, shape.lane_bits)];
-    for at in 0..shape.lanes {
-        set_lane(&mut word, at, shape.lane_bits, lane(at));
-    }
-    word
-}
-
-/// No parameters.
-pub fn no_memories() -> Memories {
-    Memories::of_values(Vec::new())
 }
 
 /// A row of a table of measurements.

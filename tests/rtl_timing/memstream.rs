@@ -6,8 +6,8 @@ use std::sync::Arc;
 use radstream::simulate::cycle::stage::StreamShape;
 use radstream::simulate::cycle::stages::MemoryStream;
 
+use crate::cycle_common::integers::Integers;
 use crate::harness::{Unit, gate, mix, no_memories, or_none, pack, rows};
-use crate::mvu::Integers;
 
 #[test]
 fn weight_streams_are_those_of_the_rtl() {

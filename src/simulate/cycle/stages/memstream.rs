@@ -17,7 +17,8 @@ const PIPELINE: usize = 2;
 /// then one per cycle.
 ///
 /// A scrubber or a refresh reads the memory through the same port: every access steals one cycle of the
-/// stream, and where the stream is blocked the reads that are under way are undone and repeated. Here it
+/// stream, and where the stream is blocked the reads that are under way are undone and repeated; the
+/// offer is withdrawn meanwhile. Here it
 /// accesses one word every `read_back` cycles, the next address each time.
 pub struct MemoryStream {
     arithmetic: Arc<dyn Arithmetic>,

@@ -80,13 +80,26 @@ pub enum Weights {
     Decoupled,
 }
 
-/// FINN's MVU (`mvu_vvu_axi`): replay buffer, compute core, output register with a side-step register.
+/// What keeps an input vector for the neuron folds after the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputBuffer {
+    /// The RTL's replay buffer: takes the next vector while it repeats the current one; two registers of
+    /// latency.
+    Replay,
+    /// finn-hlslib's: the first fold uses the words as they come, the others what was kept of them; the
+    /// next vector is taken when the last fold has ended.
+    Kept,
+    /// Nothing: every neuron fold has words of its own, as in the units of depthwise layers (VVU).
+    None,
+}
+
+/// FINN's MVU (`mvu_vvu_axi`): input buffer, compute core, output register with a side-step register.
 ///
 /// A vector of `sf` words comes in on input 0 and is used `nf` times; every `sf` steps one word of
 /// results goes out. The core stands still while the side-step register holds a word; a step whose
 /// activations or weights are missing is a bubble. A vector's last word leaves the unit
 /// `sf*nf + L` cycles after its first one was taken, inclusive, where nothing stalls:
-/// `L = depth + 1` for `nf` = 1, and 2 more for the replay buffer.
+/// `L = depth + 1` for `nf` = 1, and 2 more for the RTL's replay buffer.
 ///
 /// The RTL as measured lets a vector end where its last word is offered, even if the weights are late;
 /// the wrong results that follow are a defect of that version, and a bubble here is never last.
@@ -125,17 +138,32 @@ thread_local! {
 }
 
 impl Mvau {
-    /// A unit whose vectors are `sf` words long and are used `nf` times (`SF = MW/SIMD`,
-    /// `NF = MH/PE`).
+    /// A unit with the RTL's replay buffer; see [`Mvau::with_input`].
     ///
     /// # Errors
-    /// [`Unbuildable`] where a fold is 0, or the core has no operand register or more than 64 registers.
+    /// As [`Mvau::with_input`].
     pub fn new(
         arithmetic: Arc<dyn Arithmetic>,
         sf: u64,
         nf: u64,
         core: Core,
         weights: Weights,
+    ) -> Result<Self, Unbuildable> {
+        Self::with_input(arithmetic, sf, nf, core, weights, InputBuffer::Replay)
+    }
+
+    /// A unit whose vectors are `sf` words long and are used `nf` times (`SF = MW/SIMD`,
+    /// `NF = MH/PE`); without a buffer, one that takes `sf` words for each of `nf` folds.
+    ///
+    /// # Errors
+    /// [`Unbuildable`] where a fold is 0, or the core has no operand register or more than 64 registers.
+    pub fn with_input(
+        arithmetic: Arc<dyn Arithmetic>,
+        sf: u64,
+        nf: u64,
+        core: Core,
+        weights: Weights,
+        input: InputBuffer,
     ) -> Result<Self, Unbuildable> {
         at_least_one("the synapse fold", sf as usize)?;
         at_least_one("the neuron fold", nf as usize)?;
@@ -156,7 +184,7 @@ impl Mvau {
         let mut layout = Layout::default();
         let steps = sf * nf;
         let (lanes, bits) = (arithmetic.activation_lanes(), arithmetic.activation_bits());
-        let replay = Replay::new(&mut layout, lanes, bits, sf, nf);
+        let replay = Replay::new(&mut layout, lanes, bits, sf, nf, input);
         let mut words = |class, name, words, lanes, bits| layout.words(class, name, words, lanes, bits);
         let (pipeline, product, sum) = (
             RegisterClass::Pipeline,
@@ -371,11 +399,9 @@ impl Mvau {
         let fed = feed.is_some();
         let ends = feed.as_ref().is_some_and(|feed| feed.last);
         if let Some(feed) = feed {
-            match (feed.activations, self.replay.word()) {
-                (None, Some(word)) => word.copy(state, 0, self.activations, 0),
-                (activations, _) => {
-                    self.activations.write(state, 0, activations.unwrap_or(&[]));
-                }
+            match feed.activations {
+                Activations::Buffered(register, word) => register.copy(state, word, self.activations, 0),
+                Activations::Input(word) => self.activations.write(state, 0, word),
             }
             match feed.weights {
                 Some(word) => self.weight_words.write(state, 0, word),
@@ -439,10 +465,15 @@ impl Mvau {
     }
 }
 
+/// Where a word of activations lies.
+enum Activations<'a> {
+    Buffered(Words, usize),
+    Input(&'a [u64]),
+}
+
 /// What enters the core.
 struct Feed<'a> {
-    /// The word, where it does not come from the replay buffer.
-    activations: Option<&'a [u64]>,
+    activations: Activations<'a>,
     /// The weights, where they are not the unit's own.
     weights: Option<&'a [u64]>,
     last: bool,
@@ -483,11 +514,17 @@ impl Stage for Mvau {
         self.hand_on(state, edge.signals.ready & 1 == 1);
         if moves {
             let offer = self.replay.offer(state, input.is_some());
-            let feed = (offer.valid && weights).then(|| Feed {
-                activations: if self.replay.word().is_none() { input } else { None },
-                weights: (self.weights == Weights::Decoupled).then(|| edge.words[1]),
-                last: offer.last,
-            });
+            let activations = match self.replay.word(state) {
+                Some((register, word)) => Some(Activations::Buffered(register, word)),
+                None => input.map(Activations::Input),
+            };
+            let feed = activations
+                .filter(|_| offer.valid && weights)
+                .map(|activations| Feed {
+                    activations,
+                    weights: (self.weights == Weights::Decoupled).then(|| edge.words[1]),
+                    last: offer.last,
+                });
             self.advance(state, feed, edge.memories);
         }
         self.replay.edge(state, input, moves && weights);

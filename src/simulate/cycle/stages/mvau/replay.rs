@@ -3,21 +3,30 @@
 use super::super::super::register::{RegisterClass, mask};
 use super::super::bits::address_bits;
 use super::super::layout::{Control, Layout, Words};
+use super::InputBuffer;
 
-/// FINN's `replay_buffer`: a ring memory with a write, a read and a free pointer, and an output
-/// register; it takes the next vector's words while it still repeats the current one's. For a single
-/// repetition only the count of a vector's words is left.
+/// The front of a matrix-vector unit: `repetitions` times the same `length` words.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     length: u64,
-    /// Address bits of the memory.
-    address: u32,
     item: Cycle,
-    ring: Option<Ring>,
+    buffer: Buffer,
 }
 
 #[derive(Clone, Debug)]
+enum Buffer {
+    /// Every word is used once, as it comes.
+    None,
+    Ring(Ring),
+    Kept(Kept),
+}
+
+/// FINN's `replay_buffer`: a ring memory with a write, a read and a free pointer, and an output
+/// register; it takes the next vector's words while it still repeats the current one's.
+#[derive(Clone, Debug)]
 struct Ring {
+    /// Address bits of the memory.
+    address: u32,
     repetition: Cycle,
     memory: Words,
     output: Words,
@@ -26,6 +35,13 @@ struct Ring {
     free: Control,
     valid: Control,
     last: Control,
+}
+
+/// finn-hlslib's `inputBuf`: the first repetition uses the words as they come and keeps them.
+#[derive(Clone, Debug)]
+struct Kept {
+    repetition: Cycle,
+    memory: Words,
 }
 
 /// A counter with a flag for its last value that is computed one step ahead.
@@ -63,13 +79,12 @@ impl Cycle {
         self.last.set(state, next.into());
     }
 
-    /// Steps until the flag stands, where the counter is as it should be; 0 where it is not.
+    /// A lower bound of the steps until the flag stands.
     fn steps_to_last(&self, state: &[u64]) -> u64 {
         if self.is_last(state) {
             return 0;
         }
-        let count = self.count.get(state);
-        (self.period - 1).saturating_sub(count)
+        (self.period - 1).saturating_sub(self.count.get(state))
     }
 }
 
@@ -82,6 +97,55 @@ pub(super) struct Offer {
     pub(super) last: bool,
 }
 
+impl Ring {
+    /// Words of the memory that may not be overwritten.
+    fn used(&self, state: &[u64]) -> u64 {
+        self.write.get(state).wrapping_sub(self.free.get(state)) & mask(self.address + 1)
+    }
+
+    fn accepts(&self, state: &[u64]) -> bool {
+        self.used(state) >> self.address == 0
+    }
+
+    fn edge(&self, state: &mut [u64], input: Option<&[u64]>, advance: bool, item: &Cycle) {
+        let accepts = self.accepts(state);
+        let (write, read, free) = (self.write.get(state), self.read.get(state), self.free.get(state));
+        let place = mask(self.address);
+        if !self.valid.is_set(state) || advance {
+            let available = read != write;
+            if available {
+                self.memory.copy(state, (read & place) as usize, self.output, 0);
+                let last_item = item.is_last(state);
+                let last_repetition = self.repetition.is_last(state);
+                let back = if last_item && !last_repetition {
+                    item.period
+                } else {
+                    0
+                };
+                self.read.set(state, read.wrapping_add(1).wrapping_sub(back));
+                self.free.set(state, free.wrapping_add(last_repetition.into()));
+                item.step(state);
+                if last_item {
+                    self.repetition.step(state);
+                }
+                self.last.set(state, last_item.into());
+            }
+            self.valid.set(state, available.into());
+        }
+        if let (true, Some(word)) = (accepts, input) {
+            self.memory.write(state, (write & place) as usize, word);
+            self.write.set(state, write.wrapping_add(1));
+        }
+    }
+}
+
+impl Kept {
+    /// Whether the words are used as they come.
+    fn is_first(&self, state: &[u64]) -> bool {
+        self.repetition.count.get(state) == 0
+    }
+}
+
 impl Replay {
     pub(super) fn new(
         layout: &mut Layout,
@@ -89,100 +153,99 @@ impl Replay {
         lane_bits: u32,
         length: u64,
         repetitions: u64,
+        kind: InputBuffer,
     ) -> Self {
         let item = Cycle::new(layout, ["item", "last_item"], length);
-        let address = address_bits(length).max(1);
-        let ring = (repetitions > 1).then(|| {
-            let class = RegisterClass::Activation;
-            Ring {
-                memory: layout.words(class, "replay", 1 << address, lanes, lane_bits),
-                output: layout.words(class, "replayed", 1, lanes, lane_bits),
-                repetition: Cycle::new(layout, ["repetition", "last_repetition"], repetitions),
-                write: layout.control("write_pointer", address + 1),
-                read: layout.control("read_pointer", address + 1),
-                free: layout.control("free_pointer", address + 1),
-                valid: layout.control("replayed_valid", 1),
-                last: layout.control("replayed_last", 1),
+        let class = RegisterClass::Activation;
+        let names = ["repetition", "last_repetition"];
+        let buffer = match kind {
+            _ if repetitions == 1 => Buffer::None,
+            InputBuffer::None => Buffer::None,
+            InputBuffer::Replay => {
+                let address = address_bits(length).max(1);
+                Buffer::Ring(Ring {
+                    address,
+                    memory: layout.words(class, "replay", 1 << address, lanes, lane_bits),
+                    output: layout.words(class, "replayed", 1, lanes, lane_bits),
+                    repetition: Cycle::new(layout, names, repetitions),
+                    write: layout.control("write_pointer", address + 1),
+                    read: layout.control("read_pointer", address + 1),
+                    free: layout.control("free_pointer", address + 1),
+                    valid: layout.control("replayed_valid", 1),
+                    last: layout.control("replayed_last", 1),
+                })
             }
-        });
-        Self {
-            length,
-            address,
-            item,
-            ring,
-        }
+            InputBuffer::Kept => Buffer::Kept(Kept {
+                memory: layout.words(class, "replay", length as usize, lanes, lane_bits),
+                repetition: Cycle::new(layout, names, repetitions),
+            }),
+        };
+        Self { length, item, buffer }
     }
 
     /// Whether a word is taken from the stream, where the multipliers take one if `advance`.
     pub(super) fn accepts(&self, state: &[u64], advance: bool) -> bool {
-        match &self.ring {
-            None => advance,
-            Some(ring) => {
-                let used = ring.write.get(state).wrapping_sub(ring.free.get(state)) & mask(self.address + 1);
-                used >> self.address == 0
-            }
+        match &self.buffer {
+            Buffer::None => advance,
+            Buffer::Ring(ring) => ring.accepts(state),
+            Buffer::Kept(kept) => advance && kept.is_first(state),
         }
     }
 
     pub(super) fn offer(&self, state: &[u64], input: bool) -> Offer {
-        match &self.ring {
-            None => Offer {
+        match &self.buffer {
+            Buffer::None => Offer {
                 valid: input,
                 last: self.item.is_last(state),
             },
-            Some(ring) => Offer {
+            Buffer::Ring(ring) => Offer {
                 valid: ring.valid.is_set(state),
                 last: ring.last.is_set(state),
+            },
+            Buffer::Kept(kept) => Offer {
+                valid: input || !kept.is_first(state),
+                last: self.item.is_last(state),
             },
         }
     }
 
-    /// Whether what is offered lies in a register of the buffer, and which; otherwise it is the input.
-    pub(super) fn word(&self) -> Option<Words> {
-        self.ring.as_ref().map(|ring| ring.output)
+    /// The register and its word that are offered, or `None` where it is the input.
+    pub(super) fn word(&self, state: &[u64]) -> Option<(Words, usize)> {
+        match &self.buffer {
+            Buffer::None => None,
+            Buffer::Ring(ring) => Some((ring.output, 0)),
+            Buffer::Kept(kept) if kept.is_first(state) => None,
+            Buffer::Kept(kept) => Some((kept.memory, self.item.count.get(state) as usize)),
+        }
     }
 
     /// The state after an edge; `advance` says that the multipliers take a word if one is offered.
     pub(super) fn edge(&self, state: &mut [u64], input: Option<&[u64]>, advance: bool) {
-        let Some(ring) = &self.ring else {
-            if input.is_some() && advance {
-                self.item.step(state);
-            }
-            return;
-        };
-        let accepts = self.accepts(state, advance);
-        let (write, read, free) = (ring.write.get(state), ring.read.get(state), ring.free.get(state));
-        let place = mask(self.address);
-        if !ring.valid.is_set(state) || advance {
-            let available = read != write;
-            if available {
-                ring.memory.copy(state, (read & place) as usize, ring.output, 0);
-                let last_item = self.item.is_last(state);
-                let last_repetition = ring.repetition.is_last(state);
-                let rewind = last_item && !last_repetition;
-                let back = if rewind { self.length } else { 0 };
-                ring.read.set(state, read.wrapping_add(1).wrapping_sub(back));
-                ring.free.set(state, free.wrapping_add(last_repetition.into()));
-                self.item.step(state);
-                if last_item {
-                    ring.repetition.step(state);
+        let moves = advance && self.offer(state, input.is_some()).valid;
+        match &self.buffer {
+            Buffer::None if moves => self.item.step(state),
+            Buffer::None => {}
+            Buffer::Ring(ring) => ring.edge(state, input, advance, &self.item),
+            Buffer::Kept(kept) if moves => {
+                if let (true, Some(word)) = (kept.is_first(state), input) {
+                    kept.memory
+                        .write(state, self.item.count.get(state) as usize, word);
                 }
-                ring.last.set(state, last_item.into());
+                if self.item.is_last(state) {
+                    kept.repetition.step(state);
+                }
+                self.item.step(state);
             }
-            ring.valid.set(state, available.into());
-        }
-        if let (true, Some(word)) = (accepts, input) {
-            ring.memory.write(state, (write & place) as usize, word);
-            ring.write.set(state, write.wrapping_add(1));
+            Buffer::Kept(_) => {}
         }
     }
 
     /// Whether an edge leaves everything as it is.
     pub(super) fn is_still(&self, state: &[u64], input: bool, advance: bool) -> bool {
-        match &self.ring {
-            None => !(input && advance),
-            Some(ring) => {
-                let takes = input && self.accepts(state, advance);
+        match &self.buffer {
+            Buffer::None | Buffer::Kept(_) => !(advance && self.offer(state, input).valid),
+            Buffer::Ring(ring) => {
+                let takes = input && ring.accepts(state);
                 let valid = ring.valid.is_set(state);
                 let empty = ring.read.get(state) == ring.write.get(state);
                 !takes && (valid && !advance || !valid && empty)
@@ -190,25 +253,33 @@ impl Replay {
         }
     }
 
-    /// A lower bound of the advances that leave it open whether the buffer accepts.
+    /// A lower bound of the advances, without any input, that leave it as it is whether the buffer
+    /// accepts.
     pub(super) fn advances_to_free(&self, state: &[u64]) -> u64 {
-        let Some(ring) = &self.ring else { return 0 };
-        if self.accepts(state, false) {
-            return u64::MAX;
+        let to_last = |repetition: &Cycle| match repetition.steps_to_last(state) {
+            0 => 0,
+            vectors => self.item.steps_to_last(state) + (vectors - 1) * self.length,
+        };
+        match &self.buffer {
+            Buffer::None => 0,
+            Buffer::Ring(ring) => {
+                // The free pointer moves in the last repetition only, by one per advance.
+                let (used, room) = (ring.used(state), 1 << ring.address);
+                to_last(&ring.repetition) + if used < room { used } else { used - room }
+            }
+            Buffer::Kept(kept) if kept.is_first(state) => 0,
+            // The first repetition begins an advance after the last one has ended.
+            Buffer::Kept(kept) if kept.repetition.is_last(state) => self.item.steps_to_last(state),
+            Buffer::Kept(kept) => to_last(&kept.repetition),
         }
-        let vectors = ring.repetition.steps_to_last(state);
-        if vectors == 0 {
-            return 0;
-        }
-        self.item.steps_to_last(state) + (vectors - 1) * self.length
     }
 
     /// A lower bound of the advances until a word is offered that ends a vector.
     pub(super) fn advances_to_last(&self, state: &[u64]) -> u64 {
-        let Some(ring) = &self.ring else { return 0 };
-        if ring.valid.is_set(state) && ring.last.is_set(state) {
-            return 0;
+        match &self.buffer {
+            Buffer::Ring(ring) if ring.valid.is_set(state) && ring.last.is_set(state) => 0,
+            Buffer::None => 0,
+            _ => self.item.steps_to_last(state),
         }
-        self.item.steps_to_last(state)
     }
 }

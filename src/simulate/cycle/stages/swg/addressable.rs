@@ -10,6 +10,10 @@ use super::{WindowGeometry, skipped};
 
 /// FINN's `swg_template_default`. It reads ahead as far as its buffer allows, and takes the next frame
 /// when the last word of the current one has gone.
+///
+/// The RTL's mark of the next window has as many bits as an element number. In a depthwise generator the
+/// last window moves it beyond the frame; just below a power of two its sign turns, and the RTL takes no
+/// more words if they are late. Here the mark has the bits that it needs.
 #[derive(Clone, Debug)]
 pub(super) struct Addressable {
     layout: Layout,
@@ -104,6 +108,9 @@ impl Addressable {
         let controller = Controller::new(&mut layout, loops, SIMD);
         let element = address_bits(last_read as u64 + 1) + 1;
         let address = address_bits(depth as u64);
+        // The last fold of the last window moves the mark beyond the frame.
+        let beyond = if interleaved { fold as u64 } else { 1 };
+        let mark = address_bits(last_read as u64 + beyond) + 1;
         Ok(Self {
             controller,
             depthwise: interleaved,
@@ -118,7 +125,7 @@ impl Addressable {
             output,
             newest: layout.control("newest_element", element),
             current: layout.control("current_element", element),
-            next_window: layout.control("next_window", element),
+            next_window: layout.control("next_window", mark),
             position: layout.control("position_in_window", address_bits(window as u64)),
             read_address: layout.control("read_address", address + 1),
             write_address: layout.control("write_address", address),
