@@ -105,6 +105,7 @@ impl<'a> Run<'a> {
             given,
             words: &words,
             memories: &specimen.memories,
+            transients: &[],
         };
         self.check_rest(&edge);
         stage.edge(&mut self.state, &edge);
