@@ -17,7 +17,6 @@ use crate::fault::{self, ListedStrike, Targets};
 use crate::model::Workload;
 use crate::simulate::cycle::build::BuildError;
 use crate::simulate::cycle::engine::Engine;
-use crate::simulate::cycle::memory::Memories;
 use crate::simulate::cycle::pipeline::Pipeline;
 use crate::simulate::cycle::register::RegisterClass;
 use crate::simulate::cycle::run::{self, CycleFault, End, Run, Settings, Site};
@@ -184,7 +183,7 @@ fn watched(
     options: &CycleOptions,
     settings: Settings,
 ) -> Result<Run, Failure> {
-    let mut engine = Engine::new(pipeline, Memories::of(accelerator), inputs);
+    let mut engine = Engine::new(pipeline, inputs);
     if !options.is_asked() {
         return Ok(run::drive(&mut engine, accelerator, faults, settings));
     }

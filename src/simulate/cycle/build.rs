@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::arithmetic::Arithmetic;
 use super::matrix::{LaneCode, Matrix, Schedule, TooWide};
+use super::memory::Memories;
 use super::operators::{
-    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, PoolFunction, ProductTiming,
-    TimingError, ToOutput, WindowPool, WindowProduct, WindowProgram,
+    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, PoolFunction,
+    ProductTiming, TimingError, ToOutput, WindowPool, WindowProduct, WindowProgram,
 };
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
@@ -111,6 +112,7 @@ pub(super) struct Parts {
     pub output_code: LaneCode,
     pub intervals: [u64; 2],
     pub matrices: Vec<Matrix>,
+    pub memories: Memories,
     pub simplifications: Vec<String>,
 }
 
@@ -197,6 +199,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
             u64::from(dataflow.output.interval),
         ],
         matrices,
+        memories: Memories::of(accelerator),
         simplifications,
     };
     Ok(Built {
@@ -215,6 +218,33 @@ impl Builder<'_> {
 
     fn layer_name(&self, layer: LayerId) -> String {
         self.network.layer(layer).name.clone()
+    }
+
+    /// Registers behind what a layer without a matrix product computes.
+    fn latency(&self, layer: LayerId) -> Result<usize, BuildError> {
+        let stated = self.accelerator.dataflow().layer(layer).timing;
+        let Some(timing) = stated.filter(|_| self.accelerator.stage(layer).is_none()) else {
+            return Ok(1);
+        };
+        let (latency, interval) = (timing.iteration_latency, timing.initiation_interval);
+        let error = if interval != 1 {
+            TimingError::Interval {
+                given: u64::from(interval),
+                steps: 1,
+            }
+        } else if !(1..=MAX_DEPTH as u32).contains(&latency) {
+            TimingError::Latency {
+                given: u64::from(latency),
+                least: 1,
+                most: MAX_DEPTH as u64,
+            }
+        } else {
+            return Ok(latency as usize);
+        };
+        Err(BuildError::Timing {
+            layer: self.layer_name(layer),
+            error,
+        })
     }
 
     fn refuse(&self, layer: LayerId, error: Unbuildable) -> BuildError {
@@ -469,7 +499,7 @@ impl Builder<'_> {
                     LaneCode::of(&self.network.tensor(node.inputs[0]).encoding),
                     pool.geometry.input[2],
                     shape,
-                    1,
+                    self.latency(node.layer)?,
                 );
                 self.place(node.layer, "pool", Box::new(stage), &[stream], &[out]);
                 out
@@ -487,7 +517,12 @@ impl Builder<'_> {
                 let shapes = streams.map(|stream| self.streams[stream].shape);
                 let shape = self.shape(node.output, lanes);
                 let out = self.stream(shape, self.network.tensor(node.output).len());
-                let stage = Join::new(Combination::new(self.network, node, combine.op), shapes, shape, 1);
+                let stage = Join::new(
+                    Combination::new(self.network, node, combine.op),
+                    shapes,
+                    shape,
+                    self.latency(node.layer)?,
+                );
                 self.place(node.layer, "join", Box::new(stage), &streams, &[out]);
                 out
             }
@@ -541,7 +576,7 @@ impl Builder<'_> {
             Op::Table(_) => "table",
             _ => "activation",
         };
-        let stage = ElementWise::new(function, input, output, elements, 1);
+        let stage = ElementWise::new(function, input, output, elements, self.latency(node.layer)?);
         self.place(node.layer, kind, Box::new(stage), &[stream], &[out]);
         Ok(out)
     }

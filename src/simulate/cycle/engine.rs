@@ -120,9 +120,7 @@ impl EndOfStream {
 impl<'p> Engine<'p> {
     /// An accelerator after reset, in front of these samples (mantissas, one after the other).
     #[must_use]
-    pub fn new(pipeline: &'p Pipeline, memories: Memories, samples: &[i64]) -> Self {
-        let mut memories = memories;
-        pipeline.pack(&mut memories);
+    pub fn new(pipeline: &'p Pipeline, samples: &[i64]) -> Self {
         let mut wire_at = Vec::with_capacity(pipeline.streams.len());
         let mut wires = 0;
         for stream in &pipeline.streams {
@@ -148,7 +146,7 @@ impl<'p> Engine<'p> {
         Self {
             pipeline,
             state: pipeline.reset_state(),
-            memories,
+            memories: pipeline.memories().clone(),
             cycle: 0,
             wires: vec![0; wires],
             wire_at,
@@ -210,13 +208,16 @@ impl<'p> Engine<'p> {
     /// Flips one stored bit of a memory.
     pub fn flip_memory(&mut self, accelerator: &Accelerator, bit: StoredBit) {
         self.memories.flip(accelerator, bit);
-        self.pipeline.pack(&mut self.memories);
+        let map = accelerator.map();
+        let param = map.memory(map.address(bit).memory).param;
+        self.pipeline.pack(&mut self.memories, Some(param));
     }
 
     /// Rewrites all memories.
     pub fn refresh(&mut self, accelerator: &Accelerator) {
+        self.wake_all();
         self.memories.refresh(accelerator);
-        self.pipeline.pack(&mut self.memories);
+        self.pipeline.pack(&mut self.memories, None);
     }
 
     /// Words that entered, and the cycles in which they did.

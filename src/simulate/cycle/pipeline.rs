@@ -7,7 +7,7 @@ use super::matrix::{LaneCode, Matrix};
 use super::memory::Memories;
 use super::register::{Register, RegisterClass, lane};
 use super::stage::{Stage, StreamShape};
-use crate::network::LayerId;
+use crate::network::{LayerId, ParamId};
 
 /// A stage in its place.
 pub struct Placed {
@@ -64,6 +64,7 @@ pub struct Pipeline {
     pub matrices: Vec<Matrix>,
     /// What the simulation leaves out, in words.
     pub simplifications: Vec<String>,
+    memories: Memories,
     limbs: usize,
 }
 
@@ -282,7 +283,13 @@ impl Pipeline {
             placed.state = limbs..limbs + own;
             limbs += own;
         }
+        let mut memories = parts.memories;
+        for matrix in &parts.matrices {
+            let words = matrix.packed(&memories);
+            memories.keep_packed(matrix.slot(), words);
+        }
         Self {
+            memories,
             stages,
             streams: parts.streams,
             input: parts.input,
@@ -322,9 +329,16 @@ impl Pipeline {
         state
     }
 
-    /// Packs the weights of all matrix products.
-    pub fn pack(&self, memories: &mut Memories) {
-        for matrix in &self.matrices {
+    /// The memories without upsets.
+    #[must_use]
+    pub fn memories(&self) -> &Memories {
+        &self.memories
+    }
+
+    /// Packs the weights of the matrix products that read a parameter, or of all, anew.
+    pub fn pack(&self, memories: &mut Memories, param: Option<ParamId>) {
+        let reads = |matrix: &&Matrix| param.is_none_or(|param| matrix.weight() == param);
+        for matrix in self.matrices.iter().filter(reads) {
             let words = matrix.packed(memories);
             memories.keep_packed(matrix.slot(), words);
         }

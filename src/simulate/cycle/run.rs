@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::build::{BuildError, Depths, Fifos, build};
 use super::engine::{Engine, Rate};
-use super::memory::Memories;
 use super::pipeline::{Pipeline, RegisterBit};
 use super::schedule::Advance;
 use super::stage::Transient;
@@ -149,7 +148,13 @@ impl Pipeline {
     /// [`BuildError`] where a layer cannot be built, or the streams lock up.
     pub fn new(accelerator: &Accelerator) -> Result<Self, BuildError> {
         let draft = build(accelerator, Fifos::Draft)?;
-        if draft.auto.is_empty() {
+        // Only where streams meet can one of them wait for the other in vain.
+        let joins = accelerator
+            .network()
+            .nodes
+            .iter()
+            .any(|node| node.inputs.len() > 1);
+        if draft.auto.is_empty() && !joins {
             return Ok(draft.pipeline);
         }
         let depths = needed_depths(accelerator, &draft.pipeline, &draft.auto)?;
@@ -190,7 +195,7 @@ fn needed_depths(
         rates: Some([Rate::Every(1), Rate::Every(1)]),
         ..Settings::default()
     };
-    let mut engine = Engine::new(pipeline, Memories::of(accelerator), &samples);
+    let mut engine = Engine::new(pipeline, &samples);
     let run = drive(&mut engine, accelerator, &[], settings);
     if run.end != End::Completed {
         return Err(BuildError::Deadlock {
@@ -254,7 +259,7 @@ pub fn run(
     faults: &[CycleFault],
     settings: Settings,
 ) -> Run {
-    let mut engine = Engine::new(pipeline, Memories::of(accelerator), inputs);
+    let mut engine = Engine::new(pipeline, inputs);
     drive(&mut engine, accelerator, faults, settings)
 }
 

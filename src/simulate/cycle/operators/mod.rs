@@ -20,6 +20,7 @@ pub use fork::Fork;
 pub use frame::{Frame, FrameOp};
 pub use function::Function;
 pub use join::{Combination, Join};
+pub use pipe::MAX_DEPTH;
 pub use pool::{PoolFunction, WindowPool};
 pub use value::ToOutput;
 pub use window::{Iteration, WindowProgram};

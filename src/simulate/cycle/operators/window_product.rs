@@ -24,7 +24,7 @@ pub struct ProductTiming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimingError {
     /// A window would start before the multipliers are free.
-    #[error("an initiation interval of {given} is shorter than the {steps} steps of one product")]
+    #[error("an initiation interval of {given} does not fit the {steps} steps of one result")]
     Interval {
         /// What was asked for.
         given: u64,
