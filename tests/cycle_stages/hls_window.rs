@@ -50,6 +50,7 @@ fn frames_follow_each_other_after_all_iterations_of_the_loop() {
                 given: stage.offers(&state),
                 words: &[&word],
                 memories: &memories,
+                transients: &[],
             };
             given += edge.given as usize;
             if edge.given == 1 && given.is_multiple_of(per_frame) {

@@ -42,6 +42,7 @@ fn a_unit_rests_while_it_repeats_a_vector() {
                 given: specimen.stage.offers(&state),
                 words: &[word],
                 memories: &specimen.memories,
+                transients: &[],
             };
             if edge.given == 1 {
                 output.push(specimen.stage.word(&state, 0).to_vec());

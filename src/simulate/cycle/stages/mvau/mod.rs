@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::arithmetic::Arithmetic;
 use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
-use super::super::stage::{Edge, Signals, Stage};
+use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};
 use super::{Unbuildable, at_least_one};
 use replay::Replay;
@@ -103,6 +103,9 @@ pub enum InputBuffer {
 ///
 /// The RTL as measured lets a vector end where its last word is offered, even if the weights are late;
 /// the wrong results that follow are a defect of that version, and a bubble here is never last.
+///
+/// A bubble is marked by a flag, and no register behind it takes anything over; a flip or a transient there
+/// changes nothing. The DSP cores let zeros flow instead, so that what strikes an idle product is added.
 ///
 /// The weight step and the step of the running sums are counted by registers of their own; a flip in
 /// one of them reads other weights, or adds the wrong bias.
@@ -321,27 +324,30 @@ impl Mvau {
     }
 
     /// The products of the last operand register's word.
-    fn multiply(&self, state: &[u64], step: u64, products: &mut [u64]) {
+    fn multiply(&self, state: &[u64], step: u64, edge: &Edge<'_>, products: &mut [u64]) {
         let last = self.core.operands as usize - 1;
         let activations = self.activations.word(state, last);
         self.arithmetic
             .products(step, activations, self.weight_words.word(state, last), products);
+        edge.strike(Wire::Product, products, self.arithmetic.product_bits());
     }
 
     /// The sums in front of the sum register, or of the running sums.
-    fn add(&self, state: &[u64], step: u64, scratch: &mut Vec<u64>, sums: &mut [u64]) {
+    fn add(&self, state: &[u64], step: u64, edge: &Edge<'_>, scratch: &mut Vec<u64>, sums: &mut [u64]) {
         if self.core.products {
             self.arithmetic.sums(step, self.products.word(state, 0), sums);
         } else {
             scratch.clear();
             scratch.resize(self.product_limbs, 0);
-            self.multiply(state, step, scratch);
+            self.multiply(state, step, edge, scratch);
             self.arithmetic.sums(step, scratch, sums);
         }
+        edge.strike(Wire::Sum, sums, self.arithmetic.sum_bits());
     }
 
     /// The core's edge while it moves, from its result back to its operands.
-    fn advance(&self, state: &mut [u64], feed: Option<Feed<'_>>, memories: &Memories) {
+    fn advance(&self, state: &mut [u64], feed: Option<Feed<'_>>, edge: &Edge<'_>) {
+        let memories = edge.memories;
         let before = self.core.before();
         let (valid, last) = (self.valid.get(state), self.last.get(state));
         let filled = |register: u32| valid >> register & 1 == 1;
@@ -366,7 +372,7 @@ impl Mvau {
                 } else {
                     scratch_sums.clear();
                     scratch_sums.resize(self.sum_limbs, 0);
-                    self.add(earlier, sum_step, scratch_products, scratch_sums);
+                    self.add(earlier, sum_step, edge, scratch_products, scratch_sums);
                     scratch_sums
                 };
                 self.arithmetic
@@ -375,13 +381,13 @@ impl Mvau {
             if self.core.sums && filled(before - 2) {
                 let step = self.step_of(state, before - 2);
                 let (earlier, sums) = split(state, self.sums);
-                self.add(earlier, step, scratch_products, sums);
+                self.add(earlier, step, edge, scratch_products, sums);
             }
         });
         if self.core.products && filled(self.core.operands - 1) {
             let step = self.step_of(state, self.core.operands - 1);
             let (earlier, products) = split(state, self.products);
-            self.multiply(earlier, step, products);
+            self.multiply(earlier, step, edge, products);
         }
         let ends = last >> (before - 1) & 1 == 1;
         if ends || filled(before - 1) {
@@ -525,9 +531,25 @@ impl Stage for Mvau {
                     weights: (self.weights == Weights::Decoupled).then(|| edge.words[1]),
                     last: offer.last,
                 });
-            self.advance(state, feed, edge.memories);
+            self.advance(state, feed, edge);
         }
         self.replay.edge(state, input, moves && weights);
+    }
+
+    fn wires(&self) -> Vec<WireShape> {
+        let arithmetic = &*self.arithmetic;
+        vec![
+            WireShape {
+                wire: Wire::Product,
+                lanes: arithmetic.product_lanes(),
+                lane_bits: arithmetic.product_bits(),
+            },
+            WireShape {
+                wire: Wire::Sum,
+                lanes: arithmetic.sum_lanes(),
+                lane_bits: arithmetic.sum_bits(),
+            },
+        ]
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {
