@@ -59,6 +59,8 @@ impl Default for StreamEnd {
 pub struct LayerDataflow {
     /// The FIFOs in front of it.
     pub fifo: Option<FifoDepth>,
+    /// Elements of a word in these FIFOs; otherwise what the stage in front hands out.
+    pub fifo_lanes: Option<u32>,
     /// Its loop.
     pub timing: Option<LoopTiming>,
     /// Where its weights are.
@@ -92,12 +94,13 @@ impl Dataflow {
             .map(|layer| {
                 let found = LayerDataflow {
                     fifo: hardware.field(&layer.name, |entry| entry.fifo),
+                    fifo_lanes: hardware.field(&layer.name, |entry| entry.fifo_lanes),
                     timing: hardware.field(&layer.name, |entry| entry.timing),
                     weight_memory: hardware
                         .field(&layer.name, |entry| entry.weight_memory)
                         .unwrap_or_default(),
                 };
-                if found.fifo == Some(FifoDepth::Words(0)) {
+                if found.fifo == Some(FifoDepth::Words(0)) || found.fifo_lanes == Some(0) {
                     return Err(Problem::FifoDepth {
                         layer: layer.name.clone(),
                     });

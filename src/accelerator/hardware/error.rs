@@ -101,7 +101,7 @@ pub enum Problem {
         nearest: u64,
     },
     /// A FIFO without a slot.
-    #[error("layer `{layer}`: a FIFO of depth 0 passes no word")]
+    #[error("layer `{layer}`: a FIFO without words or lanes passes nothing")]
     FifoDepth {
         /// The layer.
         layer: String,
@@ -285,7 +285,7 @@ impl Problem {
                 rows * taps
             ),
             Problem::FifoDepth { .. } => {
-                "expected `fifo: Auto`, or `Words(n)` with n from 1; 2 passes a word per cycle".to_owned()
+                "expected `fifo: Auto`, or `Words(n)` with n from 1 (2 passes a word per cycle), and `fifo_lanes` from 1".to_owned()
             }
             Problem::StreamEnd { .. } => {
                 "expected lanes and interval from 1; remove what should follow from the layers".to_owned()

@@ -78,6 +78,8 @@ pub struct LayerHardware {
     pub accumulator: Option<AccumulatorFormat>,
     /// The FIFOs in front of the layer.
     pub fifo: Option<FifoDepth>,
+    /// Elements of a word in these FIFOs; width converters in front and behind do the rest.
+    pub fifo_lanes: Option<u32>,
     /// The layer's loop, where it is built by high-level synthesis.
     pub timing: Option<LoopTiming>,
     /// Where a FINN-style product finds its weights.

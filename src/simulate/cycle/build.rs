@@ -71,6 +71,22 @@ pub enum BuildError {
         /// Elements of one sample.
         elements: usize,
     },
+    /// Lanes of a FIFO that do not divide a tensor.
+    #[error(
+        "layer `{layer}`: FIFO words of {lanes} elements do not divide the {elements} elements of one sample"
+    )]
+    #[diagnostic(
+        code(radstream::cycle::fifo_lanes),
+        help("expected a divisor; correct `fifo_lanes` in the layer's entry of the hardware file")
+    )]
+    FifoLanes {
+        /// The layer.
+        layer: String,
+        /// What was asked for.
+        lanes: usize,
+        /// Elements of one sample.
+        elements: usize,
+    },
     /// Two streams meet whose FIFOs are too shallow for the distance between them.
     #[error("the accelerator locks up at cycle {cycle}: {chain}")]
     #[diagnostic(
@@ -373,11 +389,27 @@ impl Builder<'_> {
             .expect("every tensor is made before it is read");
         match self.made_by.get(&stream) {
             Some(&maker) if maker != node.layer || node.inputs.len() > 1 => self.fifo(stream, node, tensor),
+            None if self.accelerator.dataflow().layer(node.layer).fifo.is_some() => {
+                self.fifo(stream, node, tensor)
+            }
             _ => Ok(stream),
         }
     }
 
     fn fifo(&mut self, stream: usize, node: &Node, tensor: TensorId) -> Result<usize, BuildError> {
+        let mut stream = stream;
+        if let Some(lanes) = self.accelerator.dataflow().layer(node.layer).fifo_lanes {
+            let (lanes, elements) = (lanes as usize, self.network.tensor(tensor).len());
+            if !elements.is_multiple_of(lanes) {
+                let layer = self.layer_name(node.layer);
+                return Err(BuildError::FifoLanes {
+                    layer,
+                    lanes,
+                    elements,
+                });
+            }
+            stream = self.convert(stream, lanes, node.layer)?;
+        }
         let Stream { shape, words, .. } = self.streams[stream];
         let out = self.stream(shape, self.network.tensor(tensor).len());
         let layer = self.network.layer(node.layer);
@@ -464,6 +496,7 @@ impl Builder<'_> {
             _ if Function::is_wire(self.network, node) => self.take(node, 0)?,
             _ => match Function::of(self.network, node) {
                 Some(function) => self.element_wise(node, function)?,
+                None if FrameOp::is_wire(self.network, node) => self.take(node, 0)?,
                 None => self.frame(node)?,
             },
         };

@@ -132,6 +132,8 @@ pub struct Matrix {
     /// Whether the additions of one step form a tree; otherwise every product is cast and added in turn.
     tree: bool,
     product_shift: u32,
+    /// Whether running sums fit machine words with room to spare.
+    narrow: bool,
     from_product: Cast,
     from_bias: Option<Cast>,
     from_sum: Cast,
@@ -234,6 +236,9 @@ impl Matrix {
             popcount: mac.popcount,
             tree,
             product_shift: u32::try_from(format.frac() - product_frac).unwrap_or(0),
+            narrow: format.width() < 62
+                && sum_bits.saturating_add_signed(format.frac() - product_frac) < 62
+                && format.frac() - product_frac >= 0,
             from_product: Cast::new(product_frac, &format),
             from_bias: bias.map(|bias| Cast::new(bias.frac(), &format)),
             from_sum: Cast::new(format.frac(), &format),
@@ -472,6 +477,26 @@ impl Arithmetic for Matrix {
             }
             return;
         }
+        if let Schedule::Finn { pe, simd } = self.schedule {
+            let (w_bits, x_bits, bits) = (
+                self.weight_code.bits,
+                self.activation_code.bits,
+                self.product_code.bits,
+            );
+            for column in 0..simd {
+                let activation = self.activation_code.decode(lane(activations, column, x_bits));
+                for at in (column..pe * simd).step_by(simd) {
+                    let weight = self.weight_code.decode(lane(weights, at, w_bits));
+                    set_lane(
+                        products,
+                        at,
+                        bits,
+                        self.product_code.encode(weight.wrapping_mul(activation)),
+                    );
+                }
+            }
+            return;
+        }
         for at in 0..self.lanes {
             let product = self.term(step, at).map_or(0, |(row, tap)| {
                 let weight = lane(weights, at, self.weight_code.bits);
@@ -510,6 +535,18 @@ impl Arithmetic for Matrix {
                     })
                     .sum();
                 set_lane(sums, row, self.sum_code.bits, u64::from(ones));
+            }
+            return;
+        }
+        if let Schedule::Finn { pe, simd } = self.schedule {
+            for row in 0..pe {
+                let sum = (row * simd..(row + 1) * simd).fold(0i64, |sum, at| {
+                    sum.wrapping_add(
+                        self.product_code
+                            .decode(lane(products, at, self.product_code.bits)),
+                    )
+                });
+                set_lane(sums, row, self.sum_code.bits, self.sum_code.encode(sum));
             }
             return;
         }
@@ -558,10 +595,13 @@ impl Arithmetic for Matrix {
             for to in 0..lanes {
                 let sum = self.sum_code.decode(lane(sums, to, self.sum_code.bits));
                 let before = code.decode(lane(accumulators, to, code.bits));
-                let after = self
-                    .from_sum
-                    .apply(i128::from(before) + (i128::from(sum) << self.product_shift));
-                set_lane(accumulators, to, code.bits, code.encode(after as i64));
+                let after = if self.narrow {
+                    self.from_sum.apply_i64(before + (sum << self.product_shift))
+                } else {
+                    let sum = i128::from(sum) << self.product_shift;
+                    self.from_sum.apply(i128::from(before) + sum) as i64
+                };
+                set_lane(accumulators, to, code.bits, code.encode(after));
             }
             return;
         }

@@ -129,6 +129,19 @@ impl FrameOp {
         })
     }
 
+    /// Whether a node only moves elements, and moves none, so that no hardware is needed.
+    #[must_use]
+    pub fn is_wire(network: &Network, node: &Node) -> bool {
+        let same = network.tensor(node.inputs[0]).encoding == network.tensor(node.output).encoding;
+        same && match Self::of(network, node) {
+            Some(Self::Gather { sources, .. }) => sources
+                .iter()
+                .enumerate()
+                .all(|(at, source)| *source == Some(at as u32)),
+            _ => false,
+        }
+    }
+
     fn to_output(&self, network: &Network, node: &Node) -> ToOutput {
         let frac = match self {
             Self::Softmax(softmax) => softmax.accumulator.frac() + softmax.inv_format.frac(),
