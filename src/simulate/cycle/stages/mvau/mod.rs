@@ -277,11 +277,13 @@ impl Mvau {
     fn step_of(&self, state: &[u64], at: u32) -> u64 {
         let ahead = u64::from((self.valid.get(state) >> at >> 1).count_ones());
         let sum_step = self.sum_step.get(state);
+        let mut step = sum_step + ahead;
         if sum_step < self.steps {
-            (sum_step + ahead) % self.steps
-        } else {
-            sum_step + ahead
+            while step >= self.steps {
+                step -= self.steps;
+            }
         }
+        step
     }
 
     /// The step that the running sums hold.
@@ -345,6 +347,38 @@ impl Mvau {
         edge.strike(Wire::Sum, sums, self.arithmetic.sum_bits());
     }
 
+    /// The running sums and the sum register; the scratch words stand for registers that are left out.
+    fn sum_up(
+        &self,
+        state: &mut [u64],
+        edge: &Edge<'_>,
+        scratch_products: &mut Vec<u64>,
+        scratch_sums: &mut Vec<u64>,
+    ) {
+        let before = self.core.before();
+        let valid = self.valid.get(state);
+        if valid >> (before - 1) & 1 == 1 {
+            let sum_step = self.sum_step.get(state);
+            let first = self.fresh.is_set(state);
+            let (earlier, accumulators) = split(state, self.accumulators);
+            let sums = if self.core.sums {
+                self.sums.word(earlier, 0)
+            } else {
+                scratch_sums.clear();
+                scratch_sums.resize(self.sum_limbs, 0);
+                self.add(earlier, sum_step, edge, scratch_products, scratch_sums);
+                scratch_sums
+            };
+            self.arithmetic
+                .accumulate(sum_step, first, sums, edge.memories, accumulators);
+        }
+        if self.core.sums && valid >> (before - 2) & 1 == 1 {
+            let step = self.step_of(state, before - 2);
+            let (earlier, sums) = split(state, self.sums);
+            self.add(earlier, step, edge, scratch_products, sums);
+        }
+    }
+
     /// The core's edge while it moves, from its result back to its operands.
     fn advance(&self, state: &mut [u64], feed: Option<Feed<'_>>, edge: &Edge<'_>) {
         let memories = edge.memories;
@@ -362,28 +396,11 @@ impl Mvau {
             }
         }
 
-        let sum_step = self.sum_step.get(state);
-        SCRATCH.with_borrow_mut(|[scratch_products, scratch_sums]| {
-            if filled(before - 1) {
-                let first = self.fresh.is_set(state);
-                let (earlier, accumulators) = split(state, self.accumulators);
-                let sums = if self.core.sums {
-                    self.sums.word(earlier, 0)
-                } else {
-                    scratch_sums.clear();
-                    scratch_sums.resize(self.sum_limbs, 0);
-                    self.add(earlier, sum_step, edge, scratch_products, scratch_sums);
-                    scratch_sums
-                };
-                self.arithmetic
-                    .accumulate(sum_step, first, sums, memories, accumulators);
-            }
-            if self.core.sums && filled(before - 2) {
-                let step = self.step_of(state, before - 2);
-                let (earlier, sums) = split(state, self.sums);
-                self.add(earlier, step, edge, scratch_products, sums);
-            }
-        });
+        if self.core.products && self.core.sums {
+            self.sum_up(state, edge, &mut Vec::new(), &mut Vec::new());
+        } else {
+            SCRATCH.with_borrow_mut(|[products, sums]| self.sum_up(state, edge, products, sums));
+        }
         if self.core.products && filled(self.core.operands - 1) {
             let step = self.step_of(state, self.core.operands - 1);
             let (earlier, products) = split(state, self.products);
@@ -394,6 +411,7 @@ impl Mvau {
             self.fresh.set(state, ends.into());
         }
         if filled(before - 1) {
+            let sum_step = self.sum_step.get(state);
             let next = step_counter(sum_step, self.steps - 1, self.sum_step.bits());
             self.sum_step.set(state, next);
         }
