@@ -25,14 +25,19 @@ fn shared(name: &str) -> Option<Network> {
 
 fn cases() -> Vec<(&'static str, Network, Hardware)> {
     let model = Description::read(&Files::Embedded).expect("the embedded model reads");
-    let network = load_network(&Files::Embedded, Path::new(&model.network)).expect("the embedded network reads");
+    let network =
+        load_network(&Files::Embedded, Path::new(&model.network)).expect("the embedded network reads");
     let mut cases = vec![("digits_medium_ae", network, Hardware::default())];
     if let Some(network) = shared("econt/econt_medium.qonnx.onnx") {
         cases.push(("econt_medium", network, Hardware::default()));
     }
     if let Some(network) = shared("cnv/cnvW1A1.qonnx.onnx") {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw_configs/cnvW1A1.ron");
-        cases.push(("cnvW1A1", network, Hardware::read(&file).expect("the hardware file reads")));
+        cases.push((
+            "cnvW1A1",
+            network,
+            Hardware::read(&file).expect("the hardware file reads"),
+        ));
     }
     cases
 }
