@@ -650,3 +650,37 @@ fn hardware_files_name_memory_technologies() {
         );
     }
 }
+
+/// The examples of the chapter on rates: its files read, and its first command prints what it says.
+#[test]
+fn the_chapter_on_rates_is_right() {
+    let text = std::fs::read_to_string(cli_common::root().join("docs/rates.md")).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```text\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap())
+        .collect();
+    let place = Workplace::new();
+    let printed = place.done(&[
+        "rate",
+        "--bits",
+        "249120000",
+        "--fit-per-mb",
+        "20",
+        "--mission",
+        "8766",
+    ]);
+    assert_eq!(printed, blocks[0]);
+    let orbit = blocks
+        .iter()
+        .find(|block| block.starts_with("Environment("))
+        .unwrap();
+    let orbit = environment(orbit).unwrap();
+    assert_eq!((orbit.segments.len(), orbit.period()), (2, Hours(1.5)));
+    let shown = blocks
+        .iter()
+        .find(|block| block.starts_with("MemoryTechnology("))
+        .unwrap();
+    let shipped = cli_common::root().join("hw_configs/memories/kintex7_bram.ron");
+    assert_eq!(*shown, std::fs::read_to_string(shipped).unwrap());
+}

@@ -462,8 +462,13 @@ struct Assessor<'a> {
 impl Assessor<'_> {
     fn assess(mut self) -> Result<Assessment, RadiationError> {
         self.note_what_is_assumed();
+        let sizes = self.memory.clusters.sizes().iter();
+        let sizes: Vec<String> = sizes
+            .map(|(size, share)| format!("{share:.4} x {size}"))
+            .collect();
         self.steps.push(format!(
-            "mean cluster size: {} flipped bits per event",
+            "cluster sizes: {} = {} flipped bits per event",
+            sizes.join(" + "),
             self.bits_per_event
         ));
         let profile = match self.environment {
