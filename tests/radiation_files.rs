@@ -5,8 +5,14 @@ mod cli_common;
 use std::path::Path;
 
 use cli_common::Workplace;
+use proptest::prelude::*;
+use radstream::data::{SourceText, parse_ron};
 use radstream::radiation::rate::Hours;
-use radstream::radiation::{Environment, MemoryTechnology, RadiationError, RateForm, RateProfile, Status};
+use radstream::radiation::{
+    ClusterTable, Environment, MemoryTechnology, RadiationError, RateForm, RateProfile, Status,
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 const MEMORY: &str = r#"MemoryTechnology(
     name: "m",
@@ -347,6 +353,7 @@ fn memories_without_a_sound_rate_are_refused_at_their_place() {
         ),
         ("cm2_per_bit: 1e-14", "cm2_per_bit: 3.34e-4", &["3.34e-4", "um2"]),
         ("clusters: Burst(4)", "cluster: Burst(4)", &["cluster"]),
+        ("clusters: Burst(4)", "clusters: Burst(0)", &["burst of 0"]),
     ] {
         let text = edited(MEMORY, from, to);
         let line = line_of(&text, to.split(['\n', '(']).next().unwrap());
@@ -531,6 +538,8 @@ fn requests_that_do_not_go_together_are_refused() {
         (&["--memory", "missing.ron"], &["missing.ron", "cannot be read"]),
         (&["--memory", "BlockRam=kintex7_bram"], &["storage style"]),
         (&["--dvf", "1.5"], &["--dvf 1.5"]),
+        (&["--fit-per-mb", "1e300"], &["strikes per bit and hour", "1e12"]),
+        (&["--mission", "1e300"], &["hours = 1", "1e15"]),
         (&["--cross-section", "1e-14"], &["--flux", "--environment"]),
         (
             &["--mission", "4", "--analytic", "--scheme", "secded:72,70"],
@@ -683,4 +692,74 @@ fn the_chapter_on_rates_is_right() {
         .unwrap();
     let shipped = cli_common::root().join("hw_configs/memories/kintex7_bram.ron");
     assert_eq!(*shown, std::fs::read_to_string(shipped).unwrap());
+}
+
+/// Pieces that a hostile file may put anywhere.
+const PIECES: [&str; 22] = [
+    "",
+    "0",
+    "-1",
+    "1e308",
+    "1e-320",
+    "inf",
+    "NaN",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "\"",
+    "Some(",
+    "None",
+    "Decimal",
+    "Bit",
+    "4294967296",
+    "/*",
+];
+
+proptest! {
+    /// Whatever stands in a file, it is read or refused; what is read gives finite amounts.
+    #[test]
+    fn no_file_panics(
+        which in 0_usize..3,
+        edits in prop::collection::vec((0.0_f64..1.0, 0_usize..12, 0_usize..PIECES.len()), 1..4),
+        seed in 0_u64..100,
+    ) {
+        let mut text = [MEMORY, ENVIRONMENT, TABLE][which].to_owned();
+        for (place, length, piece) in edits {
+            let at = (place * text.len() as f64) as usize;
+            let end = (at + length).min(text.len());
+            text.replace_range(at..end, PIECES[piece]);
+        }
+        let source = SourceText::new("t.ron", text);
+        let finite = |profile: &RateProfile| {
+            let events = profile.expected_events(1_000_000, Hours(0.0), Hours(1e6));
+            events >= 0.0 && events.is_finite() && profile.mean_events_per_bit_hour().is_finite()
+        };
+        let nyc = Environment::find("nyc_sea_level", Path::new("")).unwrap();
+        let kintex = MemoryTechnology::find("kintex7_bram", Path::new("")).unwrap();
+        if let Ok(memory) = parse_ron::<MemoryTechnology>(&source, "") {
+            for form in [RateForm::Auto, RateForm::Fit, RateForm::CrossSection] {
+                for environment in [None, Some(&nyc)] {
+                    if let Ok(assessment) = memory.assess(form, environment) {
+                        prop_assert!(finite(&assessment.profile));
+                    }
+                }
+            }
+        }
+        if let Ok(environment) = parse_ron::<Environment>(&source, "")
+            && let Ok(profile) = kintex.profile(Some(&environment))
+        {
+            prop_assert!(finite(&profile));
+        }
+        if let Ok(table) = parse_ron::<ClusterTable>(&source, "") {
+            let clusters = table.clusters();
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            prop_assert!(!clusters.draw(&mut random).is_empty());
+            prop_assert!(clusters.mean_bits() >= 1.0 - 1e-12);
+        }
+    }
 }

@@ -277,11 +277,14 @@ impl Rate {
 
 const DVF_METHOD: &str = "upsets x vulnerability factor only: which configuration bits break the design, and how, is not simulated";
 
+/// Largest number of hours or inferences that anybody means.
+const MAX_AMOUNT: f64 = 1e15;
+
 fn check_amount(name: &str, value: Option<f64>) -> Result<(), Failure> {
     match value {
-        Some(value) if !(value.is_finite() && value >= 0.0) => Err(Failure::refused(
+        Some(value) if !(0.0..=MAX_AMOUNT).contains(&value) => Err(Failure::refused(
             format!("{name} = {value} is not an amount"),
-            "expected a finite number from 0",
+            format!("expected a number from 0 to {MAX_AMOUNT:e}"),
         )),
         _ => Ok(()),
     }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::{ClusterTable, Clusters};
 use super::environment::{Environment, Particle, Segment, SegmentFlux};
-use super::field::{Status, amount, bits, cross_section, optional_amount, optional_factor, share};
+use super::field::{
+    Status, amount, bits, burst_bits, cross_section, optional_amount, optional_factor, share,
+};
 use super::heavy_ions::Weibull;
 use super::presets::{CLUSTERS, MEMORIES, find};
 use super::rate::{Counts, CrossSection, FitPerMb, Flux, Megabit, UpsetsPerBitHour};
@@ -214,7 +216,7 @@ pub enum ClusterSource {
     /// Every strike flips one bit.
     Single,
     /// Every strike flips so many consecutive columns.
-    Burst(u32),
+    Burst(#[serde(deserialize_with = "burst_bits")] u32),
     /// A table by name, or by the path of its file relative to this one.
     Table(String),
     /// A table that was measured on something else.
@@ -225,6 +227,9 @@ pub enum ClusterSource {
         measured_on: String,
     },
 }
+
+/// Largest believable rate: beyond it, a number or its unit is wrong.
+const MAX_EVENTS_PER_BIT_HOUR: f64 = 1e12;
 
 /// How one class of memory is upset. (What it costs in area is `accelerator::Technology`.)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -725,6 +730,12 @@ impl Assessor<'_> {
         if self.memory.thermal.is_some() || self.memory.alpha.is_some() {
             self.steps
                 .push(format!("sum: {events:e} events per bit and hour"));
+        }
+        if events.is_nan() || events > MAX_EVENTS_PER_BIT_HOUR {
+            return Err(RadiationError::TooMany {
+                memory: self.memory.name.clone(),
+                events_per_bit_hour: events,
+            });
         }
         Ok(events)
     }
