@@ -79,7 +79,7 @@ fn upsets_of_gigabytes() {
     let mut wrong = Vec::new();
     for (row, (size, expected)) in rows.iter().zip(facts) {
         assert_eq!(row[0], size);
-        let bits = (size.parse::<u64>().unwrap() * 8 << 30).to_string();
+        let bits = (size.parse::<u64>().unwrap() * 8 * (1 << 30)).to_string();
         for ((cell, fit), expected) in row[1..]
             .iter()
             .zip(["7500", "21000", "17500", "49000"])
