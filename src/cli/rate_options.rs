@@ -54,7 +54,6 @@ pub struct RateOptions {
     /// for one storage style; before what the hardware file says
     #[arg(
         long,
-        visible_alias = "memory",
         value_name = "[STYLE=]PRESET|FILE.ron",
         conflicts_with_all = ["fit_per_mb", "cross_section", "flux", "mb", "counts"]
     )]
