@@ -28,6 +28,7 @@ mod accumulator;
 mod address;
 pub mod area;
 mod code;
+mod dataflow;
 mod folding;
 mod hardware;
 mod layout;
@@ -38,6 +39,7 @@ use std::collections::HashSet;
 
 pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
+pub use dataflow::{Dataflow, FifoDepth, LayerDataflow, LoopTiming, StreamEnd, WeightMemory};
 pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
 pub use hardware::{
     AccumulatorFormat, AccumulatorOverflow, Folding, Hardware, HardwareError, LayerHardware, Packing,
@@ -72,6 +74,7 @@ pub struct Accelerator {
     technology: Technology,
     network: Network,
     stages: Vec<Stage>,
+    dataflow: Dataflow,
     map: MemoryMap,
 }
 
@@ -92,6 +95,7 @@ impl Accelerator {
         let technology = Technology::find(technology_name, &hardware.folder)
             .map_err(|error| refuse(Problem::Technology(error)))?;
         let stages = folding::stages(network, hardware)?;
+        let dataflow = Dataflow::of(network, hardware).map_err(refuse)?;
         let mut network = network.clone();
         accumulator::apply(&mut network, hardware).map_err(refuse)?;
 
@@ -119,6 +123,7 @@ impl Accelerator {
             technology,
             network,
             stages,
+            dataflow,
             map,
         })
     }
@@ -164,6 +169,12 @@ impl Accelerator {
     #[must_use]
     pub fn initiation_interval(&self) -> Option<u64> {
         self.stages.iter().map(Stage::initiation_interval).max()
+    }
+
+    /// How the stages are coupled and timed.
+    #[must_use]
+    pub fn dataflow(&self) -> &Dataflow {
+        &self.dataflow
     }
 
     /// All memories, and the map between logical and physical addresses.
