@@ -14,6 +14,9 @@ mod progress;
 mod protect;
 mod ranges;
 mod rate;
+mod rate_analytic;
+mod rate_options;
+mod rate_presets;
 mod run;
 
 use std::process::ExitCode;
@@ -41,7 +44,8 @@ enum Command {
     Run(run::Run),
     /// What flips do to a workload: every stored bit by itself
     Campaign(campaign::Campaign),
-    /// FIT per megabit, or flux and cross-section, to upsets per hour
+    /// Environment and memory technology, or a rate as a number, to upsets per hour
+    #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
     Rate(rate::Rate),
     /// Choose bits to protect under a budget from the records of a campaign
     Protect(protect::Protect),
