@@ -3,6 +3,8 @@
 mod error;
 
 use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -37,6 +39,10 @@ pub struct Hardware {
     /// Time between two rewrites of all memories from their source outside.
     #[serde(default)]
     pub refresh_s: Option<f64>,
+    /// Memory technologies by storage style: how each is upset. Names of presets, or paths of files
+    /// relative to the hardware file.
+    #[serde(default, deserialize_with = "unique_keys")]
+    pub memory_technologies: IndexMap<Style, String>,
     /// What holds for layers and fields that have no entry of their own.
     #[serde(default)]
     pub default: LayerHardware,
@@ -371,30 +377,61 @@ impl LayerHardware {
 }
 
 /// Reads a map and refuses a key that stands there twice.
-fn unique_keys<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<IndexMap<String, LayerHardware>, D::Error> {
-    struct Unique;
+fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Eq + Hash + Key,
+    V: Deserialize<'de>,
+{
+    struct Unique<K, V>(PhantomData<(K, V)>);
 
-    impl<'de> Visitor<'de> for Unique {
-        type Value = IndexMap<String, LayerHardware>;
+    impl<'de, K, V> Visitor<'de> for Unique<K, V>
+    where
+        K: Deserialize<'de> + Eq + Hash + Key,
+        V: Deserialize<'de>,
+    {
+        type Value = IndexMap<K, V>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a map from layer names to entries")
+            f.write_str(K::MAP)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut layers = IndexMap::new();
-            while let Some(name) = map.next_key::<String>()? {
-                if layers.contains_key(&name) {
-                    return Err(A::Error::custom(format!("layer `{name}` has two entries")));
+            let mut entries = IndexMap::new();
+            while let Some(key) = map.next_key::<K>()? {
+                if entries.contains_key(&key) {
+                    return Err(A::Error::custom(format!("{} has two entries", key.named())));
                 }
                 let entry = map.next_value()?;
-                layers.insert(name, entry);
+                entries.insert(key, entry);
             }
-            Ok(layers)
+            Ok(entries)
         }
     }
 
-    deserializer.deserialize_map(Unique)
+    deserializer.deserialize_map(Unique(PhantomData))
+}
+
+/// What a map of the hardware file is about.
+trait Key {
+    /// The map, for people.
+    const MAP: &'static str;
+    /// An entry's key, for people.
+    fn named(&self) -> String;
+}
+
+impl Key for String {
+    const MAP: &'static str = "a map from layer names to entries";
+
+    fn named(&self) -> String {
+        format!("layer `{self}`")
+    }
+}
+
+impl Key for Style {
+    const MAP: &'static str = "a map from styles to memory technologies";
+
+    fn named(&self) -> String {
+        format!("style {}", self.name())
+    }
 }
