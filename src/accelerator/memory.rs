@@ -350,7 +350,7 @@ impl MemoryMap {
 }
 
 /// The contents of one memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryImage {
     bits: BitVec<u64, Lsb0>,
     word_bits: usize,

@@ -2,6 +2,7 @@
 
 mod bench;
 mod exhaustive;
+pub mod mission;
 mod monitor;
 mod records;
 mod statistics;

@@ -2,9 +2,11 @@
 
 mod injection;
 mod list;
+mod placement;
 
 pub use injection::{Effect, Injection, changes, describe};
 pub use list::{FaultListError, ListedFault, read_list};
+pub use placement::place;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

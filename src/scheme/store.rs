@@ -40,6 +40,8 @@ pub struct Shelf {
     pub words: u64,
     /// Data bits of one word.
     pub word_bits: u32,
+    /// Number of its first word among those of all shelves.
+    first_word: u64,
     /// Number of its first unit among those of all shelves.
     pub first_unit: u64,
     /// Number of its first bit among all stored bits.
@@ -72,6 +74,15 @@ pub struct Store {
     scheme: Scheme,
     shelves: Vec<Shelf>,
     arrays: Vec<Array>,
+}
+
+/// A memory before it is protected.
+struct Plain {
+    memory: Option<MemoryId>,
+    words: u64,
+    word_bits: u32,
+    first_bit: u64,
+    interleave: u32,
 }
 
 impl Shelf {
@@ -186,15 +197,14 @@ impl Store {
                 .iter()
                 .map(|bit| bit - memory.first.0)
                 .collect();
-            store.push(
-                Some(id),
-                memory.depth,
-                memory.word_bits,
-                memory.first.0,
-                memory.interleave,
-                &bits,
-                ideal,
-            );
+            let plain = Plain {
+                memory: Some(id),
+                words: memory.depth,
+                word_bits: memory.word_bits,
+                first_bit: memory.first.0,
+                interleave: memory.interleave,
+            };
+            store.push(plain, &bits, ideal);
         }
         store
     }
@@ -208,20 +218,26 @@ impl Store {
             arrays: Vec::new(),
         };
         let all: Vec<u64> = (0..words * u64::from(data_bits)).collect();
-        store.push(None, words, data_bits, 0, interleave, &all, false);
+        let plain = Plain {
+            memory: None,
+            words,
+            word_bits: data_bits,
+            first_bit: 0,
+            interleave,
+        };
+        store.push(plain, &all, false);
         store
     }
 
-    fn push(
-        &mut self,
-        memory: Option<MemoryId>,
-        words: u64,
-        word_bits: u32,
-        first_bit: u64,
-        interleave: u32,
-        protected: &[u64],
-        ideal: bool,
-    ) {
+    /// Appends a memory with these of its bits protected.
+    fn push(&mut self, plain: Plain, protected: &[u64], ideal: bool) {
+        let Plain {
+            memory,
+            words,
+            word_bits,
+            first_bit,
+            interleave,
+        } = plain;
         let scheme = self.scheme;
         let of_words = scheme.is_of_words() && !ideal;
         let width = if of_words { word_bits } else { 1 };
@@ -272,6 +288,7 @@ impl Store {
             memory,
             words,
             word_bits,
+            first_word: self.words(),
             first_unit,
             first_bit,
             of_words,
@@ -321,10 +338,19 @@ impl Store {
             .sum()
     }
 
+    /// Number of the first word of a memory among those of all memories.
+    ///
+    /// # Panics
+    /// Where there is no such shelf.
+    #[must_use]
+    pub fn first_word(&self, shelf: usize) -> u64 {
+        self.shelves[shelf].first_word
+    }
+
     /// Words of all memories.
     #[must_use]
     pub fn words(&self) -> u64 {
-        self.shelves.iter().map(|shelf| shelf.words).sum()
+        self.shelves.last().map_or(0, |last| last.first_word + last.words)
     }
 
     /// Data bits of the protected units.
@@ -391,7 +417,14 @@ mod tests {
                 arrays: Vec::new(),
             };
             // Bits of words 1 (two of them) and 3.
-            store.push(None, 5, 7, 100, 1, &[8, 9, 22], false);
+            let plain = Plain {
+                memory: None,
+                words: 5,
+                word_bits: 7,
+                first_bit: 100,
+                interleave: 1,
+            };
+            store.push(plain, &[8, 9, 22], false);
             assert_eq!(store.cells(), 35 + extra, "{scheme}");
             let shelf = &store.shelves()[0];
             for (&(_, unit), cells) in &by_unit(&store) {
