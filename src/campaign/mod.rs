@@ -2,6 +2,7 @@
 
 mod bench;
 mod exhaustive;
+mod growing;
 pub mod mission;
 mod monitor;
 mod records;
@@ -12,5 +13,5 @@ pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
 pub use exhaustive::{BitRecord, SENSITIVE_ABOVE, exhaustive};
 pub use monitor::{Monitor, Silent};
 pub use records::{RecordError, Records, fingerprint, read_records};
-pub use statistics::{Interval, bootstrap_mean, wilson};
+pub use statistics::{Interval, bootstrap_mean, garwood, wilson};
 pub use trials::{Trial, TrialPlan, TrialSummary, random_flips, run_trials};

@@ -20,6 +20,8 @@ struct Unit {
     phase_s: f64,
     /// Its failure has been found.
     found: bool,
+    /// What it took to make it fail.
+    cause: Cause,
 }
 
 /// Counts over a mission so far.
@@ -33,6 +35,8 @@ pub(super) struct Counts {
     pub found_detected: u64,
     /// Failures found that it did not.
     pub found_silent: u64,
+    /// All found ones by what it took.
+    pub found_by_cause: [u64; 4],
     /// Words reloaded because their parity failed.
     pub reloads: u64,
 }
@@ -152,6 +156,7 @@ impl State {
                 settled_s: 0.0,
                 phase_s: pass_s * (word as f64 / plan.store.words() as f64),
                 found: false,
+                cause: Cause::Repair,
             });
             self.slots[number] = self.units.len() as u32;
         }
@@ -232,6 +237,9 @@ impl State {
         if reloads(&unit.code, &unit.reading) {
             self.counts.reloads += 1;
         } else {
+            if let Some(count) = self.counts.found_by_cause.get_mut(unit.cause as usize) {
+                *count += 1;
+            }
             if unit.reading.verdict == Verdict::Detected {
                 self.counts.found_detected += 1;
             } else {
@@ -278,6 +286,8 @@ impl State {
         }
         if !reading.failed() {
             unit.found = false;
+        } else if !unit.reading.failed() {
+            unit.cause = cause;
         }
         unit.reading = reading;
     }

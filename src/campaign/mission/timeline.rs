@@ -90,6 +90,8 @@ pub struct Timeline {
     pub found_detected: u64,
     /// The same that it did not report: read wrong as if they were right.
     pub found_silent: u64,
+    /// All found ones by what it took, in the order of [`Cause::ALL`].
+    pub found_by_cause: [u64; 4],
     /// What there was at the stated times.
     pub observations: Vec<Observation>,
     /// Every change of a bit as it is read, in order, where the plan keeps them.
@@ -148,6 +150,7 @@ pub fn simulate(plan: &MissionPlan, trial: u64, workspace: &mut Workspace) -> Ti
     timeline.reloads = state.counts.reloads;
     timeline.found_detected = state.counts.found_detected;
     timeline.found_silent = state.counts.found_silent;
+    timeline.found_by_cause = state.counts.found_by_cause;
     // Passes and refreshes are applied when the next strike or observation asks for them.
     state.changes.sort_by(|a, b| a.time_h.total_cmp(&b.time_h));
     timeline.changes = std::mem::take(&mut state.changes);
