@@ -1,5 +1,6 @@
 //! Plans, trials, records: what happens to a workload under many fault sets.
 
+pub mod analytic;
 mod bench;
 mod exhaustive;
 mod growing;

@@ -13,6 +13,9 @@ mod progress;
 mod protect;
 mod ranges;
 mod rate;
+mod rate_analytic;
+mod rate_options;
+mod rate_presets;
 mod run;
 
 use std::process::ExitCode;
@@ -40,7 +43,7 @@ enum Command {
     Run(run::Run),
     /// What flips do to a workload: every stored bit by itself
     Campaign(campaign::Campaign),
-    /// FIT per megabit, or flux and cross-section, to upsets per hour
+    /// Environment and memory technology, or a rate as a number, to upsets per hour
     Rate(rate::Rate),
     /// Choose bits to protect under a budget from the records of a campaign
     Protect(protect::Protect),

@@ -1,6 +1,8 @@
 //! Why environments and memory technologies do not go together.
 
-use miette::Diagnostic;
+use std::sync::Arc;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
 use super::rate::RateError;
@@ -107,6 +109,25 @@ pub enum RadiationError {
         form: &'static str,
         /// The forms that it has.
         expected: String,
+    },
+    /// A hardware file names a memory technology that cannot be used.
+    #[error("{name}: memory_technologies, {style}: {problem}")]
+    #[diagnostic(code(radstream::radiation::hardware), help("{help}"))]
+    Hardware {
+        /// The hardware file.
+        name: String,
+        /// The storage style.
+        style: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// What would be right.
+        help: String,
+        /// The text.
+        #[source_code]
+        source_code: NamedSource<Arc<str>>,
+        /// The entry.
+        #[label("here")]
+        span: SourceSpan,
     },
     /// A file whose numbers contradict each other.
     #[error("{what} `{name}`: {problem}")]

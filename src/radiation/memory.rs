@@ -330,6 +330,8 @@ pub struct Assessment {
     pub profile: RateProfile,
     /// Mean number of bits that one strike flips.
     pub bits_per_event: f64,
+    /// Which bits it flips.
+    pub clusters: Clusters,
     /// The rate is known within this factor; none where the source does not say.
     pub uncertainty_factor: Option<f64>,
     /// What it rests on.
@@ -488,6 +490,7 @@ impl Assessor<'_> {
         Ok(Assessment {
             profile,
             bits_per_event: self.bits_per_event,
+            clusters: self.memory.clusters.clone(),
             uncertainty_factor: self.memory.uncertainty_factor,
             assumptions: self.assumptions,
             steps: self.steps,
@@ -514,7 +517,7 @@ impl Assessor<'_> {
         if of_rate || added.into_iter().flatten().any(|rate| rate.fit_per_mb().1) {
             self.assume(
                 "assumed_mb",
-                format!("{}: the source does not say which megabit it means", memory.name),
+                format!("{}: which megabit is meant is assumed, not stated", memory.name),
             );
         }
         if memory.clusters.is_assumed_single() {

@@ -9,17 +9,20 @@ mod arrivals;
 mod cluster;
 mod environment;
 mod error;
+mod exposure;
 mod field;
 mod heavy_ions;
 mod memory;
 mod poisson;
 mod presets;
 pub mod rate;
+mod technologies;
 
 pub use arrivals::RateProfile;
 pub use cluster::{ClusterTable, Clusters, Offset, Shape, TwoInWord};
 pub use environment::{Environment, LetPoint, Particle, Segment, SegmentFlux};
 pub use error::RadiationError;
+pub use exposure::{Banded, Exposure, Exposures};
 pub use field::Status;
 pub use heavy_ions::Weibull;
 pub use memory::{
@@ -28,3 +31,4 @@ pub use memory::{
 };
 pub use poisson::poisson;
 pub use presets::{Preset, cluster_presets, environment_presets, memory_presets};
+pub use technologies::MemoryTechnologies;
