@@ -7,6 +7,9 @@ mod export;
 mod failure;
 mod harden;
 mod inspect;
+mod mission;
+mod mission_memory;
+mod mission_run;
 mod options;
 mod output;
 mod progress;
@@ -41,7 +44,7 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),
-    /// What flips do to a workload: every stored bit by itself
+    /// What flips do to a workload: every stored bit by itself, or missions of hours
     Campaign(campaign::Campaign),
     /// Environment and memory technology, or a rate as a number, to upsets per hour
     Rate(rate::Rate),

@@ -54,7 +54,6 @@ pub struct RateOptions {
     /// for one storage style; before what the hardware file says
     #[arg(
         long,
-        visible_alias = "memory",
         value_name = "[STYLE=]PRESET|FILE.ron",
         conflicts_with_all = ["fit_per_mb", "cross_section", "flux", "mb", "counts"]
     )]
@@ -65,7 +64,11 @@ pub struct RateOptions {
     pub rate_form: RateForm,
     /// Which bits one strike flips, instead of what the memory technology says: a preset, a RON file,
     /// single, or burst:K
-    #[arg(long, value_name = "PRESET|FILE.ron|single|burst:K")]
+    #[arg(
+        long,
+        visible_alias = "cluster",
+        value_name = "PRESET|FILE.ron|single|burst:K"
+    )]
     pub clusters: Option<String>,
 }
 
