@@ -86,6 +86,12 @@ impl Scheme {
         !matches!(self, Scheme::None | Scheme::Tmr)
     }
 
+    /// Whether a scrub pass writes what it corrected by itself, without a source outside.
+    #[must_use]
+    pub fn rewrites(self) -> bool {
+        matches!(self, Scheme::Tmr | Scheme::TmrWord | Scheme::Secded)
+    }
+
     /// Cells that hold one protected bit, its own included; check bits belong to the word and are not
     /// counted.
     #[must_use]

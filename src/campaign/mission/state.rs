@@ -8,7 +8,7 @@ use crate::scheme::{Code, Guard, Pattern, Place, Reading, Scheme, Verdict};
 struct Unit {
     shelf: u32,
     unit: u64,
-    code: Code,
+    guard: Guard,
     /// Cells that hold the opposite of what they should.
     inverted: Pattern,
     /// Cells that keep their value, and whether that is the wrong one.
@@ -22,6 +22,12 @@ struct Unit {
     found: bool,
     /// What it took to make it fail.
     cause: Cause,
+}
+
+impl Unit {
+    fn code<'p>(&self, plan: &'p MissionPlan) -> &'p Code {
+        plan.store.shelves()[self.shelf as usize].code(self.guard)
+    }
 }
 
 /// Counts over a mission so far.
@@ -77,6 +83,7 @@ impl State {
         };
         self.settle(plan, slot, at_h);
         let unit = &mut self.units[slot];
+        let code = unit.code(plan);
         for (at, place) in cells.iter().enumerate() {
             let cell = place.cell;
             if unit.stuck.iter().any(|(stuck, _)| *stuck == cell) {
@@ -92,11 +99,15 @@ impl State {
                 }
             }
         }
-        let mut reading = unit.code.read(unit.inverted.as_slice());
-        if plan.reads_continuously && reloads(&unit.code, &reading) {
+        let mut reading = code.read(unit.inverted.as_slice());
+        if plan.reads_continuously && reloads(code, &reading) {
             self.counts.reloads += 1;
             unit.inverted = stuck_wrong(&unit.stuck);
-            reading = unit.code.read(unit.inverted.as_slice());
+            reading = code.read(unit.inverted.as_slice());
+        }
+        if !reading.failed() {
+            self.read(plan, slot, reading, at_h, Cause::Repair);
+            return;
         }
         if reading == unit.reading {
             return;
@@ -107,12 +118,12 @@ impl State {
             .filter(|(at, _)| values.is_none_or(|values| values[*at]))
             .map(|(_, place)| place.cell)
             .collect();
-        let by_itself = unit.code.read(alone.as_slice());
-        let cause = if !by_itself.failed() || reloads(&unit.code, &by_itself) {
+        let by_itself = code.read(alone.as_slice());
+        let cause = if !by_itself.failed() || reloads(code, &by_itself) {
             Cause::Accumulation
         } else if values.is_some() {
             Cause::Permanent
-        } else if alone.len() > 1 && unit.code.scheme() != Scheme::None {
+        } else if alone.len() > 1 && code.scheme() != Scheme::None {
             Cause::MultiBit
         } else {
             Cause::Single
@@ -149,7 +160,7 @@ impl State {
             self.units.push(Unit {
                 shelf: place.shelf,
                 unit: place.unit,
-                code: *shelf.code(guard),
+                guard,
                 inverted: Pattern::EMPTY,
                 stuck: Vec::new(),
                 reading: Reading::RIGHT,
@@ -212,8 +223,15 @@ impl State {
         if self.find(plan, slot, at_h) {
             return true;
         }
-        let unit = &self.units[slot];
-        let mut written = unit.code.rewrite(unit.inverted.as_slice());
+        let unit = &mut self.units[slot];
+        let code = unit.code(plan);
+        if unit.stuck.is_empty() && !unit.reading.failed() && code.scheme().rewrites() {
+            // What is read right is written right.
+            let changed = !unit.inverted.is_empty();
+            unit.inverted.clear();
+            return changed;
+        }
+        let mut written = code.rewrite(unit.inverted.as_slice());
         for &(cell, wrong) in &unit.stuck {
             if written.contains(cell) != wrong {
                 written.toggle(cell);
@@ -234,7 +252,7 @@ impl State {
         }
         unit.found = true;
         // A word that is reloaded because its parity failed did no harm.
-        if reloads(&unit.code, &unit.reading) {
+        if reloads(unit.code(plan), &unit.reading) {
             self.counts.reloads += 1;
         } else {
             if let Some(count) = self.counts.found_by_cause.get_mut(unit.cause as usize) {
@@ -258,13 +276,16 @@ impl State {
     fn write(&mut self, plan: &MissionPlan, slot: usize, inverted: Pattern, at_h: f64) {
         let unit = &mut self.units[slot];
         unit.inverted = inverted;
-        let reading = unit.code.read(unit.inverted.as_slice());
+        let reading = unit.code(plan).read(unit.inverted.as_slice());
         self.read(plan, slot, reading, at_h, Cause::Repair);
     }
 
     /// Takes note of what is read from now on.
     fn read(&mut self, plan: &MissionPlan, slot: usize, reading: Reading, at_h: f64, cause: Cause) {
         let unit = &mut self.units[slot];
+        if !reading.failed() && !unit.reading.failed() {
+            return;
+        }
         let counts = &mut self.counts;
         counts.wrong_bits += reading.wrong.len() as u64;
         counts.wrong_bits -= unit.reading.wrong.len() as u64;
@@ -317,3 +338,6 @@ fn next(from: f64, until: f64, period: f64, phase: f64) -> Option<f64> {
     }
     (time <= until).then_some(time)
 }
+
+#[cfg(test)]
+mod tests;
