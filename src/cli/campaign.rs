@@ -83,7 +83,7 @@ pub struct Campaign {
     #[command(flatten)]
     samples: Samples,
     /// Flip every stored bit by itself
-    #[arg(long, required_unless_present = "mission", conflicts_with = "mission")]
+    #[arg(long, conflicts_with = "mission")]
     exhaustive: bool,
     #[command(flatten)]
     scope: Scope,
@@ -104,6 +104,12 @@ impl Campaign {
         self.manner.apply()?;
         if let Some(memory) = &self.mission.memory {
             return mission_memory::run(memory, &self.mission, &self.rate, &self.manner);
+        }
+        if !self.exhaustive && self.mission.mission.is_none() {
+            return Err(Failure::refused(
+                "neither --exhaustive nor --mission says which campaign",
+                "expected --exhaustive (every stored bit by itself) or --mission HOURS",
+            ));
         }
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         if self.mission.mission.is_some() {
