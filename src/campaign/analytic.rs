@@ -189,6 +189,9 @@ impl Accumulation {
     /// Probability that any unit has failed at the end of any scrub interval or of the mission.
     #[must_use]
     pub fn p_any(&self) -> f64 {
+        if self.units == 0 {
+            return 0.0;
+        }
         let (whole, rest) = self.intervals();
         let survives =
             |time: Hours| libm::log1p(-self.scheme.p_unit_fails(p_wrong(self.upsets_per_bit_h, time)));

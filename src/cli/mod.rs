@@ -47,6 +47,7 @@ enum Command {
     /// What flips do to a workload: every stored bit by itself, or missions of hours
     Campaign(campaign::Campaign),
     /// Environment and memory technology, or a rate as a number, to upsets per hour
+    #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
     Rate(rate::Rate),
     /// Choose bits to protect under a budget from the records of a campaign
     Protect(protect::Protect),

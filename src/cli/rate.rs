@@ -198,6 +198,7 @@ impl Rate {
             "stored_bits": part.stored_bits,
             "events_per_bit_hour": assessment.profile.mean_events_per_bit_hour(),
             "bits_per_event": assessment.bits_per_event,
+            "cluster_sizes": assessment.clusters.sizes(),
             "share_in_one_word": assessment.clusters.share_in_one_word(1),
             "events_per_hour": events.nominal,
             "flipped_bits_per_hour": events.nominal * assessment.bits_per_event,
@@ -233,38 +234,31 @@ impl Rate {
             }
         };
         if flips.nominal > events.nominal {
-            lines.push(format!("  flipped per hour  {:.6e}", flips.nominal));
+            lines.push(row("bits per hour", format!("{:.6e} flipped", flips.nominal)));
         }
         if exposures.has_band() {
-            lines.push(format!(
-                "  known within     {:.3e} .. {:.3e} per hour",
-                events.low, events.high
-            ));
+            let band = format!("{:.3e} .. {:.3e} per hour", events.low, events.high);
+            lines.push(row("known within", band));
         }
         if let Some(rate) = answer.inferences_per_hour.filter(|rate| *rate > 0.0) {
-            lines.push(format!(
-                "  per inference    {:.6e} ({} inferences per hour)",
-                events.nominal / rate,
-                output::short(rate)
-            ));
+            let upsets = events.nominal / rate;
+            let text = format!("{upsets:.6e} ({} inferences per hour)", output::short(rate));
+            lines.push(row("per inference", text));
         }
         if let Some(hours) = self.mission {
             let (events, flips) = (
                 exposures.events_in(Hours(hours)),
                 exposures.flipped_bits_in(Hours(hours)),
             );
-            lines.push(format!("  in {hours} h         {:.6e} expected", events.nominal));
-            lines.push(format!(
-                "  flips in {hours} h   {}{}",
-                output::short(flips.nominal),
-                with_band(flips)
-            ));
+            let text = format!("{:.6e} expected", events.nominal);
+            lines.push(row(&format!("in {hours} h"), text));
+            let text = format!("{} expected{}", output::short(flips.nominal), with_band(flips));
+            lines.push(row("  flipped bits", text));
         }
         if let Some(dvf) = self.dvf {
-            lines.push(format!(
-                "  with DVF {dvf}    {:.6e} failures of the design per hour\n    {DVF_METHOD}",
-                events.nominal * dvf
-            ));
+            let failures = format!("{:.6e} failures of the design per hour", events.nominal * dvf);
+            lines.push(row(&format!("with DVF {dvf}"), failures));
+            lines.push(format!("    {DVF_METHOD}"));
         }
         if exposures.0.len() > 1 {
             lines.push(format!("\n{}", class_table(exposures)));
@@ -283,11 +277,14 @@ impl Rate {
 
 const DVF_METHOD: &str = "upsets x vulnerability factor only: which configuration bits break the design, and how, is not simulated";
 
+/// Largest number of hours or inferences that anybody means.
+const MAX_AMOUNT: f64 = 1e15;
+
 fn check_amount(name: &str, value: Option<f64>) -> Result<(), Failure> {
     match value {
-        Some(value) if !(value.is_finite() && value >= 0.0) => Err(Failure::refused(
+        Some(value) if !(0.0..=MAX_AMOUNT).contains(&value) => Err(Failure::refused(
             format!("{name} = {value} is not an amount"),
-            "expected a finite number from 0",
+            format!("expected a number from 0 to {MAX_AMOUNT:e}"),
         )),
         _ => Ok(()),
     }
@@ -341,18 +338,19 @@ fn explanation(part: &Exposure) -> String {
 pub fn text_of(exposures: &Exposures, options: &RateOptions) -> String {
     let document = options.json(exposures);
     let number = |key: &str| document[key].as_f64().unwrap_or(0.0);
-    let mut text = format!(
-        "  upsets per hour  {:.6e}\n  upsets per day   {:.6e}\n  FIT              {}",
-        number("upsets_per_hour"),
-        number("upsets_per_day"),
-        output::short(number("fit"))
-    );
+    let mut lines = vec![
+        row("upsets per hour", format!("{:.6e}", number("upsets_per_hour"))),
+        row("upsets per day", format!("{:.6e}", number("upsets_per_day"))),
+        row("FIT", output::short(number("fit"))),
+    ];
     if let Some(hours) = document["hours_per_upset"].as_f64() {
-        text.push_str(&format!(
-            "\n  hours per upset  {} ({} years)",
-            output::short(hours),
-            output::short(Hours(hours).years())
-        ));
+        let years = output::short(Hours(hours).years());
+        let text = format!("{} ({years} years)", output::short(hours));
+        lines.push(row("hours per upset", text));
     }
-    text
+    lines.join("\n")
+}
+
+fn row(label: &str, text: impl std::fmt::Display) -> String {
+    format!("  {label:<16} {text}")
 }

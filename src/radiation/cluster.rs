@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::field::{Status, share, unique_keys};
 
 /// Largest number of cells of one strike, and farthest distance of two of them.
-const MAX_EXTENT: u32 = 4096;
+pub(super) const MAX_EXTENT: u32 = 4096;
 
 /// How far the sum of measured shares may be from 1.
 const SUM_TOLERANCE: f64 = 1e-3;

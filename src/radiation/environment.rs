@@ -228,8 +228,14 @@ fn segments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Segment>, 
     deserializer.deserialize_seq(InOrder)
 }
 
+/// Longest course of segments.
+const MAX_HOURS: f64 = 1e9;
+
 fn check(segment: &Segment, previous_end: f64) -> Result<(), String> {
     let Segment { from_h, to_h, .. } = segment;
+    if *to_h > MAX_HOURS {
+        return Err(format!("a segment to {to_h} h; expected at most {MAX_HOURS:e} h"));
+    }
     if to_h <= from_h {
         return Err(format!("a segment from {from_h} h to {to_h} h has no length"));
     }

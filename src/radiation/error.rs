@@ -110,6 +110,18 @@ pub enum RadiationError {
         /// The forms that it has.
         expected: String,
     },
+    /// A rate that no memory has.
+    #[error("memory technology `{memory}`: {events_per_bit_hour:e} strikes per bit and hour")]
+    #[diagnostic(
+        code(radstream::radiation::too_many),
+        help("expected at most 1e12; correct the rate, the flux, its multiplier, or their units")
+    )]
+    TooMany {
+        /// The memory technology.
+        memory: String,
+        /// The rate.
+        events_per_bit_hour: f64,
+    },
     /// A hardware file names a memory technology that cannot be used.
     #[error("{name}: memory_technologies, {style}: {problem}")]
     #[diagnostic(code(radstream::radiation::hardware), help("{help}"))]

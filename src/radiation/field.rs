@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::cluster::MAX_EXTENT;
 use super::rate::{CROSS_SECTION_RANGE_CM2, CrossSection};
 
 /// How well a number is known.
@@ -78,6 +79,16 @@ pub fn bits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error>
     match u64::deserialize(deserializer)? {
         0 => Err(D::Error::custom("expected at least 1 bit")),
         bits => Ok(bits),
+    }
+}
+
+/// Cells of one strike.
+pub fn burst_bits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        bits if (1..=MAX_EXTENT).contains(&bits) => Ok(bits),
+        bits => Err(D::Error::custom(format!(
+            "a burst of {bits} bits; expected 1 to {MAX_EXTENT}"
+        ))),
     }
 }
 

@@ -6,6 +6,7 @@
 //! interleaving belong to the accelerator.
 
 mod arrivals;
+mod assess;
 mod cluster;
 mod environment;
 mod error;
@@ -19,16 +20,14 @@ pub mod rate;
 mod technologies;
 
 pub use arrivals::RateProfile;
+pub use assess::{Assessment, Assumption, RateForm};
 pub use cluster::{ClusterTable, Clusters, Offset, Shape, TwoInWord};
 pub use environment::{Environment, LetPoint, Particle, Segment, SegmentFlux};
 pub use error::RadiationError;
 pub use exposure::{Banded, Exposure, Exposures};
 pub use field::Status;
 pub use heavy_ions::Weibull;
-pub use memory::{
-    AddedRate, Assessment, Assumption, ClusterSource, MemoryRate, MemoryTechnology, PermanentFaults,
-    PermanentRate, RateForm,
-};
+pub use memory::{AddedRate, ClusterSource, MemoryRate, MemoryTechnology, PermanentFaults, PermanentRate};
 pub use poisson::poisson;
 pub use presets::{Preset, cluster_presets, environment_presets, memory_presets};
 pub use technologies::MemoryTechnologies;
