@@ -394,7 +394,12 @@ fn harden_takes_the_same_options() {
         sensitive * fit(110.0) * 4.0,
     );
     std::fs::remove_dir_all(place.path("out")).unwrap();
-    let high = run(&["--memory-technology", "virtex5_bram", "--environment", "avionics_40kft"]);
+    let high = run(&[
+        "--memory-technology",
+        "virtex5_bram",
+        "--environment",
+        "avionics_40kft",
+    ]);
     close(
         high["rate"]["upsets_per_hour"].as_f64().unwrap(),
         bits * 3.96e-14 * 6000.0,
