@@ -369,3 +369,80 @@ fn records_survive_a_cut_at_any_byte() {
         .to_string();
     assert!(error.contains("records.partial: line 2"), "{error}");
 }
+
+#[test]
+fn a_memory_by_itself_flies_without_a_network() {
+    let place = Workplace::new();
+    let fly = |more: &[&str]| {
+        let fixed = [
+            "campaign",
+            "--mission",
+            "4",
+            "--memory",
+            "words=199,bits=72,scheme=secded:72,64",
+            "--memory-technology",
+            "econt_fkeras",
+            "--scrub-s",
+            "600,60",
+            "--repetitions",
+            "300",
+            "--quiet",
+        ];
+        place.json(&fixed.iter().chain(more).copied().collect::<Vec<_>>())
+    };
+    let one = fly(&["--threads", "1", "--out", "one"]);
+    for threads in ["2", "7"] {
+        assert_eq!(fly(&["--threads", threads, "--out", threads]), one);
+        assert_eq!(
+            place.read(&format!("{threads}/records.csv")),
+            place.read("one/records.csv")
+        );
+    }
+    assert_eq!(one["memory"]["data_bits_per_word"], 64);
+    assert_eq!(one["memory"]["cells_per_word"], 72);
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    for (at, expected) in [103.758, 11.888_624].into_iter().enumerate() {
+        let scrubbed = &one["scrubbing"][at];
+        let failures = &scrubbed["failures_per_mission"];
+        let interval = &failures["interval"];
+        assert!(number(&interval["low"]) < number(&failures["mean"]));
+        // Twice the half-width at 95 %.
+        let width = number(&interval["high"]) - number(&interval["low"]);
+        assert!((number(&failures["mean"]) - expected).abs() < width, "{scrubbed}");
+        // Two flips are reported, more may be silent.
+        assert!(number(&scrubbed["silent_per_mission"]["mean"]) < 0.1 * number(&failures["mean"]));
+    }
+    let (header, rows) = records(&place.read("one/records.csv"));
+    assert_eq!((header[0].as_str(), rows.len()), ("scrubbing", 600));
+
+    // The closed forms stand beside the simulation and change nothing of it.
+    let mut with = fly(&["--analytic"]);
+    for (at, expected) in [103.758, 11.888_624].into_iter().enumerate() {
+        let form = with["scrubbing"][at]
+            .as_object_mut()
+            .expect("an object")
+            .remove("analytic");
+        let form = number(&form.expect("closed forms")["expected_failures"]);
+        assert!((form / expected - 1.0).abs() < 1e-5, "{form}");
+    }
+    assert_eq!(with, one);
+}
+
+#[test]
+fn no_mission_calls_a_closed_form() {
+    let mut folders = vec![cli_common::root().join("src/campaign/mission")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            files += 1;
+            let text = std::fs::read_to_string(&path).expect("source");
+            assert!(!text.contains("analytic"), "{}", path.display());
+        }
+    }
+    assert!(files > 5);
+}

@@ -17,7 +17,10 @@ use super::rate_options::RateOptions;
 use crate::accelerator::{Scrub, Style};
 use crate::campaign::Monitor;
 use crate::campaign::analytic::{Accumulation, Protected};
-use crate::campaign::mission::{AfterFailure, MemorySummary, MissionPlan, Timeline, Workspace, simulate};
+use crate::campaign::mission::{
+    AfterFailure, Cause, MemorySummary, MissionPlan, Timeline, Workspace, simulate,
+};
+use crate::data::write_atomically;
 use crate::radiation::rate::Hours;
 use crate::scheme::{Code, Scheme, SchemeError, Store};
 
@@ -200,6 +203,7 @@ pub fn run(
     heed_interrupts();
     let mut documents = Vec::new();
     let mut rows = Vec::new();
+    let mut records = String::from(HEADER);
     for scrub in scrubs {
         let store = Store::memory(
             spec.words,
@@ -220,6 +224,7 @@ pub fn run(
         plan.check()?;
         let timelines = fly(&plan, options.repetitions, manner)?;
         let summary = MemorySummary::new(&plan, &timelines);
+        record(&mut records, &scrub_name(scrub), &timelines);
         let closed = options
             .analytic
             .then(|| closed_form(spec, &plan, scrub))
@@ -257,6 +262,11 @@ pub fn run(
     if let Some(out) = &manner.out {
         output::prepare_folder(out)?;
         write_json(&out.join("summary.json"), &document)?;
+        let file = out.join("records.csv");
+        write_atomically(&file, |writer| {
+            std::io::Write::write_all(writer, records.as_bytes())
+        })
+        .map_err(|error| Failure::writing(&file, &error))?;
     }
     if manner.json {
         return output::json(&document);
@@ -287,6 +297,26 @@ pub fn run(
         output::line(&format!("assumed: {assumption}"))?;
     }
     Ok(())
+}
+
+const HEADER: &str =
+    "scrubbing,repetition,events,flips,wrong_bits_at_end,reloads,detected,silent,single_event,accumulated\n";
+
+/// One line per mission.
+fn record(records: &mut String, scrub: &str, timelines: &[Timeline]) {
+    for (repetition, timeline) in timelines.iter().enumerate() {
+        let accumulated = timeline.found_by_cause[Cause::Accumulation as usize];
+        records.push_str(&format!(
+            "{scrub},{repetition},{},{},{},{},{},{},{},{accumulated}\n",
+            timeline.events,
+            timeline.flips,
+            timeline.observations.last().map_or(0, |end| end.wrong_bits),
+            timeline.reloads,
+            timeline.found_detected,
+            timeline.found_silent,
+            timeline.found() - accumulated,
+        ));
+    }
 }
 
 const FAILURE_MEANS: &str = "a failure is a word (or a bit by itself) that is found wrong or beyond correction at the end of a scrub interval or of the mission; it is counted and put right";
