@@ -97,17 +97,22 @@ fn memories_without_a_sound_rate_are_refused_at_their_place() {
         // A missing field shows at the end of its parentheses, which are on the same line.
         refused(&[("m.ron", &text)], &["--memory", "m.ron"], Some(&at), words);
     }
-    let twice = edited(
-        MEMORY,
-        "    alternative: CrossSection(cm2_per_bit: 1e-14, counts: Event, particle: Neutron, e_min_mev: 10.0),",
-        "    alternative: PerBitDay(upsets: 1e-9, counts: Event),",
-    );
-    refused(
-        &[("m.ron", &twice)],
-        &["--memory", "m.ron"],
-        None,
-        &["`m`", "alternatives"],
-    );
+    for other in [
+        "PerBitDay(upsets: 1e-9, counts: Event)",
+        "FitPerMb(value: 3.0, mb: Decimal, counts: Event)",
+    ] {
+        let twice = edited(
+            MEMORY,
+            "CrossSection(cm2_per_bit: 1e-14, counts: Event, particle: Neutron, e_min_mev: 10.0)",
+            other,
+        );
+        refused(
+            &[("m.ron", &twice)],
+            &["--memory", "m.ron"],
+            Some("m.ron:7:"),
+            &["beside a rate in FIT", "alternatives"],
+        );
+    }
     let device = edited(
         MEMORY,
         "FitPerMb(value: 100.0, mb: Decimal, counts: Event)",
@@ -171,8 +176,8 @@ fn environments_whose_segments_do_not_follow_each_other_are_refused() {
     refused(
         &[("e.ron", &wrong)],
         &["--environment", "e.ron"],
-        None,
-        &["`e`", "5 times", "6 times"],
+        Some("e.ron:"),
+        &["e.ron:9:", "5 times", "6 times"],
     );
     let spectrum = edited(
         ENVIRONMENT,

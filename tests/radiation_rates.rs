@@ -254,6 +254,22 @@ fn hardware_files_name_memory_technologies() {
     assert_eq!(bits(0) + bits(1), json["stored_bits"].as_f64().unwrap());
     let events = bits(0) * fit(110.0) + bits(1) * fit(66.0 + 39.0 + 1.8);
     close(json["events_per_hour"].as_f64().unwrap(), events);
+    let of_classes = |key: &str| -> f64 { classes.iter().map(|class| class[key].as_f64().unwrap()).sum() };
+    for key in [
+        "events_per_hour",
+        "events_per_day",
+        "events_per_inference",
+        "flipped_bits_per_hour",
+        "flipped_bits_per_day",
+        "flipped_bits_per_inference",
+        "expected_events",
+        "expected_flipped_bits",
+    ] {
+        close(json[key].as_f64().unwrap(), of_classes(key));
+    }
+    // Four bits for each strike of the one, 1.312 for the other.
+    let flips = bits(0) * fit(110.0) * 4.0 + bits(1) * fit(66.0 + 39.0 + 1.8) * 1.312;
+    close(json["flipped_bits_per_day"].as_f64().unwrap(), 24.0 * flips);
     close(json["expected_events"].as_f64().unwrap(), 10.0 * events);
     // Both are known within a factor of 2.
     close(json["band"]["events_per_hour"][0].as_f64().unwrap(), events / 2.0);

@@ -293,3 +293,33 @@ fn heavy_ions_follow_the_weibull_curve() {
     let got = curve.upsets_per_bit_s(&spectrum);
     assert!((got / expected - 1.0).abs() < 1e-6, "{got} {expected}");
 }
+
+/// The closed forms stand beside the simulation: nothing but the command line knows of them.
+#[test]
+fn no_simulation_calls_the_closed_forms() {
+    fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    assert!(found.len() > 100);
+    for path in found {
+        let inside = path.strip_prefix(&root).unwrap();
+        if inside.starts_with("cli") || inside == std::path::Path::new("campaign/analytic.rs") {
+            continue;
+        }
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let is_comment = line.trim_start().starts_with("//");
+            let names_it = line.contains("analytic::") || line.contains("::analytic");
+            assert!(is_comment || !names_it, "{}: {line}", path.display());
+        }
+    }
+}

@@ -144,14 +144,12 @@ impl Rate {
             json!(mttf.map(|hours| Hours(hours.nominal).years())),
         );
         add("inferences_per_hour", json!(answer.inferences_per_hour));
-        let per_inference = |per_hour: f64| {
-            answer
-                .inferences_per_hour
-                .filter(|rate| *rate > 0.0)
-                .map(|rate| per_hour / rate)
-        };
-        add("events_per_inference", json!(per_inference(events.nominal)));
-        add("flipped_bits_per_inference", json!(per_inference(flips.nominal)));
+        let rate = answer.inferences_per_hour;
+        add("events_per_inference", json!(per_inference(events.nominal, rate)));
+        add(
+            "flipped_bits_per_inference",
+            json!(per_inference(flips.nominal, rate)),
+        );
         add(
             "band",
             json!({
@@ -184,14 +182,19 @@ impl Rate {
                 "method": DVF_METHOD,
             });
         }
-        document["classes"] = exposures.0.iter().map(|part| self.class_document(part)).collect();
+        document["classes"] = exposures
+            .0
+            .iter()
+            .map(|part| self.class_document(part, answer.inferences_per_hour))
+            .collect();
         document["assumptions"] = json!(assumptions(exposures));
         document
     }
 
-    fn class_document(&self, part: &Exposure) -> Value {
+    fn class_document(&self, part: &Exposure, inferences_per_hour: Option<f64>) -> Value {
         let assessment = &part.assessment;
         let events = part.events_per_hour();
+        let flips = events.nominal * assessment.bits_per_event;
         let mut class = json!({
             "class": part.class,
             "memory_technology": part.technology,
@@ -201,8 +204,16 @@ impl Rate {
             "cluster_sizes": assessment.clusters.sizes(),
             "share_in_one_word": assessment.clusters.share_in_one_word(1),
             "events_per_hour": events.nominal,
-            "flipped_bits_per_hour": events.nominal * assessment.bits_per_event,
+            "events_per_day": events.nominal * 24.0,
+            "events_per_inference": per_inference(events.nominal, inferences_per_hour),
+            "flipped_bits_per_hour": flips,
+            "flipped_bits_per_day": flips * 24.0,
+            "flipped_bits_per_inference": per_inference(flips, inferences_per_hour),
+            "mttf_hours": (events.nominal > 0.0).then(|| 1.0 / events.nominal),
             "uncertainty_factor": assessment.uncertainty_factor,
+            "band": {
+                "events_per_hour": assessment.uncertainty_factor.map(|_| [events.low, events.high]),
+            },
         });
         if let Some(hours) = self.mission {
             let expected = part.events_in(Hours(hours)).nominal;
@@ -288,6 +299,12 @@ fn check_amount(name: &str, value: Option<f64>) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
+}
+
+fn per_inference(per_hour: f64, inferences_per_hour: Option<f64>) -> Option<f64> {
+    inferences_per_hour
+        .filter(|rate| *rate > 0.0)
+        .map(|rate| per_hour / rate)
 }
 
 /// What the results rest on, each once.

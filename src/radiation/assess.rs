@@ -111,26 +111,36 @@ impl MemoryTechnology {
         .assess()
     }
 
+    fn forms(&self) -> impl Iterator<Item = &MemoryRate> {
+        std::iter::once(&self.rate).chain(&self.alternative)
+    }
+
     /// The form of rate that is used.
     fn rate_for(
         &self,
         form: RateForm,
         environment: Option<&Environment>,
     ) -> Result<&MemoryRate, RadiationError> {
-        let forms = || std::iter::once(&self.rate).chain(&self.alternative);
         let missing = |form: &'static str| RadiationError::NoSuchForm {
             memory: self.name.clone(),
             form,
-            expected: forms().map(MemoryRate::name).collect::<Vec<_>>().join(" or "),
+            expected: self
+                .forms()
+                .map(MemoryRate::name)
+                .collect::<Vec<_>>()
+                .join(" or "),
         };
         match form {
-            RateForm::Auto => Ok(forms()
+            RateForm::Auto => Ok(self
+                .forms()
                 .find(|rate| rate.needs_environment() == environment.is_some())
                 .unwrap_or(&self.rate)),
-            RateForm::Fit => forms()
+            RateForm::Fit => self
+                .forms()
                 .find(|rate| matches!(rate, MemoryRate::FitPerMb { .. }))
                 .ok_or_else(|| missing("rate in FIT per Mb")),
-            RateForm::CrossSection => forms()
+            RateForm::CrossSection => self
+                .forms()
                 .find(|rate| rate.needs_environment())
                 .ok_or_else(|| missing("cross-section")),
         }
@@ -159,6 +169,13 @@ impl Assessor<'_> {
             sizes.join(" + "),
             self.bits_per_event
         ));
+        if let Some(other) = self.memory.forms().find(|form| *form != self.rate) {
+            self.steps.push(format!(
+                "the {} is taken; the {} describes the same upsets and is not added",
+                self.rate.name(),
+                other.name()
+            ));
+        }
         let profile = match self.environment {
             None => {
                 let events = self.without_environment()?;

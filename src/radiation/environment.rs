@@ -7,6 +7,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::RadiationError;
+use super::error::Contradiction;
 use super::field::{Status, amount, optional_amount, share};
 use super::presets::{ENVIRONMENTS, find};
 use super::rate::{Flux, Hours};
@@ -168,29 +169,22 @@ impl Environment {
         find("environment", &ENVIRONMENTS, name, folder, Self::EXPECTED)
     }
 
-    /// The environment, where the multiple of New York City's flux that it quotes is that of its flux.
-    pub(super) fn consistent(self) -> Result<Self, RadiationError> {
-        let Some(quoted) = self.quoted_multiple_of_nyc else {
-            return Ok(self);
-        };
-        let multiples = self.segments.iter().map(|segment| {
-            let flux = segment
-                .flux_per_cm2_h()
-                .filter(|_| segment.particle == Particle::Neutron);
-            flux.map(|flux| flux / Flux::NEW_YORK_SEA_LEVEL.per_cm2_h())
-        });
-        let wrong = multiples
-            .flatten()
-            .find(|multiple| (multiple - quoted).abs() > 0.01 * quoted);
-        match wrong {
-            Some(multiple) => Err(RadiationError::Contradiction {
-                what: "environment",
-                name: self.name,
-                problem: format!("its flux is {multiple} times New York City's, not {quoted} times"),
-                expected: "quoted_multiple_of_nyc to agree with the flux within 1 %".to_owned(),
-            }),
-            None => Ok(self),
-        }
+    /// A quoted multiple of New York City's flux that is not that of a segment's flux.
+    pub(super) fn wrong_multiple(&self) -> Option<Contradiction> {
+        let quoted = self.quoted_multiple_of_nyc?;
+        let neutrons = self
+            .segments
+            .iter()
+            .filter(|segment| segment.particle == Particle::Neutron);
+        let mut multiples = neutrons
+            .filter_map(Segment::flux_per_cm2_h)
+            .map(|flux| flux / Flux::NEW_YORK_SEA_LEVEL.per_cm2_h());
+        let wrong = multiples.find(|multiple| (multiple - quoted).abs() > 0.01 * quoted)?;
+        Some(Contradiction {
+            field: "quoted_multiple_of_nyc",
+            problem: format!("the flux is {wrong} times New York City's, not {quoted} times"),
+            expected: "quoted_multiple_of_nyc to agree with the flux within 1 %",
+        })
     }
 
     /// After how many hours the segments repeat.

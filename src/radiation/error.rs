@@ -6,7 +6,7 @@ use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
 use super::rate::RateError;
-use crate::data::RonError;
+use crate::data::{RonError, SourceText};
 
 /// Why there is no rate.
 #[derive(Debug, Error, Diagnostic)]
@@ -142,16 +142,43 @@ pub enum RadiationError {
         span: SourceSpan,
     },
     /// A file whose numbers contradict each other.
-    #[error("{what} `{name}`: {problem}")]
+    #[error("{file}: {problem}")]
     #[diagnostic(code(radstream::radiation::contradiction), help("expected {expected}"))]
     Contradiction {
-        /// Kind of file.
-        what: &'static str,
-        /// Its name.
-        name: String,
+        /// The file.
+        file: String,
         /// What is wrong.
         problem: String,
         /// What would be right.
-        expected: String,
+        expected: &'static str,
+        /// The text.
+        #[source_code]
+        source_code: NamedSource<Arc<str>>,
+        /// The field.
+        #[label("here")]
+        span: Option<SourceSpan>,
     },
+}
+
+/// Numbers of a file that contradict each other.
+pub(super) struct Contradiction {
+    /// One of the fields.
+    pub field: &'static str,
+    /// What is wrong.
+    pub problem: String,
+    /// What would be right.
+    pub expected: &'static str,
+}
+
+impl Contradiction {
+    /// The error with its place in the file.
+    pub fn in_file(self, source: &SourceText) -> RadiationError {
+        RadiationError::Contradiction {
+            file: source.name.clone(),
+            problem: self.problem,
+            expected: self.expected,
+            source_code: source.named(),
+            span: source.find_field(self.field).map(SourceSpan::from),
+        }
+    }
 }

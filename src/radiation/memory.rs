@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::{ClusterTable, Clusters};
 use super::environment::{Environment, Particle};
+use super::error::Contradiction;
 use super::field::{
     Status, amount, bits, burst_bits, cross_section, optional_amount, optional_factor, share,
 };
@@ -302,23 +303,21 @@ impl MemoryTechnology {
         if let Some(environment) = &memory.environment {
             memory.own_environment = Some(Environment::find(environment, folder)?);
         }
-        memory.checked()
+        Ok(memory)
     }
 
-    fn checked(self) -> Result<Self, RadiationError> {
-        let clash = self
-            .alternative
-            .as_ref()
-            .filter(|other| other.needs_environment() == self.rate.needs_environment());
-        if let Some(other) = clash {
-            return Err(RadiationError::Contradiction {
-                what: "memory technology",
-                problem: format!("a {} beside a {}", other.name(), self.rate.name()),
-                name: self.name,
-                expected: "one form of rate, or FIT per Mb and a cross-section as alternatives".to_owned(),
-            });
-        }
-        Ok(self)
+    /// An alternative that is no alternative to the rate.
+    pub(super) fn clashing_forms(&self) -> Option<Contradiction> {
+        let other = self.alternative.as_ref()?;
+        let is_fit = |rate: &MemoryRate| matches!(rate, MemoryRate::FitPerMb { .. });
+        let is_cross_section = |rate: &MemoryRate| matches!(rate, MemoryRate::CrossSection { .. });
+        let are_alternatives = (is_fit(&self.rate) && is_cross_section(other))
+            || (is_cross_section(&self.rate) && is_fit(other));
+        (!are_alternatives).then(|| Contradiction {
+            field: "alternative",
+            problem: format!("a {} beside a {}", other.name(), self.rate.name()),
+            expected: "one form of rate, or FIT per Mb and a cross-section as alternatives",
+        })
     }
 }
 

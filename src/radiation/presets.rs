@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::RadiationError;
 use super::cluster::ClusterTable;
 use super::environment::Environment;
+use super::error::Contradiction;
 use super::memory::MemoryTechnology;
 use crate::data::{SourceText, parse_ron, read_ron};
 
@@ -58,8 +59,8 @@ pub(super) trait Named: DeserializeOwned {
     /// Other names.
     fn aliases(&self) -> &[String];
     /// What cannot be seen while a file is read.
-    fn checked(self) -> Result<Self, RadiationError> {
-        Ok(self)
+    fn contradiction(&self) -> Option<Contradiction> {
+        None
     }
 }
 
@@ -68,8 +69,8 @@ impl Named for Environment {
         &self.aliases
     }
 
-    fn checked(self) -> Result<Self, RadiationError> {
-        self.consistent()
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.wrong_multiple()
     }
 }
 
@@ -82,6 +83,10 @@ impl Named for ClusterTable {
 impl Named for MemoryTechnology {
     fn aliases(&self) -> &[String] {
         &self.aliases
+    }
+
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.clashing_forms()
     }
 }
 
@@ -100,18 +105,22 @@ pub(super) fn find<T: Named>(
         )?)
     };
     if let Some(preset) = presets.iter().find(|(preset, _)| *preset == name) {
-        return parse(preset)?.checked();
+        return parse(preset);
     }
     if Path::new(name)
         .extension()
         .is_some_and(|extension| extension == "ron")
     {
-        return read_ron::<T>(&folder.join(name), expected)?.0.checked();
+        let (file, source) = read_ron::<T>(&folder.join(name), expected)?;
+        return match file.contradiction() {
+            Some(contradiction) => Err(contradiction.in_file(&source)),
+            None => Ok(file),
+        };
     }
     for preset in presets {
         let file = parse(preset)?;
         if file.aliases().iter().any(|alias| alias == name) {
-            return file.checked();
+            return Ok(file);
         }
     }
     Err(RadiationError::Unknown {
