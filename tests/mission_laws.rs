@@ -310,3 +310,71 @@ fn what_cannot_be_flown_is_refused() {
     let timelines = fly(&calm, 3);
     assert!(timelines.iter().all(|t| t.events == 0 && t.found() == 0));
 }
+
+#[test]
+fn missions_with_a_strike_stand_for_all() {
+    use radstream::campaign::mission::MemorySummary;
+    // 0.5 strikes are expected.
+    let mut plan = plan(Store::memory(100, 1, 1, Scheme::None), None);
+    plan.exposures[0].strikes = RateProfile::constant(0.5 / 400.0);
+    plan.given_strike = true;
+    let trials = 10_000;
+    let timelines = fly(&plan, trials);
+    // Poisson numbers without 0: e^-m m^k / k! / (1 - e^-m).
+    let share = 1.0 - (-0.5f64).exp();
+    assert!((plan.flown_share() - share).abs() < 1e-15);
+    let mut term = (-0.5f64).exp();
+    for count in 1..4u64 {
+        term *= 0.5 / count as f64;
+        let seen = timelines.iter().map(|t| f64::from(u8::from(t.events == count)));
+        agrees(&format!("{count} strikes"), seen, term / share, 0.2);
+    }
+    assert!(timelines.iter().all(|t| t.events > 0));
+    let summary = MemorySummary::new(&plan, &timelines);
+    let wrong = 100.0 * -0.5 * (-2.0f64 * 0.5 / 100.0).exp_m1();
+    let found = &summary.wrong_bits_at_end;
+    assert!(
+        found.interval.low < wrong && wrong < found.interval.high,
+        "{found:?}, {wrong}"
+    );
+    assert!(found.interval.high - found.interval.low < 0.02 * wrong);
+
+    // Two exposures of different rates share the strikes in proportion, at times of their own.
+    let mut plan = plan_of_two();
+    plan.given_strike = true;
+    let timelines = fly(&plan, 12_000);
+    let all = timelines.iter().map(|t| t.events as f64);
+    let stuck = timelines.iter().map(|t| t.stuck as f64);
+    let expected = 0.4 / (1.0 - (-0.4f64).exp());
+    agrees("strikes of both", all, expected, 0.02);
+    agrees("strikes of the second", stuck, expected * 0.75, 0.03);
+    // Voted bits fail where two copies are hit: rare among rare missions.
+    let mut rare = plan_of_two();
+    rare.store = Store::memory(10, 1, 1, Scheme::Tmr);
+    let arrays = (0..rare.store.arrays().len()).collect();
+    rare.exposures = vec![Exposure::single(arrays, 0.4 / 4.0 / 30.0)];
+    rare.given_strike = true;
+    let p = -0.5 * (-2.0f64 * 0.4 / 30.0).exp_m1();
+    let weighted = fly(&rare, 40_000);
+    let share = rare.flown_share();
+    let expected = 10.0 * (3.0 - 2.0 * p) * p * p;
+    agrees(
+        "rare failures",
+        weighted.iter().map(|t| share * t.found() as f64),
+        expected,
+        0.2,
+    );
+}
+
+/// 0.1 strikes that flip and 0.3 that leave a cell stuck.
+fn plan_of_two() -> MissionPlan {
+    let mut plan = plan(Store::memory(20, 1, 1, Scheme::None), None);
+    plan.exposures = vec![
+        Exposure::single(vec![0], 0.1 / 4.0 / 20.0),
+        Exposure {
+            permanent_share: 1.0,
+            ..Exposure::single(vec![0], 0.3 / 4.0 / 20.0)
+        },
+    ];
+    plan
+}

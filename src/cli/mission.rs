@@ -70,6 +70,9 @@ pub struct MissionOptions {
         allow_negative_numbers = true
     )]
     pub rate_per_s: Option<f64>,
+    /// Fly only missions with at least one strike, and weigh them: for strikes that are rare
+    #[arg(long, requires = "mission")]
+    pub given_strike: bool,
     /// Share of the strikes after which the struck cells are stuck at 0 or 1
     #[arg(
         long,
@@ -345,6 +348,7 @@ impl MissionOptions {
             plan.scrub = variant.scrub;
             plan.refresh_s = self.refresh_s.or(accelerator.refresh_s());
             plan.seed = manner.seed;
+            plan.given_strike = self.given_strike;
             if plan.has_permanent_faults() {
                 plan.contents = Contents::of(accelerator, &plan.store);
             }

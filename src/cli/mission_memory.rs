@@ -218,6 +218,7 @@ pub fn run(
             after_failure: AfterFailure::PutRight,
             reads_continuously: false,
             keep_changes: false,
+            given_strike: options.given_strike,
             seed: manner.seed,
             ..MissionPlan::new(store, exposures, duration)
         };
@@ -293,6 +294,9 @@ pub fn run(
     }
     output::line(&output::table(&header, &rows))?;
     output::line(&format!("\n{FAILURE_MEANS}"))?;
+    if options.given_strike {
+        output::line("only missions with at least one strike were flown; numbers are those of all missions")?;
+    }
     for assumption in &struck.assumptions {
         output::line(&format!("assumed: {assumption}"))?;
     }

@@ -46,6 +46,9 @@ struct Flown {
 
 const SHORT_LIVED: &str = "strikes in registers, FIFOs, line buffers and control state, whose flips live until the next write, are not simulated yet: only stored tensors are struck";
 
+/// What a table over such missions shows.
+pub const GIVEN_STRIKE: &str = "only missions with at least one strike were flown: numbers at a time are those of such missions, failures and wrong bits per hour those of all";
+
 /// Missions whose records are written together.
 const BLOCK: u64 = 64;
 
@@ -232,7 +235,7 @@ impl MissionRun<'_> {
         for design in designs {
             let plan = &design.plan;
             parts.push(format!(
-                "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
+                "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
                 design.name,
                 plan.store.scheme(),
                 plan.exposures,
@@ -241,6 +244,7 @@ impl MissionRun<'_> {
                 plan.refresh_s,
                 plan.at,
                 design.ideal,
+                plan.given_strike,
                 plan.seed
             ));
             let bits = design.protected.iter().map(|bit| bit.0.to_string());
@@ -294,6 +298,7 @@ impl MissionRun<'_> {
             "fault_free_accuracy": baseline.accuracy,
             "stored_bits": self.chip.accelerator.map().total_bits(),
             "exposed_bits": self.exposed.len(),
+            "given_strike": self.options.given_strike,
             "rate": struck.source,
             "assumptions": struck.assumptions,
             "short_lived_storage": { "simulated": false, "note": SHORT_LIVED },
@@ -347,6 +352,11 @@ impl MissionRun<'_> {
             cause_table(designs, flown)
         ));
         text.push_str(&format!("\n\n{SHORT_LIVED}"));
+        if self.options.given_strike {
+            text.push_str(&format!("\n{GIVEN_STRIKE}"));
+        } else if designs.iter().all(|design| design.plan.expected_events() < 0.1) {
+            text.push_str("\nfew missions see a strike: --given-strike flies only those that do");
+        }
         for assumption in &struck.assumptions {
             text.push_str(&format!("\nassumed: {assumption}"));
         }

@@ -83,6 +83,9 @@ pub struct MissionPlan {
     pub reads_continuously: bool,
     /// Whether to keep every change of a bit as it is read.
     pub keep_changes: bool,
+    /// Whether only missions with at least one strike are flown. Rates over missions are then those of
+    /// all missions: each flown one stands for `1 / `[`MissionPlan::flown_share`] of them.
+    pub given_strike: bool,
     /// What the memories hold.
     pub contents: Contents,
     /// Seed.
@@ -186,6 +189,7 @@ impl MissionPlan {
             after_failure: AfterFailure::AsHardware,
             reads_continuously: true,
             keep_changes: true,
+            given_strike: false,
             contents: Contents::Zeros,
             seed: 1,
         }
@@ -239,6 +243,16 @@ impl MissionPlan {
                         .map_or(0.0, |stuck| of(&stuck.profile))
             })
             .sum()
+    }
+
+    /// Share of all missions that is flown: the probability of at least one strike where only such are.
+    #[must_use]
+    pub fn flown_share(&self) -> f64 {
+        if self.given_strike {
+            -libm::expm1(-self.expected_events())
+        } else {
+            1.0
+        }
     }
 
     /// Whether any cell can get stuck.

@@ -52,6 +52,18 @@ impl Mean {
             interval: bootstrap_mean(values, seed),
         }
     }
+
+    fn scaled(mut self, factor: f64) -> Self {
+        self.mean *= factor;
+        self.interval = scaled(self.interval, factor);
+        self
+    }
+}
+
+fn scaled(mut interval: Interval, factor: f64) -> Interval {
+    interval.low *= factor;
+    interval.high *= factor;
+    interval
 }
 
 /// The repetitions at one of the stated times.
@@ -96,6 +108,9 @@ pub struct DesignSummary {
     pub repetitions: u64,
     /// Length of a mission.
     pub mission_h: f64,
+    /// Share of all missions that was flown; below 1 where only those with a strike were. Means over
+    /// missions are then those over the flown ones, rates and shares those of all.
+    pub flown_share: f64,
     /// Cells that can be hit, redundant ones included.
     pub cells: u64,
     /// Expected strikes in a mission.
@@ -202,7 +217,11 @@ impl Tally {
     }
 
     /// The groups that differ in a name, in the order in which names first come.
-    fn split(&self, hours: f64, name: impl Fn(u32, Option<u32>, Cause) -> String) -> Vec<GroupSummary> {
+    fn split(
+        &self,
+        (all_hours, before_wrong_h): (f64, f64),
+        name: impl Fn(u32, Option<u32>, Cause) -> String,
+    ) -> Vec<GroupSummary> {
         let mut sums: Vec<(String, [u64; 2])> = Vec::new();
         for (&(memory, bit, cause), counts) in &self.groups {
             let name = name(memory, bit, cause);
@@ -216,12 +235,11 @@ impl Tally {
             sums[at].1[0] += counts[0];
             sums[at].1[1] += counts[1];
         }
-        let all_hours = hours * self.events.len() as f64;
         sums.into_iter()
             .map(|(group, [wrong, first])| GroupSummary {
                 group,
                 wrong_bits: Count::new(wrong, all_hours),
-                first_wrong_outputs: Count::new(first, self.exposure_h),
+                first_wrong_outputs: Count::new(first, before_wrong_h),
             })
             .collect()
     }
@@ -269,7 +287,12 @@ pub fn summarize(
             delta_loss: plain(&|row| row.delta_loss),
         }
     });
-    let failures = Count::new(tally.first_wrong_h.len() as u64, tally.exposure_h);
+    // Each flown mission stands for several, all others of them without a strike.
+    let share = plan.flown_share();
+    let flown_h = hours * repetitions as f64;
+    let before_wrong_h = tally.exposure_h + (1.0 - share) / share * flown_h;
+    let exposure = (flown_h / share, before_wrong_h);
+    let failures = Count::new(tally.first_wrong_h.len() as u64, before_wrong_h);
     let map = accelerator.map();
     let memory = |memory: u32| &map.memories()[memory as usize];
     let layer = |of: u32| {
@@ -280,15 +303,16 @@ pub fn summarize(
             memory.kind.name()
         )
     };
-    let mut by_bit = tally.split(hours, |_, bit, _| {
+    let mut by_bit = tally.split(exposure, |_, bit, _| {
         bit.map_or_else(|| "padding".to_owned(), |bit| bit.to_string())
     });
     by_bit.sort_by_key(|group| group.group.parse::<u32>().unwrap_or(u32::MAX));
-    let mut by_cause = tally.split(hours, |_, _, cause| cause.name().to_owned());
+    let mut by_cause = tally.split(exposure, |_, _, cause| cause.name().to_owned());
     by_cause.sort_by_key(|group| Cause::ALL.iter().position(|cause| cause.name() == group.group));
     DesignSummary {
         repetitions,
         mission_h: hours,
+        flown_share: share,
         cells: plan.store.cells(),
         expected_events: plan.expected_events(),
         events: Mean::of(&tally.events, seed),
@@ -298,15 +322,15 @@ pub fn summarize(
         short_lived_events: per_mission(tally.short_lived),
         reloads: per_mission(tally.reloads),
         at: at.collect(),
-        missions_with_wrong_output: per_mission(failures.count),
-        missions_with_wrong_output_interval: wilson(failures.count, repetitions),
+        missions_with_wrong_output: per_mission(failures.count) * share,
+        missions_with_wrong_output_interval: scaled(wilson(failures.count, repetitions), share),
         first_wrong_h: (!tally.first_wrong_h.is_empty()).then(|| Mean::of(&tally.first_wrong_h, seed)),
         failure_fit: failures.fit(),
         failures,
         by_cause,
-        by_class: tally.split(hours, |of, _, _| memory(of).style.name().to_owned()),
-        by_memory: tally.split(hours, |of, _, _| memory(of).name.clone()),
-        by_layer: tally.split(hours, |of, _, _| layer(of)),
+        by_class: tally.split(exposure, |of, _, _| memory(of).style.name().to_owned()),
+        by_memory: tally.split(exposure, |of, _, _| memory(of).name.clone()),
+        by_layer: tally.split(exposure, |of, _, _| layer(of)),
         by_bit,
     }
 }
@@ -319,6 +343,9 @@ pub struct MemorySummary {
     pub repetitions: u64,
     /// Length of a mission.
     pub mission_h: f64,
+    /// Share of all missions that was flown; below 1 where only those with a strike were. All numbers are
+    /// those of all missions.
+    pub flown_share: f64,
     /// Cells that can be hit, redundant ones included.
     pub cells: u64,
     /// Expected strikes in a mission.
@@ -357,18 +384,20 @@ impl MemorySummary {
     /// Sums up missions.
     #[must_use]
     pub fn new(plan: &MissionPlan, timelines: &[Timeline]) -> Self {
+        let share = plan.flown_share();
         let mean = |value: &dyn Fn(&Timeline) -> u64| {
             let values: Vec<f64> = timelines.iter().map(|timeline| value(timeline) as f64).collect();
-            Mean::of(&values, plan.seed)
+            Mean::of(&values, plan.seed).scaled(share)
         };
         let repetitions = timelines.len() as u64;
         let total: u64 = timelines.iter().map(Timeline::found).sum();
         let failed = timelines.iter().filter(|timeline| timeline.found() > 0).count() as u64;
-        let failures = Count::new(total, plan.duration.0 * repetitions as f64);
+        let failures = Count::new(total, plan.duration.0 * repetitions as f64 / share);
         let accumulated = |timeline: &Timeline| timeline.found_by_cause[Cause::Accumulation as usize];
         Self {
             repetitions,
             mission_h: plan.duration.0,
+            flown_share: share,
             cells: plan.store.cells(),
             expected_events: plan.expected_events(),
             events: mean(&|timeline| timeline.events),
@@ -386,8 +415,8 @@ impl MemorySummary {
             silent_per_mission: mean(&|timeline| timeline.found_silent),
             single_event_per_mission: mean(&|timeline| timeline.found() - accumulated(timeline)),
             accumulated_per_mission: mean(&accumulated),
-            missions_with_failure: failed as f64 / repetitions.max(1) as f64,
-            missions_with_failure_interval: wilson(failed, repetitions),
+            missions_with_failure: share * failed as f64 / repetitions.max(1) as f64,
+            missions_with_failure_interval: scaled(wilson(failed, repetitions), share),
             failure_fit: failures.fit(),
             failures,
         }

@@ -8,6 +8,8 @@ use super::plan::{Exposure, MissionPlan, Target};
 use super::state::State;
 use crate::accelerator::StoredBit;
 use crate::fault;
+use crate::radiation::poisson;
+use crate::radiation::rate::Hours;
 use crate::scheme::Place;
 
 /// Why a bit is read otherwise than before.
@@ -158,25 +160,82 @@ pub fn simulate(plan: &MissionPlan, trial: u64, workspace: &mut Workspace) -> Ti
 }
 
 fn draw_strikes(plan: &MissionPlan, random: &mut ChaCha8Rng) -> Vec<Strike> {
-    let mut strikes = Vec::new();
-    let mut processes = 0;
+    let mut processes = Vec::new();
     for (exposure, of) in (0u32..).zip(&plan.exposures) {
         let bits = of.bits(&plan.store);
-        let stuck = of.permanent.as_ref().map(|stuck| (&stuck.profile, true));
-        for (profile, permanent) in std::iter::once((&of.strikes, false)).chain(stuck) {
-            let times = profile.draw_times(bits, plan.duration, random);
-            processes += usize::from(!times.is_empty());
-            strikes.extend(times.into_iter().map(|time_h| Strike {
-                time_h,
+        processes.push((exposure, false, &of.strikes, bits));
+        processes.extend(
+            of.permanent
+                .as_ref()
+                .map(|stuck| (exposure, true, &stuck.profile, bits)),
+        );
+    }
+    let strike = |time_h: f64, exposure: u32, permanent: bool| Strike {
+        time_h,
+        exposure,
+        permanent,
+    };
+    let mut strikes = Vec::new();
+    let mut is_sorted = true;
+    if plan.given_strike {
+        let ends: Vec<f64> = processes
+            .iter()
+            .scan(0.0, |end, (.., profile, bits)| {
+                *end += profile.expected_events(*bits, Hours(0.0), plan.duration);
+                Some(*end)
+            })
+            .collect();
+        let expected = ends.last().copied().unwrap_or(0.0);
+        for _ in 0..at_least_one(expected, random) {
+            let at = random.random::<f64>() * expected;
+            let process = ends.partition_point(|&end| end <= at).min(processes.len() - 1);
+            let (exposure, permanent, profile, _) = processes[process];
+            strikes.push(strike(
+                profile.draw_time(plan.duration, random),
                 exposure,
                 permanent,
-            }));
+            ));
+        }
+        is_sorted = false;
+    } else {
+        for (exposure, permanent, profile, bits) in processes {
+            let times = profile.draw_times(bits, plan.duration, random);
+            is_sorted &= strikes.is_empty() || times.is_empty();
+            strikes.extend(
+                times
+                    .into_iter()
+                    .map(|time_h| strike(time_h, exposure, permanent)),
+            );
         }
     }
-    if processes > 1 {
+    if !is_sorted {
         strikes.sort_by(|a, b| a.time_h.total_cmp(&b.time_h));
     }
     strikes
+}
+
+/// A Poisson number that is known not to be 0; 0 where the mean is.
+fn at_least_one(mean: f64, random: &mut ChaCha8Rng) -> u64 {
+    if mean <= 0.0 {
+        return 0;
+    }
+    if mean > 10.0 {
+        loop {
+            let count = poisson(mean, random);
+            if count > 0 {
+                return count;
+            }
+        }
+    }
+    // Inversion: the terms of the sum over all numbers from 1 on.
+    let mut left = random.random::<f64>() * -libm::expm1(-mean);
+    let (mut count, mut term) = (1u64, mean * libm::exp(-mean));
+    while left >= term && term > 0.0 {
+        left -= term;
+        count += 1;
+        term *= mean / count as f64;
+    }
+    count
 }
 
 /// Where the cells of an exposure's arrays end when they are counted one array after the other.
