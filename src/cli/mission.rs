@@ -499,6 +499,21 @@ impl MissionOptions {
 }
 
 impl Struck {
+    /// Notes what is assumed about where copies lie, where strikes reach several cells.
+    pub fn note_copies(&mut self, mut schemes: impl Iterator<Item = Scheme>) {
+        let wide = self
+            .classes
+            .iter()
+            .any(|(_, exposure)| exposure.clusters.mean_bits() > 1.0);
+        if wide && schemes.any(|scheme| scheme.cells_per_bit() > 1) {
+            self.assumptions.push(Assumption {
+                id: "copies_apart",
+                text: "copies of a bit lie in memories of their own: no strike reaches two of them"
+                    .to_owned(),
+            });
+        }
+    }
+
     /// The exposures of a store's arrays.
     pub fn on(&self, store: &Store, style: impl Fn(MemoryId) -> Style) -> Vec<Exposure> {
         let of = |array: usize| {

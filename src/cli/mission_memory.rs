@@ -194,7 +194,8 @@ pub fn run(
     manner: &Manner,
 ) -> Result<(), Failure> {
     let duration = options.duration()?;
-    let struck = options.struck(rate, None, spec.data_bits())?;
+    let mut struck = options.struck(rate, None, spec.data_bits())?;
+    struck.note_copies(std::iter::once(spec.code.scheme()));
     let scrubs: Vec<Option<Scrub>> = if options.scrub_s.is_empty() {
         vec![None]
     } else {

@@ -57,10 +57,12 @@ impl MissionRun<'_> {
     pub fn run(&self, dry_run: bool) -> Result<(), Failure> {
         let duration = self.options.duration()?;
         let bits = self.exposed.len() as u64;
-        let struck = self.options.struck(self.rate, Some(self.chip), bits)?;
+        let mut struck = self.options.struck(self.rate, Some(self.chip), bits)?;
         let designs = self
             .options
             .designs(self.chip, &struck, self.exposed, duration, self.manner)?;
+        let real = designs.iter().filter(|design| !design.ideal);
+        struck.note_copies(real.map(|design| design.scheme));
         let workload = self.chip.workload()?;
         let out = self.manner.folder("campaign", &self.chip.name);
         if dry_run {
