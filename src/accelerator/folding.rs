@@ -200,7 +200,11 @@ pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Stage
         let layer = network.layer(node.layer);
         let shape = MatrixShape::of(mac);
         let (folding, folding_source) = resolve(network, hardware, node.layer, shape);
-        check(&layer.name, folding, shape).map_err(|problem| HardwareError::new(problem, hardware))?;
+        // The reuse factor of a network file is the one that hls4ml has settled on.
+        let asked = folding_source == FoldingSource::HardwareFile;
+        let latency = layer.hints.strategy.as_deref() == Some("latency");
+        check(&layer.name, folding, shape, asked && !latency)
+            .map_err(|problem| HardwareError::new(problem, hardware))?;
         let (multipliers, product_cycles) = match folding {
             Folding::Finn { pe, simd } => {
                 let (pe, simd) = (u64::from(pe), u64::from(simd));
@@ -264,7 +268,8 @@ fn resolve(
     }
 }
 
-fn check(layer: &str, folding: Folding, shape: MatrixShape) -> Result<(), Problem> {
+/// `resource` asks for the rules of hls4ml's Resource strategy.
+fn check(layer: &str, folding: Folding, shape: MatrixShape, resource: bool) -> Result<(), Problem> {
     let divides = |what, value: u32, count: u64, counted| {
         if value > 0 && count.is_multiple_of(u64::from(value)) {
             Ok(())
@@ -284,7 +289,17 @@ fn check(layer: &str, folding: Folding, shape: MatrixShape) -> Result<(), Proble
             divides("simd", simd, shape.columns, "columns of the weight matrix")
         }
         Folding::Hls4ml { reuse_factor } => {
-            if (1..=shape.weights()).contains(&u64::from(reuse_factor)) {
+            let reuse = u64::from(reuse_factor);
+            if (1..=shape.weights()).contains(&reuse) {
+                if resource && !is_valid_reuse(shape, reuse) {
+                    return Err(Problem::ReuseFactorRejected {
+                        layer: layer.to_owned(),
+                        value: reuse_factor,
+                        rows: shape.rows,
+                        taps: shape.columns,
+                        nearest: nearest_valid_reuse(shape, reuse),
+                    });
+                }
                 Ok(())
             } else {
                 Err(Problem::ReuseFactor {
@@ -295,4 +310,25 @@ fn check(layer: &str, folding: Folding, shape: MatrixShape) -> Result<(), Proble
             }
         }
     }
+}
+
+/// Whether hls4ml's Resource strategy builds a reuse factor (`_validate_reuse_factor` of its FPGA
+/// backend): it divides the weights; from the inputs of one output on it is a multiple of them; below,
+/// the multipliers are a multiple of the outputs.
+fn is_valid_reuse(shape: MatrixShape, reuse: u64) -> bool {
+    let weights = shape.weights();
+    weights.is_multiple_of(reuse)
+        && if reuse >= shape.columns {
+            reuse.is_multiple_of(shape.columns)
+        } else {
+            (weights / reuse).is_multiple_of(shape.rows)
+        }
+}
+
+/// The nearest factor that is built, the smaller of two.
+fn nearest_valid_reuse(shape: MatrixShape, reuse: u64) -> u64 {
+    (0..shape.weights())
+        .flat_map(|distance| [reuse.saturating_sub(distance), reuse + distance])
+        .find(|&candidate| candidate > 0 && is_valid_reuse(shape, candidate))
+        .unwrap_or(1)
 }

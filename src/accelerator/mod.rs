@@ -28,6 +28,7 @@ mod accumulator;
 mod address;
 pub mod area;
 mod code;
+mod dataflow;
 mod folding;
 mod geometry;
 mod hardware;
@@ -39,6 +40,7 @@ use std::collections::HashSet;
 
 pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
+pub use dataflow::{Dataflow, FifoDepth, LayerDataflow, LoopTiming, StreamEnd, WeightMemory};
 pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
 pub use geometry::Geometry;
 pub use hardware::{
@@ -76,6 +78,7 @@ pub struct Accelerator {
     technology: Technology,
     network: Network,
     stages: Vec<Stage>,
+    dataflow: Dataflow,
     map: MemoryMap,
 }
 
@@ -103,6 +106,7 @@ impl Accelerator {
         let technology = Technology::find(technology_name, &hardware.folder)
             .map_err(|error| refuse(Problem::Technology(error)))?;
         let stages = folding::stages(network, hardware)?;
+        let dataflow = Dataflow::of(network, hardware).map_err(refuse)?;
         let mut network = network.clone();
         accumulator::apply(&mut network, hardware).map_err(refuse)?;
 
@@ -139,6 +143,7 @@ impl Accelerator {
             technology,
             network,
             stages,
+            dataflow,
             map,
         })
     }
@@ -196,6 +201,12 @@ impl Accelerator {
     #[must_use]
     pub fn initiation_interval(&self) -> Option<u64> {
         self.stages.iter().map(Stage::initiation_interval).max()
+    }
+
+    /// How the stages are coupled and timed.
+    #[must_use]
+    pub fn dataflow(&self) -> &Dataflow {
+        &self.dataflow
     }
 
     /// All memories, and the map between logical and physical addresses.

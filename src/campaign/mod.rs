@@ -8,6 +8,7 @@ pub mod mission;
 mod monitor;
 mod records;
 mod statistics;
+mod strikes;
 mod trials;
 
 pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
@@ -15,4 +16,5 @@ pub use exhaustive::{BitRecord, SENSITIVE_ABOVE, exhaustive};
 pub use monitor::{Monitor, Silent};
 pub use records::{RecordError, Records, fingerprint, read_records};
 pub use statistics::{Interval, bootstrap_mean, garwood, wilson};
+pub use strikes::{OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, draw_strikes, shares};
 pub use trials::{Trial, TrialPlan, TrialSummary, random_flips, run_trials};

@@ -3,6 +3,7 @@
 mod campaign;
 mod chip;
 mod convert;
+mod cycle;
 mod export;
 mod failure;
 mod harden;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::chip::Chip;
+use super::cycle::{self, CycleOptions, Faults};
 use super::options::{Manner, Samples, Target};
 use super::output::{self, count};
 use super::progress::Bar;
@@ -15,6 +16,7 @@ use crate::accelerator::{Accelerator, StoredBit};
 use crate::campaign::{Bench, Scenario};
 use crate::data::NpzWriter;
 use crate::fault;
+use crate::model::Workload;
 use crate::network::{Encoding, Network, TensorId};
 use crate::outcome::Scratch;
 use crate::simulate::functional::fast::{FastEngine, FastPlan};
@@ -43,6 +45,8 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Engine::Functional)]
     engine: Engine,
     #[command(flatten)]
+    clock: CycleOptions,
+    #[command(flatten)]
     manner: Manner,
 }
 
@@ -53,6 +57,10 @@ enum Engine {
     Functional,
     /// The plain twin of the functional engine: exact and slow
     Plain,
+    /// Every register and every clock edge
+    Cycle,
+    /// The plain twin of the cycle engine: every stage at every edge
+    CyclePlain,
 }
 
 /// What to write of a run: names and tensors.
@@ -78,6 +86,15 @@ impl Run {
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let accelerator = &chip.accelerator;
         let network = accelerator.network();
+        if matches!(self.engine, Engine::Cycle | Engine::CyclePlain) {
+            return self.run_cycles(&chip);
+        }
+        if self.clock.is_asked() {
+            return Err(Failure::refused(
+                "a waveform or a table of cycles needs a clock",
+                "add --engine cycle, or leave out --vcd and --trace-cycles",
+            ));
+        }
         let listed = match (&self.faults, self.draw) {
             (Some(file), _) => fault::read_list(file, accelerator)?,
             (None, Some(count)) => fault::draw(accelerator, count, self.manner.seed),
@@ -86,7 +103,7 @@ impl Run {
         if let (Some(file), Some(late)) = (&self.faults, listed.iter().find(|fault| fault.cycle.is_some())) {
             return Err(Failure::refused(
                 format!("{}: line {}: the fault has a cycle", file.display(), late.line),
-                "expected an empty column, for faults that are there from the start: the functional engine knows no cycles",
+                "expected an empty column, for faults that are there from the start: the functional engine knows no cycles; add --engine cycle",
             ));
         }
         let wrong = fault::wrong_bits(listed.iter().map(|fault| fault.bit));
@@ -95,10 +112,7 @@ impl Run {
         let wanted: Vec<(String, TensorId)> = std::iter::once(("outputs".to_owned(), network.output))
             .chain(if self.trace { traced(network) } else { Vec::new() })
             .collect();
-        let path = self
-            .outputs
-            .clone()
-            .or_else(|| self.manner.out.as_ref().map(|folder| folder.join("outputs.npz")));
+        let path = self.output_path();
         if self.trace && path.is_none() {
             return Err(Failure::refused(
                 "--trace has nowhere to go",
@@ -113,25 +127,7 @@ impl Run {
             write(network, path, workload.samples, &wanted, &tensors)?;
         }
 
-        let accuracy = workload.labels.is_some().then(|| {
-            let output = network.tensor(network.output);
-            let mut scratch = Scratch::default();
-            let right: f64 = tensors[0]
-                .chunks_exact(output.len().max(1))
-                .enumerate()
-                .filter_map(|(sample, mantissas)| {
-                    let values: Vec<f64> = mantissas
-                        .iter()
-                        .map(|&mantissa| output.value_of(mantissa))
-                        .collect();
-                    workload
-                        .evaluator
-                        .evaluate(sample, &values, true, &mut scratch)
-                        .accuracy
-                })
-                .sum();
-            right / workload.samples as f64
-        });
+        let accuracy = accuracy(network, &workload, &tensors[0]);
         let samples = workload.samples;
         let faults = if self.faults.is_some() || self.draw.is_some() {
             let effective = self.effective(accelerator, workload, &wrong)?;
@@ -140,6 +136,81 @@ impl Run {
             None
         };
         self.say(&chip, samples, accuracy, faults)
+    }
+
+    /// Runs the cycle engine.
+    fn run_cycles(&self, chip: &Chip) -> Result<(), Failure> {
+        let accelerator = &chip.accelerator;
+        let network = accelerator.network();
+        if self.trace {
+            return Err(Failure::refused(
+                "--trace is for the functional engine",
+                "leave it out, or use --trace-cycles or --vcd to see the streams",
+            ));
+        }
+        let path = self.output_path();
+        if let Some(folder) = path.as_deref().and_then(Path::parent) {
+            output::prepare_folder(folder)?;
+        }
+        let workload = chip.workload()?;
+        let faults = match (&self.faults, self.draw) {
+            (Some(file), _) => Faults::List(file),
+            (None, Some(count)) => Faults::Draw(count),
+            (None, None) => Faults::None,
+        };
+        let plain = self.engine == Engine::CyclePlain;
+        let done = cycle::execute(
+            accelerator,
+            &workload,
+            &faults,
+            &self.clock,
+            plain,
+            self.manner.seed,
+            self.manner.quiet,
+        )?;
+        let wanted = [("outputs".to_owned(), network.output)];
+        if let Some(path) = &path {
+            write(
+                network,
+                path,
+                workload.samples,
+                &wanted,
+                std::slice::from_ref(&done.outputs),
+            )?;
+        }
+        let accuracy = accuracy(network, &workload, &done.outputs);
+        let mut document = self.document(chip, workload.samples, accuracy, done.faults.as_ref());
+        for (key, value) in [
+            ("cycles", &done.cycles),
+            ("bottleneck", &json!(done.bottleneck)),
+            ("stages", &done.stages),
+            ("fifos", &done.fifos),
+            ("not_modelled", &json!(done.simplifications)),
+        ] {
+            document[key] = value.clone();
+        }
+        if self.manner.deliver("run.json", &document)? {
+            return Ok(());
+        }
+        output::line(&format!(
+            "{}: {} samples",
+            chip.name,
+            count(workload.samples as u64)
+        ))?;
+        if let Some(accuracy) = accuracy {
+            output::line(&format!("accuracy {:.2} %", accuracy * 100.0))?;
+        }
+        cycle::say(&done, workload.samples)?;
+        match path {
+            Some(path) => output::line(&format!("wrote {}", path.display())),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the outputs go.
+    fn output_path(&self) -> Option<PathBuf> {
+        let folder = || self.manner.out.as_ref().map(|folder| folder.join("outputs.npz"));
+        self.outputs.clone().or_else(folder)
     }
 
     /// Each wanted tensor of all samples, one after the other.
@@ -167,7 +238,7 @@ impl Run {
                     )
                     .collect()
             }
-            Engine::Plain => inputs
+            Engine::Plain | Engine::Cycle | Engine::CyclePlain => inputs
                 .par_chunks_exact(elements)
                 .map(|input| {
                     let trace = evaluate(network, &parameters, input);
@@ -189,7 +260,7 @@ impl Run {
     fn effective(
         &self,
         accelerator: &Accelerator,
-        workload: crate::model::Workload,
+        workload: Workload,
         wrong: &[StoredBit],
     ) -> Result<usize, Failure> {
         let plan = Plan::new(accelerator.network());
@@ -215,13 +286,8 @@ impl Run {
         Ok(effective)
     }
 
-    fn say(
-        &self,
-        chip: &Chip,
-        samples: usize,
-        accuracy: Option<f64>,
-        faults: Option<Value>,
-    ) -> Result<(), Failure> {
+    /// The JSON document of a run.
+    fn document(&self, chip: &Chip, samples: usize, accuracy: Option<f64>, faults: Option<&Value>) -> Value {
         let network = chip.accelerator.network();
         let output = network.tensor(network.output);
         let format = output.encoding.arithmetic();
@@ -239,9 +305,20 @@ impl Run {
         if let Some(accuracy) = accuracy {
             document["accuracy"] = json!(accuracy);
         }
-        if let Some(faults) = &faults {
+        if let Some(faults) = faults {
             document["faults"] = faults.clone();
         }
+        document
+    }
+
+    fn say(
+        &self,
+        chip: &Chip,
+        samples: usize,
+        accuracy: Option<f64>,
+        faults: Option<Value>,
+    ) -> Result<(), Failure> {
+        let document = self.document(chip, samples, accuracy, faults.as_ref());
         if self.manner.deliver("run.json", &document)? {
             return Ok(());
         }
@@ -290,15 +367,33 @@ impl Run {
                 &rows,
             ))?;
         }
-        let written = self
-            .outputs
-            .clone()
-            .or_else(|| self.manner.out.as_ref().map(|folder| folder.join("outputs.npz")));
-        if let Some(path) = &written {
+        if let Some(path) = self.output_path() {
             output::line(&format!("wrote {}", path.display()))?;
         }
         Ok(())
     }
+}
+
+/// Share of right classes, where labels say what is right.
+fn accuracy(network: &Network, workload: &Workload, outputs: &[i64]) -> Option<f64> {
+    workload.labels.as_ref()?;
+    let output = network.tensor(network.output);
+    let mut scratch = Scratch::default();
+    let right: f64 = outputs
+        .chunks_exact(output.len().max(1))
+        .enumerate()
+        .filter_map(|(sample, mantissas)| {
+            let values: Vec<f64> = mantissas
+                .iter()
+                .map(|&mantissa| output.value_of(mantissa))
+                .collect();
+            workload
+                .evaluator
+                .evaluate(sample, &values, true, &mut scratch)
+                .accuracy
+        })
+        .sum();
+    Some(right / workload.samples as f64)
 }
 
 fn faults_json(accelerator: &Accelerator, listed: usize, effective: usize, wrong: &[StoredBit]) -> Value {

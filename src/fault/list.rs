@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use miette::Diagnostic;
 use thiserror::Error;
 
+use super::strike::Targets;
 use crate::accelerator::{Accelerator, AddressError, StoredBit};
+use crate::simulate::cycle::run::{CycleFault, Site};
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +75,112 @@ pub enum FaultListError {
     },
 }
 
+/// One line of a list for the cycle engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedStrike {
+    /// Where and when.
+    pub fault: CycleFault,
+    /// Line of the list, counted from 1.
+    pub line: u64,
+}
+
+/// Reads a list of faults of any kind: stored bits, registers (the class is the tensor, `<layer>.<class>`
+/// the memory) and wires; columns as in [`read_list`].
+///
+/// # Errors
+/// [`FaultListError`] with the line and what was expected; a wire without a cycle is refused.
+pub fn read_strikes(file: &Path, targets: &Targets<'_>) -> Result<Vec<ListedStrike>, FaultListError> {
+    let number = |field: &'static str, text: &str| -> Result<u64, AddressError> {
+        text.trim().parse().map_err(|_| AddressError::Number {
+            field,
+            text: text.to_owned(),
+        })
+    };
+    let bit_number = |text: &str| {
+        number("bit", text)?.try_into().map_err(|_| AddressError::Number {
+            field: "bit",
+            text: text.to_owned(),
+        })
+    };
+    let lines = read_lines(file, |fields| match fields {
+        Fields::Logical([layer, tensor, element, bit]) => targets.find_logical(
+            layer.trim(),
+            tensor.trim(),
+            number("element", element)?,
+            bit_number(bit)?,
+        ),
+        Fields::Physical([memory, word, bit]) => {
+            targets.find_physical(memory.trim(), number("word", word)?, bit_number(bit)?)
+        }
+    })?;
+    lines
+        .into_iter()
+        .map(
+            |Line {
+                 target: site,
+                 cycle,
+                 line,
+             }| {
+                if cycle.is_none() && matches!(site, Site::Wire { .. }) {
+                    return Err(FaultListError::Line {
+                        file: file.to_owned(),
+                        line,
+                        reason: "a wire holds its value for one cycle only".to_owned(),
+                        expected: "the number of that cycle in the column `cycle`".to_owned(),
+                    });
+                }
+                Ok(ListedStrike {
+                    fault: CycleFault { cycle, site },
+                    line,
+                })
+            },
+        )
+        .collect()
+}
+
 /// Reads a list of faults: CSV with a header of logical (`layer,tensor,element,bit`) or physical
 /// (`memory,word,bit`) addresses, and optionally `cycle`, in any order of columns.
 ///
 /// # Errors
 /// [`FaultListError`] with the line and what was expected.
 pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFault>, FaultListError> {
+    let lines = read_lines(file, |fields| match fields {
+        Fields::Logical([layer, tensor, element, bit]) => {
+            accelerator.parse_logical(layer, tensor, element, bit)
+        }
+        Fields::Physical([memory, word, bit]) => accelerator.parse_physical(memory, word, bit),
+    })?;
+    Ok(lines
+        .into_iter()
+        .map(
+            |Line {
+                 target: bit,
+                 cycle,
+                 line,
+             }| ListedFault { bit, cycle, line },
+        )
+        .collect())
+}
+
+/// The address fields of one line.
+enum Fields<'a> {
+    /// Layer, tensor, element, bit.
+    Logical([&'a str; 4]),
+    /// Memory, word, bit.
+    Physical([&'a str; 3]),
+}
+
+/// One line of a list.
+struct Line<T> {
+    target: T,
+    cycle: Option<u64>,
+    line: u64,
+}
+
+fn read_lines<T>(
+    file: &Path,
+    find: impl Fn(Fields<'_>) -> Result<T, AddressError>,
+) -> Result<Vec<Line<T>>, FaultListError> {
     let unreadable = |error: &dyn std::fmt::Display| FaultListError::Unreadable {
         file: file.to_owned(),
         reason: error.to_string(),
@@ -122,15 +224,18 @@ pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFau
         let line = record.position().map_or(0, csv::Position::line);
         let field = |at: usize| record.get(at).unwrap_or("");
         let found = match (logical, physical) {
-            ((Some(layer), Some(tensor), Some(element)), _) => {
-                accelerator.parse_logical(field(layer), field(tensor), field(element), field(bit))
-            }
+            ((Some(layer), Some(tensor), Some(element)), _) => find(Fields::Logical([
+                field(layer),
+                field(tensor),
+                field(element),
+                field(bit),
+            ])),
             (_, (Some(memory), Some(word))) => {
-                accelerator.parse_physical(field(memory), field(word), field(bit))
+                find(Fields::Physical([field(memory), field(word), field(bit)]))
             }
             _ => return Err(bad_header()),
         };
-        let bit = found.map_err(|error| FaultListError::Address {
+        let target = found.map_err(|error| FaultListError::Address {
             file: file.to_owned(),
             line,
             error,
@@ -144,7 +249,7 @@ pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFau
                 expected: "a whole number of clock edges after reset, or nothing".to_owned(),
             })?),
         };
-        faults.push(ListedFault { bit, cycle, line });
+        faults.push(Line { target, cycle, line });
     }
     Ok(faults)
 }

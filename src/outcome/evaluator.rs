@@ -199,6 +199,19 @@ impl Evaluator {
         self.predictions = predictions;
     }
 
+    /// The class of one sample, or of each of its pixels.
+    #[must_use]
+    pub fn classes_of(&self, values: &[f64], scratch: &mut Scratch) -> Vec<usize> {
+        let Scratch {
+            readout,
+            ordered,
+            gathered,
+            ..
+        } = scratch;
+        let output = self.output(values, readout, ordered, gathered);
+        self.predicted(output).collect()
+    }
+
     /// The readout's (gathered) output of one sample.
     fn output<'s>(
         &self,

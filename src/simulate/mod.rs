@@ -1,3 +1,4 @@
 //! Engines that compute what the accelerator outputs.
 
+pub mod cycle;
 pub mod functional;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use radstream::accelerator::*;
-use radstream::network::{LayerId, ParamId, ParamKind};
+use radstream::network::{LayerId, Network, ParamId, ParamKind};
 
 use crate::nets::{Builder, dense, signed};
 
@@ -100,6 +100,13 @@ fn check(accelerator: &Accelerator) {
     }
 }
 
+/// A dense layer of hls4ml's Latency strategy, which takes any reuse factor.
+fn unrestricted(rows: usize, columns: usize, width: u32) -> Network {
+    let mut network = dense(rows, columns, width);
+    network.layers[0].hints.strategy = Some("latency".to_owned());
+    network
+}
+
 fn divisor(of: usize, pick: usize) -> u32 {
     let divisors: Vec<usize> = (1..=of).filter(|d| of.is_multiple_of(*d)).collect();
     divisors[pick % divisors.len()] as u32
@@ -114,7 +121,7 @@ proptest! {
         (pick_pe, pick_simd, pick_reuse) in (0usize..8, 0usize..8, 0usize..1000),
         (lanes, spare) in (1u32..9, 0u32..7),
     ) {
-        let network = dense(rows, columns, width);
+        let network = unrestricted(rows, columns, width);
         let finn = Folding::Finn { pe: divisor(rows, pick_pe), simd: divisor(columns, pick_simd) };
         let reuse_factor = (pick_reuse % (rows * columns) + 1) as u32;
         let words = |word_bits| Packing::Words { elements_per_word: lanes, word_bits };
@@ -136,7 +143,7 @@ proptest! {
         (rows, columns, width) in (1usize..9, 1usize..13, 1u32..8),
         (pick_pe, pick_simd, pick_reuse) in (0usize..8, 0usize..8, 0usize..1000),
     ) {
-        let network = dense(rows, columns, width);
+        let network = unrestricted(rows, columns, width);
         let weights = &network.params[0].values;
         let field = |image: &MemoryImage, word: usize, lane: usize| -> i64 {
             let bits = &image.word(word)[lane * width as usize..][..width as usize];

@@ -86,6 +86,32 @@ pub enum Problem {
         /// Weights of the layer.
         weights: u64,
     },
+    /// A reuse factor that hls4ml would not build.
+    #[error("layer `{layer}`: hls4ml builds no reuse factor of {value} for {rows} outputs of {taps} inputs")]
+    ReuseFactorRejected {
+        /// The layer.
+        layer: String,
+        /// The factor.
+        value: u32,
+        /// Outputs.
+        rows: u64,
+        /// Inputs of one output.
+        taps: u64,
+        /// The nearest one that it builds.
+        nearest: u64,
+    },
+    /// A FIFO without a slot.
+    #[error("layer `{layer}`: a FIFO without words or lanes passes nothing")]
+    FifoDepth {
+        /// The layer.
+        layer: String,
+    },
+    /// A stream end without lanes or rate.
+    #[error("`{field}` has no lanes or no cycles per word")]
+    StreamEnd {
+        /// The field of the file.
+        field: &'static str,
+    },
     /// A packing that needs another folding, or does not exist for the tensor.
     #[error("layer `{layer}`, {tensor}: packing `{packing}` {reason}")]
     Packing {
@@ -207,6 +233,8 @@ impl Problem {
             | Problem::DuplicateTensor { layer, .. }
             | Problem::NotDividing { layer, .. }
             | Problem::ReuseFactor { layer, .. }
+            | Problem::ReuseFactorRejected { layer, .. }
+            | Problem::FifoDepth { layer }
             | Problem::Packing { layer, .. }
             | Problem::WordTooNarrow { layer, .. }
             | Problem::WidthTooNarrow { layer, .. }
@@ -214,7 +242,10 @@ impl Problem {
             | Problem::Encoding { layer, .. }
             | Problem::Style { layer, .. } => Some(layer),
             Problem::Technology(_) => hardware.technology.as_deref(),
-            Problem::Clock { .. } | Problem::Time { .. } | Problem::ScrubPass { .. } => None,
+            Problem::Clock { .. }
+            | Problem::StreamEnd { .. }
+            | Problem::Time { .. }
+            | Problem::ScrubPass { .. } => None,
         }
     }
 
@@ -225,7 +256,11 @@ impl Problem {
             Problem::NoProduct { .. } => "radstream::hardware::no_product",
             Problem::DuplicateTensor { .. } => "radstream::hardware::duplicate_tensor",
             Problem::NotDividing { .. } => "radstream::hardware::folding",
-            Problem::ReuseFactor { .. } => "radstream::hardware::reuse_factor",
+            Problem::ReuseFactor { .. } | Problem::ReuseFactorRejected { .. } => {
+                "radstream::hardware::reuse_factor"
+            }
+            Problem::FifoDepth { .. } => "radstream::hardware::fifo",
+            Problem::StreamEnd { .. } => "radstream::hardware::stream",
             Problem::Packing { .. } => "radstream::hardware::packing",
             Problem::WordTooNarrow { .. } => "radstream::hardware::word",
             Problem::WidthTooNarrow { .. } | Problem::Width { .. } => "radstream::hardware::width",
@@ -263,6 +298,19 @@ impl Problem {
                 )
             }
             Problem::ReuseFactor { weights, .. } => format!("expected 1..={weights}"),
+            Problem::ReuseFactorRejected {
+                nearest, rows, taps, ..
+            } => format!(
+                "expected a factor RF that divides {}, with {taps} dividing RF or {rows} dividing {}/RF; the nearest is {nearest}",
+                rows * taps,
+                rows * taps
+            ),
+            Problem::FifoDepth { .. } => {
+                "expected `fifo: Auto`, or `Words(n)` with n from 1 (2 passes a word per cycle), and `fifo_lanes` from 1".to_owned()
+            }
+            Problem::StreamEnd { .. } => {
+                "expected lanes and interval from 1; remove what should follow from the layers".to_owned()
+            }
             Problem::Packing { expected, .. } => expected.clone(),
             Problem::WordTooNarrow {
                 elements_per_word,
@@ -301,8 +349,9 @@ impl HardwareError {
                 .anchor(hardware)
                 .and_then(|anchor| source.find_string(anchor));
             // A layer without an entry of its own is built by the `default` entry.
-            let field = match problem {
+            let field = match &problem {
                 Problem::Clock { .. } => "clock_mhz",
+                Problem::StreamEnd { field } => field,
                 Problem::Time {
                     field: "refresh_s", ..
                 } => "refresh_s",

@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::dataflow::{FifoDepth, LoopTiming, StreamEnd, WeightMemory};
 use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
@@ -43,6 +44,12 @@ pub struct Hardware {
     /// relative to the hardware file.
     #[serde(default, deserialize_with = "unique_keys")]
     pub memory_technologies: IndexMap<Style, String>,
+    /// Width and rate of the input.
+    #[serde(default)]
+    pub input_stream: StreamEnd,
+    /// Width and rate of the output.
+    #[serde(default)]
+    pub output_stream: StreamEnd,
     /// What holds for layers and fields that have no entry of their own.
     #[serde(default)]
     pub default: LayerHardware,
@@ -117,6 +124,14 @@ pub struct LayerHardware {
     /// The running sum. A layer's own entry replaces any accumulator; that of `default` leaves those
     /// that the network file states.
     pub accumulator: Option<AccumulatorFormat>,
+    /// The FIFOs in front of the layer.
+    pub fifo: Option<FifoDepth>,
+    /// Elements of a word in these FIFOs; width converters in front and behind do the rest.
+    pub fifo_lanes: Option<u32>,
+    /// The layer's loop, where it is built by high-level synthesis.
+    pub timing: Option<LoopTiming>,
+    /// Where a FINN-style product finds its weights.
+    pub weight_memory: Option<WeightMemory>,
 }
 
 /// How a matrix product is spread over time.

@@ -1,0 +1,810 @@
+//! From a network and the way it is built to stages and streams.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::arithmetic::Arithmetic;
+use super::matrix::{LaneCode, Matrix, Schedule, TooWide};
+use super::memory::Memories;
+use super::operators::{
+    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, PoolFunction,
+    ProductTiming, TimingError, ToOutput, WindowPool, WindowProduct, WindowProgram,
+};
+use super::pipeline::{Pipeline, Placed, Stream};
+use super::stage::{Stage, StreamShape};
+use super::stages::{
+    Core, Fifo, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Thresholding, ThresholdingShape,
+    Unbuildable, Weights, WidthConverter, WindowGeometry, WindowStyle,
+};
+use crate::accelerator::{Accelerator, FifoDepth, Folding, WeightMemory, WindowGenerator};
+use crate::network::{Broadcast, LayerId, Mac, MultiThreshold, Network, Node, Op, TensorId, Window};
+
+/// Why an accelerator cannot be simulated cycle by cycle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+pub enum BuildError {
+    /// A register would be too wide.
+    #[error("layer `{layer}`: {error}")]
+    #[diagnostic(
+        code(radstream::cycle::too_wide),
+        help("state a narrower accumulator in the hardware file, or use the functional engine")
+    )]
+    TooWide {
+        /// The layer.
+        layer: String,
+        /// Which register.
+        error: TooWide,
+    },
+    /// A loop that cannot be.
+    #[error("layer `{layer}`: {error}")]
+    #[diagnostic(
+        code(radstream::cycle::timing),
+        help("correct `timing` in the layer's entry of the hardware file, or leave it out")
+    )]
+    Timing {
+        /// The layer.
+        layer: String,
+        /// Why.
+        error: TimingError,
+    },
+    /// A stage refuses its parameters.
+    #[error("layer `{layer}`: {error}")]
+    #[diagnostic(
+        code(radstream::cycle::stage),
+        help("correct the layer's entry of the hardware file")
+    )]
+    Stage {
+        /// The layer.
+        layer: String,
+        /// Why.
+        error: Unbuildable,
+    },
+    /// Lanes that do not divide a tensor.
+    #[error("{lanes} lanes do not divide the {elements} elements of one sample at the {end}")]
+    #[diagnostic(
+        code(radstream::cycle::lanes),
+        help("expected a divisor; correct `{end}_stream` in the hardware file")
+    )]
+    Lanes {
+        /// `input` or `output`.
+        end: &'static str,
+        /// What was asked for.
+        lanes: usize,
+        /// Elements of one sample.
+        elements: usize,
+    },
+    /// Lanes of a FIFO that do not divide a tensor.
+    #[error(
+        "layer `{layer}`: FIFO words of {lanes} elements do not divide the {elements} elements of one sample"
+    )]
+    #[diagnostic(
+        code(radstream::cycle::fifo_lanes),
+        help("expected a divisor; correct `fifo_lanes` in the layer's entry of the hardware file")
+    )]
+    FifoLanes {
+        /// The layer.
+        layer: String,
+        /// What was asked for.
+        lanes: usize,
+        /// Elements of one sample.
+        elements: usize,
+    },
+    /// Two streams meet whose FIFOs are too shallow for the distance between them.
+    #[error("the accelerator locks up at cycle {cycle}: {chain}")]
+    #[diagnostic(
+        code(radstream::cycle::deadlock),
+        help("deepen the FIFOs of the layer where the streams meet (`fifo: Auto` finds the depth)")
+    )]
+    Deadlock {
+        /// The cycle from which nothing moves.
+        cycle: u64,
+        /// Which stage waits for which.
+        chain: String,
+    },
+}
+
+/// What [`Pipeline::assemble`] takes.
+pub(super) struct Parts {
+    pub stages: Vec<Placed>,
+    pub streams: Vec<Stream>,
+    pub input: usize,
+    pub output: usize,
+    pub input_code: LaneCode,
+    pub output_code: LaneCode,
+    pub intervals: [u64; 2],
+    pub matrices: Vec<Matrix>,
+    pub memories: Memories,
+    pub simplifications: Vec<String>,
+}
+
+/// Depths of FIFOs by their name.
+pub type Depths = HashMap<String, usize>;
+
+/// How deep the FIFOs are.
+#[derive(Clone, Copy)]
+pub(super) enum Fifos<'a> {
+    /// As stated; those whose depth is to be found hold more than they can need.
+    Draft,
+    /// As stated, or as found.
+    Found(&'a Depths),
+    /// All of them hold more than they can need.
+    Deep,
+}
+
+struct Builder<'a> {
+    accelerator: &'a Accelerator,
+    network: &'a Network,
+    stages: Vec<Placed>,
+    streams: Vec<Stream>,
+    /// Streams that carry a tensor and have no consumer yet.
+    open: HashMap<TensorId, Vec<usize>>,
+    /// The layer that made a stream.
+    made_by: HashMap<usize, LayerId>,
+    matrices: Vec<Matrix>,
+    simplifications: Vec<String>,
+    input: Option<usize>,
+    fifos: Fifos<'a>,
+    auto: Vec<String>,
+}
+
+/// A pipeline under construction, and the FIFOs whose depth is to be found.
+pub(super) struct Built {
+    pub pipeline: Pipeline,
+    pub auto: Vec<String>,
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Builds the stages.
+pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built, BuildError> {
+    let network = accelerator.network();
+    let mut builder = Builder {
+        accelerator,
+        network,
+        stages: Vec::new(),
+        streams: Vec::new(),
+        open: HashMap::new(),
+        made_by: HashMap::new(),
+        matrices: Vec::new(),
+        simplifications: Vec::new(),
+        input: None,
+        fifos,
+        auto: Vec::new(),
+    };
+    builder.source()?;
+    for node in &network.nodes {
+        builder.node(node)?;
+    }
+    let output = builder.sink()?;
+    let Builder {
+        stages,
+        streams,
+        matrices,
+        simplifications,
+        input,
+        auto,
+        ..
+    } = builder;
+    let dataflow = accelerator.dataflow();
+    let parts = Parts {
+        stages,
+        streams,
+        input: input.unwrap_or(0),
+        output,
+        input_code: LaneCode::of(&network.tensor(network.input).encoding),
+        output_code: LaneCode::of(&network.tensor(network.output).encoding),
+        intervals: [
+            u64::from(dataflow.input.interval),
+            u64::from(dataflow.output.interval),
+        ],
+        matrices,
+        memories: Memories::of(accelerator),
+        simplifications,
+    };
+    Ok(Built {
+        pipeline: Pipeline::assemble(parts),
+        auto,
+    })
+}
+
+impl Builder<'_> {
+    fn shape(&self, tensor: TensorId, lanes: usize) -> StreamShape {
+        StreamShape {
+            lanes,
+            lane_bits: self.network.tensor(tensor).encoding.width(),
+        }
+    }
+
+    fn layer_name(&self, layer: LayerId) -> String {
+        self.network.layer(layer).name.clone()
+    }
+
+    /// Registers behind what a layer without a matrix product computes.
+    fn latency(&self, layer: LayerId) -> Result<usize, BuildError> {
+        let stated = self.accelerator.dataflow().layer(layer).timing;
+        let Some(timing) = stated.filter(|_| self.accelerator.stage(layer).is_none()) else {
+            return Ok(1);
+        };
+        let (latency, interval) = (timing.iteration_latency, timing.initiation_interval);
+        let error = if interval != 1 {
+            TimingError::Interval {
+                given: u64::from(interval),
+                steps: 1,
+            }
+        } else if !(1..=MAX_DEPTH as u32).contains(&latency) {
+            TimingError::Latency {
+                given: u64::from(latency),
+                least: 1,
+                most: MAX_DEPTH as u64,
+            }
+        } else {
+            return Ok(latency as usize);
+        };
+        Err(BuildError::Timing {
+            layer: self.layer_name(layer),
+            error,
+        })
+    }
+
+    fn refuse(&self, layer: LayerId, error: Unbuildable) -> BuildError {
+        BuildError::Stage {
+            layer: self.layer_name(layer),
+            error,
+        }
+    }
+
+    fn stream(&mut self, shape: StreamShape, elements: usize) -> usize {
+        self.streams.push(Stream {
+            shape,
+            from: None,
+            to: None,
+            words: (elements / shape.lanes) as u64,
+        });
+        self.streams.len() - 1
+    }
+
+    /// The name of the next stage of that kind in a layer.
+    fn name(&self, layer: LayerId, kind: &str) -> String {
+        let base = format!("{}.{kind}", self.layer_name(layer));
+        match self
+            .stages
+            .iter()
+            .filter(|placed| placed.layer == layer && placed.kind == kind)
+            .count()
+        {
+            0 => base,
+            before => format!("{base}_{before}"),
+        }
+    }
+
+    /// Adds a stage between streams; returns its number.
+    fn place(
+        &mut self,
+        layer: LayerId,
+        kind: &'static str,
+        stage: Box<dyn Stage>,
+        inputs: &[usize],
+        outputs: &[usize],
+    ) -> usize {
+        let index = self.stages.len();
+        for (port, &stream) in inputs.iter().enumerate() {
+            self.streams[stream].to = Some((index, port));
+        }
+        for (port, &stream) in outputs.iter().enumerate() {
+            self.streams[stream].from = Some((index, port));
+            self.made_by.insert(stream, layer);
+        }
+        self.stages.push(Placed {
+            name: self.name(layer, kind),
+            layer,
+            kind,
+            stage,
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+            registers: Vec::new(),
+            state: 0..0,
+            fifo_depth: None,
+        });
+        index
+    }
+
+    fn consumers(&self, tensor: TensorId) -> usize {
+        let reads = self
+            .network
+            .nodes
+            .iter()
+            .flat_map(|node| &node.inputs)
+            .filter(|&&input| input == tensor)
+            .count();
+        reads + usize::from(tensor == self.network.output)
+    }
+
+    /// Hands a tensor's stream to its consumers, through a fork where there are several.
+    fn produce(&mut self, tensor: TensorId, stream: usize, layer: LayerId) {
+        let consumers = self.consumers(tensor);
+        if consumers < 2 {
+            self.open.insert(tensor, vec![stream]);
+            return;
+        }
+        let shape = self.streams[stream].shape;
+        let elements = self.network.tensor(tensor).len();
+        let branches: Vec<usize> = (0..consumers).map(|_| self.stream(shape, elements)).collect();
+        self.place(
+            layer,
+            "fork",
+            Box::new(Fork::new(shape, consumers as u32)),
+            &[stream],
+            &branches,
+        );
+        self.open.insert(tensor, branches.into_iter().rev().collect());
+    }
+
+    fn source(&mut self) -> Result<(), BuildError> {
+        let input = self.network.input;
+        let elements = self.network.tensor(input).len();
+        let reader = self
+            .network
+            .nodes
+            .iter()
+            .find(|node| node.inputs.contains(&input));
+        let wanted = reader
+            .and_then(|node| self.wanted_lanes(node))
+            .unwrap_or(self.network.tensor(input).channels());
+        let lanes = match self.accelerator.dataflow().input.lanes {
+            Some(lanes) => lanes as usize,
+            None => wanted,
+        };
+        if !elements.is_multiple_of(lanes) {
+            return Err(BuildError::Lanes {
+                end: "input",
+                lanes,
+                elements,
+            });
+        }
+        let shape = self.shape(input, lanes);
+        let stream = self.stream(shape, elements);
+        self.input = Some(stream);
+        let layer = reader.map_or(LayerId(0), |node| node.layer);
+        self.produce(input, stream, layer);
+        Ok(())
+    }
+
+    fn sink(&mut self) -> Result<usize, BuildError> {
+        let output = self.network.output;
+        let elements = self.network.tensor(output).len();
+        let stream = self
+            .open
+            .get_mut(&output)
+            .and_then(Vec::pop)
+            .expect("every tensor is made before it is read");
+        match self.accelerator.dataflow().output.lanes {
+            None => Ok(stream),
+            Some(lanes) if !elements.is_multiple_of(lanes as usize) => Err(BuildError::Lanes {
+                end: "output",
+                lanes: lanes as usize,
+                elements,
+            }),
+            Some(lanes) => {
+                let layer = self.made_by.get(&stream).copied().unwrap_or(LayerId(0));
+                self.convert(stream, lanes as usize, layer)
+            }
+        }
+    }
+
+    /// Lanes that the first stage of a node takes, where it is particular.
+    fn wanted_lanes(&self, node: &Node) -> Option<usize> {
+        match &node.op {
+            Op::Mac(mac) => {
+                let channels = mac.geometry.input[2];
+                match self.accelerator.stage(node.layer)?.folding {
+                    Folding::Finn { simd, .. } if mac.groups == 1 && !mac.transposed => {
+                        Some(gcd(simd as usize, channels))
+                    }
+                    _ => Some(channels),
+                }
+            }
+            Op::Pool(pool) => Some(pool.geometry.input[2]),
+            _ => None,
+        }
+    }
+
+    /// A tensor's stream for a node: through a FIFO where it comes from another layer.
+    fn take(&mut self, node: &Node, operand: usize) -> Result<usize, BuildError> {
+        let tensor = node.inputs[operand];
+        let stream = self
+            .open
+            .get_mut(&tensor)
+            .and_then(Vec::pop)
+            .expect("every tensor is made before it is read");
+        match self.made_by.get(&stream) {
+            Some(&maker) if maker != node.layer || node.inputs.len() > 1 => self.fifo(stream, node, tensor),
+            None if self.accelerator.dataflow().layer(node.layer).fifo.is_some() => {
+                self.fifo(stream, node, tensor)
+            }
+            _ => Ok(stream),
+        }
+    }
+
+    fn fifo(&mut self, stream: usize, node: &Node, tensor: TensorId) -> Result<usize, BuildError> {
+        let mut stream = stream;
+        if let Some(lanes) = self.accelerator.dataflow().layer(node.layer).fifo_lanes {
+            let (lanes, elements) = (lanes as usize, self.network.tensor(tensor).len());
+            if !elements.is_multiple_of(lanes) {
+                let layer = self.layer_name(node.layer);
+                return Err(BuildError::FifoLanes {
+                    layer,
+                    lanes,
+                    elements,
+                });
+            }
+            stream = self.convert(stream, lanes, node.layer)?;
+        }
+        let Stream { shape, words, .. } = self.streams[stream];
+        let out = self.stream(shape, self.network.tensor(tensor).len());
+        let layer = self.network.layer(node.layer);
+        let said = match self.fifos {
+            Fifos::Deep => Some(FifoDepth::Auto),
+            _ => self.accelerator.dataflow().layer(node.layer).fifo,
+        };
+        let io_stream = layer.hints.io_type.as_deref() == Some("io_stream");
+        let depth = match said {
+            Some(FifoDepth::Words(words)) => Some(words as usize),
+            Some(FifoDepth::Auto) => None,
+            // Where streams meet again, the shorter way has to wait for the longer one.
+            None if node.inputs.len() > 1 => None,
+            // hls4ml's default: a whole feature map.
+            None if io_stream => Some((words as usize).max(2)),
+            None => Some(2),
+        };
+        let name = self.name(node.layer, "fifo");
+        let depth = depth.unwrap_or_else(|| {
+            self.auto.push(name.clone());
+            let found = match self.fifos {
+                Fifos::Found(depths) => depths.get(&name).copied(),
+                _ => None,
+            };
+            found.unwrap_or((words as usize).max(2) * 2)
+        });
+        let fifo = Fifo::new(shape, depth).map_err(|error| self.refuse(node.layer, error))?;
+        let index = self.place(node.layer, "fifo", Box::new(fifo), &[stream], &[out]);
+        self.stages[index].fifo_depth = Some(depth);
+        Ok(out)
+    }
+
+    /// The same elements in words of another width.
+    fn convert(&mut self, stream: usize, lanes: usize, layer: LayerId) -> Result<usize, BuildError> {
+        let Stream { shape, words, .. } = self.streams[stream];
+        if shape.lanes == lanes {
+            return Ok(stream);
+        }
+        let elements = words as usize * shape.lanes;
+        let out = self.stream(StreamShape { lanes, ..shape }, elements);
+        let stage = WidthConverter::new(shape, lanes).map_err(|error| self.refuse(layer, error))?;
+        self.place(layer, "width_converter", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), BuildError> {
+        let out = match &node.op {
+            Op::Mac(mac) => self.product(node, mac)?,
+            Op::Pool(pool) => {
+                let stream = self.take(node, 0)?;
+                let stream = self.convert(stream, pool.geometry.input[2], node.layer)?;
+                let shape = self.shape(node.output, pool.geometry.output[2]);
+                let out = self.stream(shape, self.network.tensor(node.output).len());
+                let stage = WindowPool::new(
+                    PoolFunction::new(self.network, node, pool),
+                    WindowProgram::of_geometry(&pool.geometry, false),
+                    LaneCode::of(&self.network.tensor(node.inputs[0]).encoding),
+                    pool.geometry.input[2],
+                    shape,
+                    self.latency(node.layer)?,
+                );
+                self.place(node.layer, "pool", Box::new(stage), &[stream], &[out]);
+                out
+            }
+            Op::Combine(combine) if combine.broadcast == Broadcast::None => {
+                let streams = [self.take(node, 0)?, self.take(node, 1)?];
+                let lanes = streams
+                    .iter()
+                    .map(|&stream| self.streams[stream].shape.lanes)
+                    .fold(0, gcd);
+                let streams = [
+                    self.convert(streams[0], lanes, node.layer)?,
+                    self.convert(streams[1], lanes, node.layer)?,
+                ];
+                let shapes = streams.map(|stream| self.streams[stream].shape);
+                let shape = self.shape(node.output, lanes);
+                let out = self.stream(shape, self.network.tensor(node.output).len());
+                let stage = Join::new(
+                    Combination::new(self.network, node, combine.op),
+                    shapes,
+                    shape,
+                    self.latency(node.layer)?,
+                );
+                self.place(node.layer, "join", Box::new(stage), &streams, &[out]);
+                out
+            }
+            Op::Concat { axis } => self.concat(node, *axis)?,
+            Op::MultiThreshold(op) => self.thresholding(node, op)?,
+            _ if Function::is_wire(self.network, node) => self.take(node, 0)?,
+            _ => match Function::of(self.network, node) {
+                Some(function) => self.element_wise(node, function)?,
+                None if FrameOp::is_wire(self.network, node) => self.take(node, 0)?,
+                None => self.frame(node)?,
+            },
+        };
+        self.produce(node.output, out, node.layer);
+        Ok(())
+    }
+
+    fn thresholding(&mut self, node: &Node, op: &MultiThreshold) -> Result<usize, BuildError> {
+        let stream = self.take(node, 0)?;
+        let tensor = self.network.tensor(node.inputs[0]);
+        let channels = tensor.channels();
+        let lanes = gcd(self.streams[stream].shape.lanes, channels);
+        let stream = self.convert(stream, lanes, node.layer)?;
+        let shape = &self.network.param(op.thresholds).shape;
+        let per_channel = shape[0] > 1;
+        let stage = Thresholding::new(ThresholdingShape {
+            thresholds: op.thresholds,
+            steps: shape[1],
+            per_channel,
+            channels,
+            lanes,
+            input: tensor.encoding,
+            output: self.network.tensor(node.output).encoding,
+            factor: op.factor.clone(),
+            offset: op.offset.clone(),
+            deep: false,
+        })
+        .map_err(|error| self.refuse(node.layer, error))?;
+        let shape = self.shape(node.output, lanes);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(node.layer, "thresholding", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
+    fn element_wise(&mut self, node: &Node, function: Function) -> Result<usize, BuildError> {
+        let stream = self.take(node, 0)?;
+        let input = self.streams[stream].shape;
+        let output = self.shape(node.output, input.lanes);
+        let elements = self.network.tensor(node.output).len();
+        let out = self.stream(output, elements);
+        let kind = match node.op {
+            Op::Table(_) => "table",
+            _ => "activation",
+        };
+        let stage = ElementWise::new(function, input, output, elements, self.latency(node.layer)?);
+        self.place(node.layer, kind, Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
+    fn frame(&mut self, node: &Node) -> Result<usize, BuildError> {
+        let op = FrameOp::of(self.network, node)
+            .expect("every operation is element-wise, a product, a join or a frame");
+        let streams = (0..node.inputs.len())
+            .map(|at| self.take(node, at))
+            .collect::<Result<Vec<_>, _>>()?;
+        let shapes: Vec<StreamShape> = streams.iter().map(|&stream| self.streams[stream].shape).collect();
+        let tensor = self.network.tensor(node.output);
+        let shape = self.shape(node.output, tensor.channels());
+        let out = self.stream(shape, tensor.len());
+        let stage = Frame::new(self.network, node, op, &shapes, shape);
+        self.place(node.layer, "frame", Box::new(stage), &streams, &[out]);
+        Ok(out)
+    }
+
+    fn concat(&mut self, node: &Node, axis: usize) -> Result<usize, BuildError> {
+        let mut streams = (0..node.inputs.len())
+            .map(|at| self.take(node, at))
+            .collect::<Result<Vec<_>, _>>()?;
+        let turn = |tensor: TensorId| {
+            self.network.tensor(tensor).shape[axis..]
+                .iter()
+                .product::<usize>()
+        };
+        let turns: Vec<usize> = node.inputs.iter().map(|&id| turn(id)).collect();
+        let lanes = streams
+            .iter()
+            .map(|&stream| self.streams[stream].shape.lanes)
+            .chain(turns.iter().copied())
+            .fold(0, gcd);
+        for stream in &mut streams {
+            *stream = self.convert(*stream, lanes, node.layer)?;
+        }
+        let output = self.network.tensor(node.output).encoding;
+        let codes = node
+            .inputs
+            .iter()
+            .map(|&id| {
+                let encoding = self.network.tensor(id).encoding;
+                (LaneCode::of(&encoding), ToOutput::new(encoding.frac(), &output))
+            })
+            .collect();
+        let shape = self.shape(node.output, lanes);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        let stage = Concat::new(
+            turns.iter().map(|&turn| (turn / lanes) as u64).collect(),
+            codes,
+            shape,
+        );
+        self.place(node.layer, "concat", Box::new(stage), &streams, &[out]);
+        Ok(out)
+    }
+
+    fn product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
+        let stage = *self
+            .accelerator
+            .stage(node.layer)
+            .expect("every product has a folding");
+        let Folding::Finn { pe, simd } = stage.folding else {
+            return self.window_product(node, mac);
+        };
+        if mac.groups > 1 || mac.transposed {
+            return self.window_product(node, mac);
+        }
+        let (pe, simd) = (pe as usize, simd as usize);
+        let matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
+        if !matrix.keeps_order() {
+            self.matrices.pop();
+            return self.window_product(node, mac);
+        }
+        let layer = node.layer;
+        let stream = self.window(node, mac, simd)?;
+        let stream = self.convert(stream, simd, layer)?;
+        let sf = mac.geometry.taps(1) / simd;
+        let nf = mac.geometry.output[2] / pe;
+        let arithmetic: Arc<dyn Arithmetic> = Arc::new(matrix);
+        let mut inputs = vec![stream];
+        let weights = match self.accelerator.dataflow().layer(layer).weight_memory {
+            WeightMemory::Embedded => Weights::Embedded,
+            WeightMemory::Decoupled => {
+                let shape = StreamShape {
+                    lanes: pe * simd,
+                    lane_bits: arithmetic.weight_bits(),
+                };
+                let weights = self.stream(shape, sf * nf * pe * simd);
+                let stage = MemoryStream::new(Arc::clone(&arithmetic), (sf * nf) as u64, None)
+                    .map_err(|error| self.refuse(layer, error))?;
+                self.place(layer, "weight_stream", Box::new(stage), &[], &[weights]);
+                inputs.push(weights);
+                Weights::Decoupled
+            }
+        };
+        let stage = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
+            .map_err(|error| self.refuse(layer, error))?;
+        let shape = self.shape(node.output, pe);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(layer, "mvau", Box::new(stage), &inputs, &[out]);
+        Ok(out)
+    }
+
+    /// The windows of a convolution in the order in which an MVAU takes them; the tensor itself where
+    /// every window is one pixel.
+    fn window(&mut self, node: &Node, mac: &Mac, simd: usize) -> Result<usize, BuildError> {
+        let layer = node.layer;
+        let geometry = &mac.geometry;
+        let stream = self.take(node, 0)?;
+        let [height, width, channels] = geometry.input;
+        let Window {
+            kernel,
+            stride,
+            dilation,
+            pad,
+        } = geometry.window;
+        if kernel == [1, 1] && stride == [1, 1] && pad == [0, 0] {
+            return Ok(stream);
+        }
+        let parallel = simd == geometry.taps(1);
+        let lanes = if parallel { channels } else { gcd(simd, channels) };
+        let lane_bits = self.streams[stream].shape.lane_bits;
+        let mut stream = self.convert(stream, lanes, layer)?;
+        // The rows and columns that the windows reach; a stride may leave some of the map out.
+        let reach = |axis: usize| {
+            (geometry.output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
+        };
+        let after = |axis: usize, extent: usize| reach(axis).saturating_sub(extent + pad[axis]);
+        let (below, right) = (after(0, height), after(1, width));
+        let input = [pad[0] + height + below, pad[1] + width + right, channels];
+        if input[..2] != [height, width] {
+            let zero = LaneCode::of(&self.network.tensor(node.inputs[0]).encoding).encode(0);
+            let shape = PaddingShape {
+                input: geometry.input,
+                rows: [pad[0], below],
+                columns: [pad[1], right],
+                border: zero,
+            };
+            let stage = Padding::new(shape, lanes, lane_bits).map_err(|error| self.refuse(layer, error))?;
+            let padded = self.stream(StreamShape { lanes, lane_bits }, input.iter().product());
+            self.place(layer, "padding", Box::new(stage), &[stream], &[padded]);
+            stream = padded;
+        }
+        let style = match (parallel, self.accelerator.dataflow().window_generator) {
+            (true, _) => WindowStyle::Parallel,
+            (false, WindowGenerator::Rtl) => WindowStyle::Addressable,
+            (false, WindowGenerator::Hls) => WindowStyle::Hls,
+        };
+        let windows = WindowGeometry {
+            input,
+            kernel,
+            stride,
+            dilation,
+        };
+        let stage = SlidingWindow::new(windows, lanes, lane_bits, style)
+            .map_err(|error| self.refuse(layer, error))?;
+        let out_lanes = if parallel { simd } else { lanes };
+        let elements = geometry.output[0] * geometry.output[1] * geometry.taps(1);
+        let out = self.stream(
+            StreamShape {
+                lanes: out_lanes,
+                lane_bits,
+            },
+            elements,
+        );
+        self.place(layer, "swg", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
+    /// The matrix product of a node under a schedule, with a place for its packed weights.
+    fn matrix(&mut self, node: &Node, mac: &Mac, schedule: Schedule) -> Result<Matrix, BuildError> {
+        let matrix =
+            Matrix::new(self.network, node, mac, schedule, self.matrices.len()).map_err(|error| {
+                BuildError::TooWide {
+                    layer: self.layer_name(node.layer),
+                    error,
+                }
+            })?;
+        self.matrices.push(matrix.clone());
+        Ok(matrix)
+    }
+
+    /// A matrix product behind a line buffer, whole pixels in and out.
+    fn window_product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
+        let layer = node.layer;
+        let stage = *self
+            .accelerator
+            .stage(layer)
+            .expect("every product has a folding");
+        let taps = mac.geometry.taps(mac.groups);
+        let (schedule, initiation_interval, idle_interval) = match stage.folding {
+            Folding::Hls4ml { reuse_factor } => {
+                let reuse = reuse_factor as usize;
+                (Matrix::hls4ml_schedule(mac, reuse), reuse as u64, reuse as u64)
+            }
+            Folding::Finn { pe, simd } => {
+                let steps = (mac.geometry.output[2] / pe as usize) * (taps / simd as usize);
+                (Schedule::Shares { reuse: steps }, steps as u64, 1)
+            }
+        };
+        let matrix = self.matrix(node, mac, schedule)?;
+        let steps = matrix.steps() as u64;
+        let timing = match self.accelerator.dataflow().layer(layer).timing {
+            Some(timing) => ProductTiming {
+                initiation_interval: u64::from(timing.initiation_interval),
+                idle_interval: u64::from(timing.initiation_interval),
+                iteration_latency: u64::from(timing.iteration_latency),
+            },
+            // An adder tree of registers behind the multipliers.
+            None => ProductTiming {
+                initiation_interval,
+                idle_interval,
+                iteration_latency: steps + u64::from(taps.next_power_of_two().ilog2()),
+            },
+        };
+        let stream = self.take(node, 0)?;
+        let stream = self.convert(stream, mac.geometry.input[2], layer)?;
+        let input = self.streams[stream].shape;
+        let program = WindowProgram::of_geometry(&mac.geometry, mac.transposed);
+        let stage =
+            WindowProduct::new(matrix, program, input, timing).map_err(|error| BuildError::Timing {
+                layer: self.layer_name(layer),
+                error,
+            })?;
+        let shape = self.shape(node.output, mac.geometry.output[2]);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(layer, "product", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+}

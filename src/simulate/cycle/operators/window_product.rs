@@ -1,0 +1,474 @@
+//! Dense layers and convolutions as hls4ml builds them: a loop over the pixels of a frame, a window
+//! shifted out of a line buffer, and a matrix product that uses every multiplier several times.
+
+use super::pipe::{MAX_DEPTH, Pipe};
+use super::window::WindowProgram;
+use crate::simulate::cycle::arithmetic::Arithmetic;
+use crate::simulate::cycle::matrix::Matrix;
+use crate::simulate::cycle::memory::Memories;
+use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, copy_lanes, limbs, step_counter};
+use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape, Wire, WireShape};
+
+/// When a loop over pixels starts its iterations and when they are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProductTiming {
+    /// Edges between the starts of an iteration that completes a window and the next one.
+    pub initiation_interval: u64,
+    /// Edges between the starts of an iteration that completes no window and the next one.
+    pub idle_interval: u64,
+    /// Edges from taking the last pixel of a window to handing out its product.
+    pub iteration_latency: u64,
+}
+
+/// Why a timing cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimingError {
+    /// A window would start before the multipliers are free.
+    #[error("an initiation interval of {given} does not fit the {steps} steps of one result")]
+    Interval {
+        /// What was asked for.
+        given: u64,
+        /// Steps.
+        steps: u64,
+    },
+    /// The product would be out before its last step.
+    #[error("an iteration latency of {given} is outside {least}..={most}")]
+    Latency {
+        /// What was asked for.
+        given: u64,
+        /// Least possible.
+        least: u64,
+        /// Most possible.
+        most: u64,
+    },
+}
+
+/// A loop over the pixels of a frame with a matrix product.
+#[derive(Clone, Debug)]
+pub struct WindowProduct {
+    matrix: Matrix,
+    program: WindowProgram,
+    input: StreamShape,
+    timing: ProductTiming,
+    has_operand: bool,
+    has_product: bool,
+    has_sum: bool,
+    has_line_buffer: bool,
+    pipe: Pipe,
+    at: Offsets,
+}
+
+/// Where the registers start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offsets {
+    line_buffer: usize,
+    window: usize,
+    product: usize,
+    sum: usize,
+    accumulator: usize,
+    iteration: usize,
+    wait: usize,
+    write: usize,
+    step: usize,
+    operand_valid: usize,
+    product_step: usize,
+    product_valid: usize,
+    sum_step: usize,
+    sum_valid: usize,
+}
+
+impl WindowProduct {
+    /// A stage for a matrix product whose schedule covers one output position.
+    ///
+    /// # Errors
+    /// [`TimingError`] where the timing asks for what the steps do not allow.
+    pub fn new(
+        matrix: Matrix,
+        program: WindowProgram,
+        input: StreamShape,
+        timing: ProductTiming,
+    ) -> Result<Self, TimingError> {
+        let steps = matrix.steps() as u64;
+        if timing.initiation_interval < steps || timing.idle_interval == 0 {
+            return Err(TimingError::Interval {
+                given: timing.initiation_interval,
+                steps,
+            });
+        }
+        let most = steps + 2 + MAX_DEPTH as u64;
+        if !(steps..=most).contains(&timing.iteration_latency) {
+            return Err(TimingError::Latency {
+                given: timing.iteration_latency,
+                least: steps,
+                most,
+            });
+        }
+        // Register levels between the window and the output: operand, product, sum, and the output's own.
+        let levels = (timing.iteration_latency - (steps - 1)) as usize;
+        let pipe = Pipe::new(
+            levels.saturating_sub(3).max(1),
+            matrix.output_lanes(),
+            matrix.output_bits(),
+        );
+        let has_line_buffer = program.ring() > 1;
+        let mut stage = Self {
+            has_operand: levels >= 2,
+            has_product: levels >= 3,
+            has_sum: levels >= 4,
+            has_line_buffer,
+            matrix,
+            program,
+            input,
+            timing,
+            pipe,
+            at: Offsets::default(),
+        };
+        stage.at = stage.offsets();
+        Ok(stage)
+    }
+
+    /// The loop.
+    #[must_use]
+    pub fn program(&self) -> &WindowProgram {
+        &self.program
+    }
+
+    fn keeps_window(&self) -> bool {
+        self.has_operand || self.matrix.steps() > 1
+    }
+
+    /// The registers behind the pipe, with the field of the offsets that each one has.
+    fn listed(&self) -> Vec<(Register, fn(&mut Offsets) -> &mut usize)> {
+        let m = &self.matrix;
+        let last_step = bits_for(m.steps() as u64 - 1);
+        let mut list: Vec<(Register, fn(&mut Offsets) -> &mut usize)> = Vec::new();
+        if self.has_line_buffer {
+            let StreamShape { lanes, lane_bits } = self.input;
+            let register = Register::words(
+                RegisterClass::LineBuffer,
+                "line_buffer",
+                self.program.ring(),
+                lanes,
+                lane_bits,
+            );
+            list.push((register, |at| &mut at.line_buffer));
+        }
+        if self.keeps_window() {
+            let register = Register::word(
+                RegisterClass::Activation,
+                "window",
+                m.activation_lanes(),
+                m.activation_bits(),
+            );
+            list.push((register, |at| &mut at.window));
+        }
+        if self.has_product {
+            let register = Register::word(
+                RegisterClass::Product,
+                "product",
+                m.product_lanes(),
+                m.product_bits(),
+            );
+            list.push((register, |at| &mut at.product));
+        }
+        if self.has_sum {
+            let register = Register::word(RegisterClass::Pipeline, "sum", m.sum_lanes(), m.sum_bits());
+            list.push((register, |at| &mut at.sum));
+        }
+        let register = Register::word(
+            RegisterClass::Accumulator,
+            "accumulator",
+            m.accumulator_lanes(),
+            m.accumulator_bits(),
+        );
+        list.push((register, |at| &mut at.accumulator));
+        list.push((Register::control("iteration", self.iteration_bits()), |at| {
+            &mut at.iteration
+        }));
+        let longest = self.timing.initiation_interval.max(self.timing.idle_interval);
+        if longest > 1 {
+            list.push((Register::control("wait", bits_for(longest - 1)), |at| {
+                &mut at.wait
+            }));
+        }
+        if self.has_line_buffer {
+            list.push((
+                Register::control("write_pointer", bits_for(self.program.ring() as u64 - 1)),
+                |at| &mut at.write,
+            ));
+        }
+        if self.keeps_window() {
+            list.push((Register::control("operand_valid", 1), |at| &mut at.operand_valid));
+            if m.steps() > 1 {
+                list.push((Register::control("step", last_step), |at| &mut at.step));
+            }
+        }
+        if self.has_product {
+            list.push((Register::control("product_valid", 1), |at| &mut at.product_valid));
+            if m.steps() > 1 {
+                list.push((Register::control("product_step", last_step), |at| {
+                    &mut at.product_step
+                }));
+            }
+        }
+        if self.has_sum {
+            list.push((Register::control("sum_valid", 1), |at| &mut at.sum_valid));
+            if m.steps() > 1 {
+                list.push((Register::control("sum_step", last_step), |at| &mut at.sum_step));
+            }
+        }
+        list
+    }
+
+    /// Offsets of the registers; those that are not there point behind the last one and are never read.
+    fn offsets(&self) -> Offsets {
+        let mut at = Offsets::default();
+        let mut next = self.pipe.limbs();
+        for (register, field) in self.listed() {
+            *field(&mut at) = next;
+            next += register.limbs();
+        }
+        at
+    }
+
+    fn iteration_bits(&self) -> u32 {
+        bits_for(self.program.len() as u64 - 1)
+    }
+
+    fn wait(&self, state: &[u64]) -> u64 {
+        if self.timing.initiation_interval.max(self.timing.idle_interval) > 1 {
+            state[self.at.wait]
+        } else {
+            0
+        }
+    }
+
+    fn step_of(&self, state: &[u64], at: usize) -> u64 {
+        if self.matrix.steps() > 1 { state[at] } else { 0 }
+    }
+
+    fn keep_step(&self, state: &mut [u64], at: usize, step: u64) {
+        if self.matrix.steps() > 1 {
+            state[at] =
+                step & crate::simulate::cycle::register::mask(bits_for(self.matrix.steps() as u64 - 1));
+        }
+    }
+
+    /// Sums of a step into the running sums, and out where it is the last one.
+    fn accumulate(&self, state: &mut [u64], step: u64, sums: &[u64], memories: &Memories) {
+        let (first, last) = self.matrix.bounds(step as usize);
+        let m = &self.matrix;
+        let range =
+            self.at.accumulator..self.at.accumulator + limbs(m.accumulator_lanes(), m.accumulator_bits());
+        m.accumulate(step, first, sums, memories, &mut state[range.clone()]);
+        if last {
+            let (pipe, rest) = state.split_at_mut(self.pipe.limbs());
+            let accumulators = &rest[range.start - self.pipe.limbs()..range.end - self.pipe.limbs()];
+            m.output(step, accumulators, self.pipe.first(pipe));
+        }
+    }
+
+    fn sum(&self, state: &mut [u64], step: u64, products: &[u64], edge: &Edge<'_>) {
+        let m = &self.matrix;
+        let length = limbs(m.sum_lanes(), m.sum_bits());
+        if self.has_sum {
+            let sums = &mut state[self.at.sum..self.at.sum + length];
+            m.sums(step, products, sums);
+            edge.strike(Wire::Sum, sums, m.sum_bits());
+            state[self.at.sum_valid] = 1;
+            self.keep_step(state, self.at.sum_step, step);
+        } else {
+            let mut sums = vec![0; length];
+            m.sums(step, products, &mut sums);
+            edge.strike(Wire::Sum, &mut sums, m.sum_bits());
+            self.accumulate(state, step, &sums, edge.memories);
+        }
+    }
+
+    fn multiply(&self, state: &mut [u64], step: u64, window: &[u64], edge: &Edge<'_>) {
+        let m = &self.matrix;
+        let mut weights = vec![0; limbs(m.product_lanes(), m.weight_bits())];
+        m.weights(step, edge.memories, &mut weights);
+        let length = limbs(m.product_lanes(), m.product_bits());
+        if self.has_product {
+            let products = &mut state[self.at.product..self.at.product + length];
+            m.products(step, window, &weights, products);
+            edge.strike(Wire::Product, products, m.product_bits());
+            state[self.at.product_valid] = 1;
+            self.keep_step(state, self.at.product_step, step);
+        } else {
+            let mut products = vec![0; length];
+            m.products(step, window, &weights, &mut products);
+            edge.strike(Wire::Product, &mut products, m.product_bits());
+            self.sum(state, step, &products, edge);
+        }
+    }
+
+    /// The window from the line buffer, or the pixel itself where there is none.
+    fn gather(&self, state: &[u64], window: u32, pixel: &[u64]) -> Vec<u64> {
+        let StreamShape { lanes, lane_bits } = self.input;
+        let taps = self.program.taps(window);
+        let mut word = vec![0; limbs(taps.len() * lanes, lane_bits)];
+        let stride = self.input.limbs();
+        for (tap, source) in taps.iter().enumerate() {
+            let Some(source) = source else { continue };
+            let from = if self.has_line_buffer {
+                let slot = *source as usize % self.program.ring();
+                &state[self.at.line_buffer + slot * stride..][..stride]
+            } else {
+                pixel
+            };
+            if taps.len() == 1 {
+                word.copy_from_slice(from);
+            } else {
+                copy_lanes(from, 0, &mut word, tap * lanes, lanes, lane_bits);
+            }
+        }
+        word
+    }
+
+    fn window_range(&self) -> std::ops::Range<usize> {
+        let m = &self.matrix;
+        self.at.window..self.at.window + limbs(m.activation_lanes(), m.activation_bits())
+    }
+
+    fn may_start(&self, state: &[u64], ready: bool) -> bool {
+        self.pipe.moves(state, ready) && self.wait(state) == 0
+    }
+
+    fn is_idle(&self, state: &[u64]) -> bool {
+        self.pipe.is_empty(state)
+            && self.wait(state) == 0
+            && !(self.keeps_window() && state[self.at.operand_valid] == 1)
+            && !(self.has_product && state[self.at.product_valid] == 1)
+            && !(self.has_sum && state[self.at.sum_valid] == 1)
+    }
+}
+
+impl Stage for WindowProduct {
+    fn registers(&self) -> Vec<Register> {
+        let rest = self.listed().into_iter().map(|(register, _)| register);
+        self.pipe.registers().into_iter().chain(rest).collect()
+    }
+
+    fn offers(&self, state: &[u64]) -> u32 {
+        u32::from(self.pipe.offers(state))
+    }
+
+    fn word<'s>(&self, state: &'s [u64], _output: usize) -> &'s [u64] {
+        self.pipe.word(state)
+    }
+
+    fn accepts(&self, state: &[u64], signals: Signals) -> u32 {
+        let starts = self.may_start(state, signals.ready & 1 == 1);
+        u32::from(starts && self.program.iteration(state[self.at.iteration]).takes)
+    }
+
+    fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
+        let ready = edge.signals.ready & 1 == 1;
+        if !self.pipe.moves(state, ready) {
+            return;
+        }
+        let starts = self.may_start(state, ready);
+        self.pipe.advance(state);
+        // From the output towards the input, so that every value moves one register on.
+        if self.has_sum && state[self.at.sum_valid] == 1 {
+            state[self.at.sum_valid] = 0;
+            let length = limbs(self.matrix.sum_lanes(), self.matrix.sum_bits());
+            let sums = state[self.at.sum..self.at.sum + length].to_vec();
+            let step = self.step_of(state, self.at.sum_step);
+            self.accumulate(state, step, &sums, edge.memories);
+        }
+        if self.has_product && state[self.at.product_valid] == 1 {
+            state[self.at.product_valid] = 0;
+            let length = limbs(self.matrix.product_lanes(), self.matrix.product_bits());
+            let products = state[self.at.product..self.at.product + length].to_vec();
+            let step = self.step_of(state, self.at.product_step);
+            self.sum(state, step, &products, edge);
+        }
+        if self.keeps_window() && state[self.at.operand_valid] == 1 {
+            let step = self.step_of(state, self.at.step);
+            let window = state[self.window_range()].to_vec();
+            self.multiply(state, step, &window, edge);
+            if step + 1 >= self.matrix.steps() as u64 {
+                state[self.at.operand_valid] = 0;
+            } else {
+                self.keep_step(state, self.at.step, step + 1);
+            }
+        }
+        if !starts {
+            if self.timing.initiation_interval.max(self.timing.idle_interval) > 1 {
+                state[self.at.wait] = state[self.at.wait].saturating_sub(1);
+            }
+            return;
+        }
+        let iteration = self.program.iteration(state[self.at.iteration]);
+        if iteration.takes && edge.taken & 1 == 0 {
+            return;
+        }
+        let pixel = edge.words.first().copied().unwrap_or(&[]);
+        if iteration.takes && self.has_line_buffer {
+            let ring = self.program.ring() as u64;
+            let stride = self.input.limbs();
+            if state[self.at.write] < ring {
+                let slot = self.at.line_buffer + state[self.at.write] as usize * stride;
+                state[slot..slot + stride].copy_from_slice(pixel);
+            }
+            state[self.at.write] = step_counter(state[self.at.write], ring - 1, bits_for(ring - 1));
+        }
+        if let Some(window) = iteration.window {
+            let word = self.gather(state, window, pixel);
+            if self.keeps_window() {
+                let range = self.window_range();
+                state[range].copy_from_slice(&word);
+            }
+            if self.has_operand {
+                state[self.at.operand_valid] = 1;
+                self.keep_step(state, self.at.step, 0);
+            } else {
+                self.multiply(state, 0, &word, edge);
+                if self.matrix.steps() > 1 {
+                    state[self.at.operand_valid] = 1;
+                    self.keep_step(state, self.at.step, 1);
+                }
+            }
+        }
+        let last = self.program.len() as u64 - 1;
+        if state[self.at.iteration] == last && self.has_line_buffer {
+            state[self.at.write] = 0;
+        }
+        state[self.at.iteration] = step_counter(state[self.at.iteration], last, self.iteration_bits());
+        let interval = if iteration.window.is_some() {
+            self.timing.initiation_interval
+        } else {
+            self.timing.idle_interval
+        };
+        if interval > 1 {
+            state[self.at.wait] = interval - 1;
+        }
+    }
+
+    fn wires(&self) -> Vec<WireShape> {
+        let m = &self.matrix;
+        vec![
+            WireShape {
+                wire: Wire::Product,
+                lanes: m.product_lanes(),
+                lane_bits: m.product_bits(),
+            },
+            WireShape {
+                wire: Wire::Sum,
+                lanes: m.sum_lanes(),
+                lane_bits: m.sum_bits(),
+            },
+        ]
+    }
+
+    fn rest(&self, state: &[u64], signals: Signals) -> u64 {
+        if !self.pipe.moves(state, signals.ready & 1 == 1) {
+            return u64::MAX;
+        }
+        let waits = self.program.iteration(state[self.at.iteration]).takes && signals.valid & 1 == 0;
+        if waits && self.is_idle(state) { u64::MAX } else { 0 }
+    }
+}

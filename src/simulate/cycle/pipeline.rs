@@ -1,0 +1,381 @@
+//! The static structure of an accelerator: stages, the streams between them, and where every register
+//! bit lies.
+
+use std::ops::Range;
+
+use super::matrix::{LaneCode, Matrix};
+use super::memory::Memories;
+use super::register::{Register, RegisterClass, lane};
+use super::stage::{Stage, StreamShape};
+use crate::network::{LayerId, ParamId};
+
+/// A stage in its place.
+pub struct Placed {
+    /// `<layer>.<part>`.
+    pub name: String,
+    /// The layer that it belongs to.
+    pub layer: LayerId,
+    /// What kind of stage it is, in the words of the field.
+    pub kind: &'static str,
+    /// Its structure.
+    pub stage: Box<dyn Stage>,
+    /// Streams on its inputs.
+    pub inputs: Vec<usize>,
+    /// Streams on its outputs.
+    pub outputs: Vec<usize>,
+    /// Its registers.
+    pub registers: Vec<Register>,
+    /// Where its limbs lie in the state.
+    pub state: Range<usize>,
+    /// Depth, where it is a FIFO.
+    pub fifo_depth: Option<usize>,
+}
+
+/// A stream between two stages, or between a stage and the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its words.
+    pub shape: StreamShape,
+    /// Producing stage and port; none for the input.
+    pub from: Option<(usize, usize)>,
+    /// Consuming stage and port; none for the output.
+    pub to: Option<(usize, usize)>,
+    /// Words of one sample.
+    pub words: u64,
+}
+
+/// The stages of an accelerator in the order of the stream, and the streams between them.
+pub struct Pipeline {
+    /// Stages; a stream leads from a stage to a later one.
+    pub stages: Vec<Placed>,
+    /// Streams.
+    pub streams: Vec<Stream>,
+    /// The stream on which inputs enter.
+    pub input: usize,
+    /// The stream on which outputs leave.
+    pub output: usize,
+    /// Code of the input lanes.
+    pub input_code: LaneCode,
+    /// Code of the output lanes.
+    pub output_code: LaneCode,
+    /// Cycles per word at the input and the output, at least.
+    pub intervals: [u64; 2],
+    /// The matrix products, for packing their weights.
+    pub matrices: Vec<Matrix>,
+    /// What the simulation leaves out, in words.
+    pub simplifications: Vec<String>,
+    memories: Memories,
+    limbs: usize,
+}
+
+/// One bit of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegisterBit {
+    /// First limb of the word in the state.
+    pub word: usize,
+    /// Lane of the word.
+    pub lane: usize,
+    /// Bits of a lane.
+    pub lane_bits: u32,
+    /// Bit of the lane.
+    pub bit: u32,
+}
+
+impl RegisterBit {
+    /// What the lane holds.
+    #[must_use]
+    pub fn value(&self, state: &[u64]) -> u64 {
+        lane(&state[self.word..], self.lane, self.lane_bits)
+    }
+
+    /// Inverts the bit.
+    pub fn flip(&self, state: &mut [u64]) {
+        let at = self.lane * self.lane_bits as usize + self.bit as usize;
+        state[self.word + at / 64] ^= 1 << (at % 64);
+    }
+}
+
+/// All registers of one class in one layer: the tensor of an address. Its elements are the lanes of
+/// its words, register after register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterTensor {
+    /// The layer.
+    pub layer: LayerId,
+    /// The class.
+    pub class: RegisterClass,
+    /// Its parts in the order of their elements.
+    pub parts: Vec<RegisterPart>,
+}
+
+/// One register of a stage as a part of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterPart {
+    /// Stage.
+    pub stage: usize,
+    /// The register.
+    pub register: Register,
+    /// First limb of the state.
+    pub limb: usize,
+    /// First element.
+    pub first: u64,
+}
+
+impl RegisterPart {
+    /// Number of elements.
+    #[must_use]
+    pub fn elements(&self) -> u64 {
+        (self.register.words * self.register.lanes) as u64
+    }
+}
+
+impl RegisterTensor {
+    /// Number of elements.
+    #[must_use]
+    pub fn elements(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.first + part.elements())
+    }
+
+    /// Stored bits.
+    #[must_use]
+    pub fn bits(&self) -> u64 {
+        self.parts.iter().map(|part| part.register.bits()).sum()
+    }
+
+    /// The part that holds an element.
+    #[must_use]
+    pub fn part(&self, element: u64) -> Option<&RegisterPart> {
+        let at = self
+            .parts
+            .partition_point(|part| part.first <= element)
+            .checked_sub(1)?;
+        Some(&self.parts[at]).filter(|part| element < part.first + part.elements())
+    }
+
+    /// Bits of one element.
+    #[must_use]
+    pub fn element_bits(&self, element: u64) -> Option<u32> {
+        Some(self.part(element)?.register.lane_bits)
+    }
+
+    /// Where a bit of an element lies.
+    #[must_use]
+    pub fn find(&self, element: u64, bit: u32) -> Option<RegisterBit> {
+        let part = self.part(element)?;
+        let register = &part.register;
+        if bit >= register.lane_bits {
+            return None;
+        }
+        let within = (element - part.first) as usize;
+        Some(RegisterBit {
+            word: part.limb + within / register.lanes * register.limbs_per_word(),
+            lane: within % register.lanes,
+            lane_bits: register.lane_bits,
+            bit,
+        })
+    }
+
+    /// Words of all parts, one after the other.
+    #[must_use]
+    pub fn words(&self) -> u64 {
+        self.parts.iter().map(|part| part.register.words as u64).sum()
+    }
+
+    /// Element and bit at a physical place: bit `bit` of word `word`, lane 0 lowest.
+    #[must_use]
+    pub fn at_word(&self, word: u64, bit: u32) -> Option<(u64, u32)> {
+        let mut rest = word;
+        for part in &self.parts {
+            let register = &part.register;
+            if rest < register.words as u64 {
+                let lane = bit / register.lane_bits;
+                let inside = (lane as usize) < register.lanes;
+                return inside.then(|| {
+                    (
+                        part.first + rest * register.lanes as u64 + u64::from(lane),
+                        bit % register.lane_bits,
+                    )
+                });
+            }
+            rest -= register.words as u64;
+        }
+        None
+    }
+
+    /// The physical place of a bit of an element: word and bit of the word.
+    #[must_use]
+    pub fn word_of(&self, element: u64, bit: u32) -> Option<(u64, u32)> {
+        let part = self.part(element)?;
+        let before: u64 = self
+            .parts
+            .iter()
+            .take_while(|other| other.first < part.first)
+            .map(|other| other.register.words as u64)
+            .sum();
+        let within = element - part.first;
+        let lanes = part.register.lanes as u64;
+        (bit < part.register.lane_bits).then(|| {
+            (
+                before + within / lanes,
+                (within % lanes) as u32 * part.register.lane_bits + bit,
+            )
+        })
+    }
+
+    /// Bits of a word.
+    #[must_use]
+    pub fn word_bits(&self, word: u64) -> Option<u32> {
+        let mut rest = word;
+        for part in &self.parts {
+            if rest < part.register.words as u64 {
+                return Some(part.register.lanes as u32 * part.register.lane_bits);
+            }
+            rest -= part.register.words as u64;
+        }
+        None
+    }
+
+    /// Element and bit of a place in the state; none where it is not the tensor's.
+    #[must_use]
+    pub fn element_of(&self, bit: RegisterBit) -> Option<(u64, u32)> {
+        let part = self
+            .parts
+            .iter()
+            .find(|part| (part.limb..part.limb + part.register.limbs()).contains(&bit.word))?;
+        let word = (bit.word - part.limb) / part.register.limbs_per_word();
+        Some((
+            part.first + (word * part.register.lanes + bit.lane) as u64,
+            bit.bit,
+        ))
+    }
+
+    /// Element and bit number `index`, counted element after element.
+    #[must_use]
+    pub fn nth_bit(&self, index: u64) -> Option<(u64, u32)> {
+        let mut rest = index;
+        for part in &self.parts {
+            if rest < part.register.bits() {
+                let bits = u64::from(part.register.lane_bits);
+                return Some((part.first + rest / bits, (rest % bits) as u32));
+            }
+            rest -= part.register.bits();
+        }
+        None
+    }
+
+    /// Every bit of the tensor, as element and bit.
+    pub fn bits_of_elements(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.parts.iter().flat_map(|part| {
+            let bits = part.register.lane_bits;
+            (part.first..part.first + part.elements())
+                .flat_map(move |element| (0..bits).map(move |bit| (element, bit)))
+        })
+    }
+}
+
+impl Pipeline {
+    /// Puts stages and streams together; the registers get their places in the order of the stages.
+    pub(super) fn assemble(parts: super::build::Parts) -> Self {
+        let mut stages = parts.stages;
+        let mut limbs = 0;
+        for placed in &mut stages {
+            placed.registers = placed.stage.registers();
+            let own: usize = placed.registers.iter().map(Register::limbs).sum();
+            placed.state = limbs..limbs + own;
+            limbs += own;
+        }
+        let mut memories = parts.memories;
+        for matrix in &parts.matrices {
+            let words = matrix.packed(&memories);
+            memories.keep_packed(matrix.slot(), words);
+        }
+        Self {
+            memories,
+            stages,
+            streams: parts.streams,
+            input: parts.input,
+            output: parts.output,
+            input_code: parts.input_code,
+            output_code: parts.output_code,
+            intervals: parts.intervals,
+            matrices: parts.matrices,
+            simplifications: parts.simplifications,
+            limbs,
+        }
+    }
+
+    /// Limbs of the state of all registers.
+    #[must_use]
+    pub fn limbs(&self) -> usize {
+        self.limbs
+    }
+
+    /// Bits of all registers.
+    #[must_use]
+    pub fn register_bits(&self) -> u64 {
+        self.stages
+            .iter()
+            .flat_map(|placed| &placed.registers)
+            .map(Register::bits)
+            .sum()
+    }
+
+    /// The state after reset.
+    #[must_use]
+    pub fn reset_state(&self) -> Vec<u64> {
+        let mut state = vec![0; self.limbs];
+        for placed in &self.stages {
+            placed.stage.reset(&mut state[placed.state.clone()]);
+        }
+        state
+    }
+
+    /// The memories without upsets.
+    #[must_use]
+    pub fn memories(&self) -> &Memories {
+        &self.memories
+    }
+
+    /// Packs the weights of the matrix products that read a parameter, or of all, anew.
+    pub fn pack(&self, memories: &mut Memories, param: Option<ParamId>) {
+        let reads = |matrix: &&Matrix| param.is_none_or(|param| matrix.weight() == param);
+        for matrix in self.matrices.iter().filter(reads) {
+            let words = matrix.packed(memories);
+            memories.keep_packed(matrix.slot(), words);
+        }
+    }
+
+    /// All registers as tensors: layer after layer, class after class.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<RegisterTensor> {
+        let mut tensors: Vec<RegisterTensor> = Vec::new();
+        for (index, placed) in self.stages.iter().enumerate() {
+            let mut limb = placed.state.start;
+            for register in &placed.registers {
+                let same = |tensor: &&mut RegisterTensor| {
+                    (tensor.layer, tensor.class) == (placed.layer, register.class)
+                };
+                let at = match tensors.iter_mut().find(same) {
+                    Some(tensor) => tensor,
+                    None => {
+                        tensors.push(RegisterTensor {
+                            layer: placed.layer,
+                            class: register.class,
+                            parts: Vec::new(),
+                        });
+                        tensors.last_mut().expect("just pushed")
+                    }
+                };
+                let first = at.elements();
+                at.parts.push(RegisterPart {
+                    stage: index,
+                    register: register.clone(),
+                    limb,
+                    first,
+                });
+                limb += register.limbs();
+            }
+        }
+        tensors.sort_by_key(|tensor| (tensor.layer, tensor.class));
+        tensors
+    }
+}

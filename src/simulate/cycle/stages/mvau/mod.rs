@@ -1,0 +1,555 @@
+//! The matrix-vector-activation unit.
+
+mod replay;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::super::arithmetic::Arithmetic;
+use super::super::memory::Memories;
+use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
+use super::super::stage::{Edge, Signals, Stage};
+use super::layout::{Control, Layout, Words, pair, split};
+use super::{Unbuildable, at_least_one};
+use replay::Replay;
+
+/// Registers of the compute core from its operands to its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// Registers in front of the multipliers, at least 1.
+    pub operands: u32,
+    /// Whether there is a register behind the multipliers.
+    pub products: bool,
+    /// Whether there is a register behind the adder trees.
+    pub sums: bool,
+    /// Registers between the running sums and the output register.
+    pub results: u32,
+}
+
+impl Core {
+    /// `mvu_8sx8u_dsp48` and `mvu_4sx4u`: five registers, whatever the folding. Those accumulate in
+    /// front of their adder tree; here the tree comes first and the running sum takes the tree's place
+    /// in time.
+    pub const DSP48: Self = Self {
+        operands: 1,
+        products: true,
+        sums: true,
+        results: 1,
+    };
+
+    /// `mvu_vvu_8sx9_dsp58`: chains of `ceil(simd/3)` multipliers with a register every `segment` of
+    /// them (0: none but the last), `2 + ceil(ceil(simd/3)/segment)` registers in all.
+    #[must_use]
+    pub fn dsp58(simd: u32, segment: u32) -> Self {
+        let chain = simd.div_ceil(3).max(1);
+        let segment = if segment == 0 { chain } else { segment };
+        Self {
+            operands: chain.div_ceil(segment),
+            products: true,
+            sums: false,
+            results: 0,
+        }
+    }
+
+    /// The shallowest core: operands and running sums.
+    pub const SHALLOW: Self = Self {
+        operands: 1,
+        products: false,
+        sums: false,
+        results: 0,
+    };
+
+    /// Registers from the operands to the result.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.before() + 1 + self.results
+    }
+
+    /// Registers in front of the running sums.
+    fn before(&self) -> u32 {
+        self.operands + u32::from(self.products) + u32::from(self.sums)
+    }
+}
+
+/// Where the weights come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// A memory in the unit, read at the step of the fold.
+    Embedded,
+    /// A stream on input 1, one word per step in the order of the steps.
+    Decoupled,
+}
+
+/// What keeps an input vector for the neuron folds after the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputBuffer {
+    /// The RTL's replay buffer: takes the next vector while it repeats the current one; two registers of
+    /// latency.
+    Replay,
+    /// finn-hlslib's: the first fold uses the words as they come, the others what was kept of them; the
+    /// next vector is taken when the last fold has ended.
+    Kept,
+    /// Nothing: every neuron fold has words of its own, as in the units of depthwise layers (VVU).
+    None,
+}
+
+/// FINN's MVU (`mvu_vvu_axi`): input buffer, compute core, output register with a side-step register.
+///
+/// A vector of `sf` words comes in on input 0 and is used `nf` times; every `sf` steps one word of
+/// results goes out. The core stands still while the side-step register holds a word; a step whose
+/// activations or weights are missing is a bubble. A vector's last word leaves the unit
+/// `sf*nf + L` cycles after its first one was taken, inclusive, where nothing stalls:
+/// `L = depth + 1` for `nf` = 1, and 2 more for the RTL's replay buffer.
+///
+/// The RTL as measured lets a vector end where its last word is offered, even if the weights are late;
+/// the wrong results that follow are a defect of that version, and a bubble here is never last.
+///
+/// The weight step and the step of the running sums are counted by registers of their own; a flip in
+/// one of them reads other weights, or adds the wrong bias.
+pub struct Mvau {
+    arithmetic: Arc<dyn Arithmetic>,
+    core: Core,
+    weights: Weights,
+    steps: u64,
+    product_limbs: usize,
+    sum_limbs: usize,
+    layout: Layout,
+    replay: Replay,
+    activations: Words,
+    weight_words: Words,
+    products: Words,
+    sums: Words,
+    accumulators: Words,
+    results: Words,
+    side: Words,
+    output: Words,
+    weight_step: Control,
+    sum_step: Control,
+    fresh: Control,
+    valid: Control,
+    last: Control,
+    free: Control,
+    output_valid: Control,
+}
+
+thread_local! {
+    /// Words between two registers of a core that leaves some of its registers out.
+    static SCRATCH: RefCell<[Vec<u64>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+impl Mvau {
+    /// A unit with the RTL's replay buffer; see [`Mvau::with_input`].
+    ///
+    /// # Errors
+    /// As [`Mvau::with_input`].
+    pub fn new(
+        arithmetic: Arc<dyn Arithmetic>,
+        sf: u64,
+        nf: u64,
+        core: Core,
+        weights: Weights,
+    ) -> Result<Self, Unbuildable> {
+        Self::with_input(arithmetic, sf, nf, core, weights, InputBuffer::Replay)
+    }
+
+    /// A unit whose vectors are `sf` words long and are used `nf` times (`SF = MW/SIMD`,
+    /// `NF = MH/PE`); without a buffer, one that takes `sf` words for each of `nf` folds.
+    ///
+    /// # Errors
+    /// [`Unbuildable`] where a fold is 0, or the core has no operand register or more than 64 registers.
+    pub fn with_input(
+        arithmetic: Arc<dyn Arithmetic>,
+        sf: u64,
+        nf: u64,
+        core: Core,
+        weights: Weights,
+        input: InputBuffer,
+    ) -> Result<Self, Unbuildable> {
+        at_least_one("the synapse fold", sf as usize)?;
+        at_least_one("the neuron fold", nf as usize)?;
+        at_least_one("the operand registers of a core", core.operands as usize)?;
+        for (what, value, most) in [
+            (
+                "the registers of a core",
+                u64::from(core.operands) + u64::from(core.results) + 3,
+                64,
+            ),
+            ("the synapse fold", sf, 1 << 31),
+            ("the neuron fold", nf, 1 << 31),
+        ] {
+            if value > most {
+                return Err(Unbuildable::TooLarge { what, value, most });
+            }
+        }
+        let mut layout = Layout::default();
+        let steps = sf * nf;
+        let (lanes, bits) = (arithmetic.activation_lanes(), arithmetic.activation_bits());
+        let replay = Replay::new(&mut layout, lanes, bits, sf, nf, input);
+        let mut words = |class, name, words, lanes, bits| layout.words(class, name, words, lanes, bits);
+        let (pipeline, product, sum) = (
+            RegisterClass::Pipeline,
+            RegisterClass::Product,
+            RegisterClass::Accumulator,
+        );
+        let operands = core.operands as usize;
+        let (out_lanes, out_bits) = (arithmetic.output_lanes(), arithmetic.output_bits());
+        let product_lanes = arithmetic.product_lanes();
+        let activations = words(pipeline, "activations", operands, lanes, bits);
+        let weight_words = words(
+            pipeline,
+            "weights",
+            operands,
+            product_lanes,
+            arithmetic.weight_bits(),
+        );
+        let products = words(
+            product,
+            "products",
+            core.products.into(),
+            product_lanes,
+            arithmetic.product_bits(),
+        );
+        let sums = words(
+            pipeline,
+            "sums",
+            core.sums.into(),
+            arithmetic.sum_lanes(),
+            arithmetic.sum_bits(),
+        );
+        let accumulators = words(
+            sum,
+            "accumulators",
+            1,
+            arithmetic.accumulator_lanes(),
+            arithmetic.accumulator_bits(),
+        );
+        let results = words(pipeline, "results", core.results as usize, out_lanes, out_bits);
+        let side = words(pipeline, "side", 1, out_lanes, out_bits);
+        let output = words(pipeline, "output", 1, out_lanes, out_bits);
+        let step_bits = if steps > 1 { bits_for(steps - 1) } else { 0 };
+        let weight_bits = if weights == Weights::Embedded {
+            step_bits
+        } else {
+            0
+        };
+        Ok(Self {
+            product_limbs: limbs(product_lanes, arithmetic.product_bits()),
+            sum_limbs: limbs(arithmetic.sum_lanes(), arithmetic.sum_bits()),
+            weight_step: layout.control("weight_step", weight_bits),
+            sum_step: layout.control("sum_step", step_bits),
+            fresh: layout.control("fresh", 1),
+            valid: layout.control("valid", core.before()),
+            last: layout.control("last", core.depth()),
+            free: layout.control("free", 1),
+            output_valid: layout.control("output_valid", 1),
+            arithmetic,
+            core,
+            weights,
+            steps,
+            layout,
+            replay,
+            activations,
+            weight_words,
+            products,
+            sums,
+            accumulators,
+            results,
+            side,
+            output,
+        })
+    }
+
+    /// Whether the weights of a step are there.
+    fn has_weights(&self, signals: Signals) -> bool {
+        self.weights == Weights::Embedded || signals.valid & 2 == 2
+    }
+
+    /// Whether the core has taken its result off the side-step register and moves.
+    fn moves(&self, state: &[u64]) -> bool {
+        self.free.is_set(state)
+    }
+
+    /// The step of the word in register `at` in front of the running sums: those ahead are added
+    /// before it.
+    fn step_of(&self, state: &[u64], at: u32) -> u64 {
+        let ahead = u64::from((self.valid.get(state) >> at >> 1).count_ones());
+        let sum_step = self.sum_step.get(state);
+        if sum_step < self.steps {
+            (sum_step + ahead) % self.steps
+        } else {
+            sum_step + ahead
+        }
+    }
+
+    /// The step that the running sums hold.
+    fn finished_step(&self, state: &[u64]) -> u64 {
+        let next = self.sum_step.get(state);
+        if next == 0 { self.steps - 1 } else { next - 1 }
+    }
+
+    fn result_is_due(&self, state: &[u64]) -> bool {
+        self.last.get(state) >> (self.core.depth() - 1) & 1 == 1
+    }
+
+    /// The core's result into the output or the side-step register.
+    fn write_result(&self, state: &mut [u64], to: Words) {
+        match self.core.results {
+            0 => {
+                let step = self.finished_step(state);
+                let (accumulators, result) = pair(state, self.accumulators, to);
+                self.arithmetic.output(step, accumulators, result);
+            }
+            results => self.results.copy(state, results as usize - 1, to, 0),
+        }
+    }
+
+    /// The edge of output and side-step register.
+    fn hand_on(&self, state: &mut [u64], ready: bool) {
+        let moves = self.moves(state);
+        let due = self.result_is_due(state);
+        let loads = !self.output_valid.is_set(state) || ready;
+        match (loads, moves) {
+            (true, true) if due => self.write_result(state, self.output),
+            (true, false) => self.side.copy(state, 0, self.output, 0),
+            (false, true) if due => self.write_result(state, self.side),
+            _ => {}
+        }
+        if loads {
+            self.output_valid.set(state, (due || !moves).into());
+        }
+        self.free.set(state, (moves && !due || loads).into());
+    }
+
+    /// The products of the last operand register's word.
+    fn multiply(&self, state: &[u64], step: u64, products: &mut [u64]) {
+        let last = self.core.operands as usize - 1;
+        let activations = self.activations.word(state, last);
+        self.arithmetic
+            .products(step, activations, self.weight_words.word(state, last), products);
+    }
+
+    /// The sums in front of the sum register, or of the running sums.
+    fn add(&self, state: &[u64], step: u64, scratch: &mut Vec<u64>, sums: &mut [u64]) {
+        if self.core.products {
+            self.arithmetic.sums(step, self.products.word(state, 0), sums);
+        } else {
+            scratch.clear();
+            scratch.resize(self.product_limbs, 0);
+            self.multiply(state, step, scratch);
+            self.arithmetic.sums(step, scratch, sums);
+        }
+    }
+
+    /// The core's edge while it moves, from its result back to its operands.
+    fn advance(&self, state: &mut [u64], feed: Option<Feed<'_>>, memories: &Memories) {
+        let before = self.core.before();
+        let (valid, last) = (self.valid.get(state), self.last.get(state));
+        let filled = |register: u32| valid >> register & 1 == 1;
+
+        let results = last >> before & mask(self.core.results);
+        if results != 0 {
+            self.results.shift_up(state);
+            if results & 1 == 1 {
+                let step = self.finished_step(state);
+                let (accumulators, result) = pair(state, self.accumulators, self.results);
+                self.arithmetic.output(step, accumulators, result);
+            }
+        }
+
+        let sum_step = self.sum_step.get(state);
+        SCRATCH.with_borrow_mut(|[scratch_products, scratch_sums]| {
+            if filled(before - 1) {
+                let first = self.fresh.is_set(state);
+                let (earlier, accumulators) = split(state, self.accumulators);
+                let sums = if self.core.sums {
+                    self.sums.word(earlier, 0)
+                } else {
+                    scratch_sums.clear();
+                    scratch_sums.resize(self.sum_limbs, 0);
+                    self.add(earlier, sum_step, scratch_products, scratch_sums);
+                    scratch_sums
+                };
+                self.arithmetic
+                    .accumulate(sum_step, first, sums, memories, accumulators);
+            }
+            if self.core.sums && filled(before - 2) {
+                let step = self.step_of(state, before - 2);
+                let (earlier, sums) = split(state, self.sums);
+                self.add(earlier, step, scratch_products, sums);
+            }
+        });
+        if self.core.products && filled(self.core.operands - 1) {
+            let step = self.step_of(state, self.core.operands - 1);
+            let (earlier, products) = split(state, self.products);
+            self.multiply(earlier, step, products);
+        }
+        let ends = last >> (before - 1) & 1 == 1;
+        if ends || filled(before - 1) {
+            self.fresh.set(state, ends.into());
+        }
+        if filled(before - 1) {
+            let next = step_counter(sum_step, self.steps - 1, self.sum_step.bits());
+            self.sum_step.set(state, next);
+        }
+
+        if self.core.operands > 1 && valid & mask(self.core.operands - 1) != 0 {
+            self.activations.shift_up(state);
+            self.weight_words.shift_up(state);
+        }
+        let fed = feed.is_some();
+        let ends = feed.as_ref().is_some_and(|feed| feed.last);
+        if let Some(feed) = feed {
+            match feed.activations {
+                Activations::Buffered(register, word) => register.copy(state, word, self.activations, 0),
+                Activations::Input(word) => self.activations.write(state, 0, word),
+            }
+            match feed.weights {
+                Some(word) => self.weight_words.write(state, 0, word),
+                None => {
+                    let step = self.weight_step.get(state);
+                    self.arithmetic
+                        .weights(step, memories, self.weight_words.word_mut(state, 0));
+                    let next = step_counter(step, self.steps - 1, self.weight_step.bits());
+                    self.weight_step.set(state, next);
+                }
+            }
+        }
+        self.valid.set(state, valid << 1 | u64::from(fed));
+        self.last.set(state, last << 1 | u64::from(ends));
+    }
+
+    /// An edge without any input.
+    fn tick(&self, state: &mut [u64], memories: &Memories) {
+        self.edge(
+            state,
+            &Edge {
+                signals: Signals::default(),
+                taken: 0,
+                given: 0,
+                words: &[],
+                memories,
+                transients: &[],
+            },
+        );
+    }
+
+    /// Whether an edge with these signals leaves everything as it is.
+    fn is_still(&self, state: &[u64], signals: Signals) -> bool {
+        let input = signals.valid & 1 == 1;
+        let output_valid = self.output_valid.is_set(state);
+        let ready = signals.ready & 1 == 1;
+        if output_valid && ready {
+            return false;
+        }
+        let weights = self.has_weights(signals);
+        if !self.moves(state) {
+            return output_valid && self.replay.is_still(state, input, false);
+        }
+        self.valid.get(state) == 0
+            && self.last.get(state) == 0
+            && !(weights && self.replay.offer(state, input).valid)
+            && self.replay.is_still(state, input, weights)
+    }
+
+    /// Edges that change neither what is offered nor what is accepted, where the core moves and the
+    /// weights are its own.
+    fn run(&self, state: &[u64]) -> u64 {
+        let depth = u64::from(self.core.depth());
+        let last = self.last.get(state);
+        let to_result = if last == 0 {
+            self.replay.advances_to_last(state) + depth
+        } else {
+            depth - 1 - u64::from(last.ilog2())
+        };
+        to_result.min(self.replay.advances_to_free(state))
+    }
+}
+
+/// Where a word of activations lies.
+enum Activations<'a> {
+    Buffered(Words, usize),
+    Input(&'a [u64]),
+}
+
+/// What enters the core.
+struct Feed<'a> {
+    activations: Activations<'a>,
+    /// The weights, where they are not the unit's own.
+    weights: Option<&'a [u64]>,
+    last: bool,
+}
+
+impl Stage for Mvau {
+    fn registers(&self) -> Vec<Register> {
+        self.layout.registers.clone()
+    }
+
+    fn reset(&self, state: &mut [u64]) {
+        self.fresh.set(state, 1);
+        self.free.set(state, 1);
+    }
+
+    fn offers(&self, state: &[u64]) -> u32 {
+        self.output_valid.is_set(state).into()
+    }
+
+    fn word<'s>(&self, state: &'s [u64], _: usize) -> &'s [u64] {
+        self.output.word(state, 0)
+    }
+
+    fn accepts(&self, state: &[u64], signals: Signals) -> u32 {
+        let moves = self.moves(state);
+        let advance = moves && self.has_weights(signals);
+        let activations = self.replay.accepts(state, advance);
+        let weights = self.weights == Weights::Decoupled
+            && moves
+            && self.replay.offer(state, signals.valid & 1 == 1).valid;
+        u32::from(activations) | u32::from(weights) << 1
+    }
+
+    fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
+        let input = (edge.signals.valid & 1 == 1).then(|| edge.words[0]);
+        let weights = self.has_weights(edge.signals);
+        let moves = self.moves(state);
+        self.hand_on(state, edge.signals.ready & 1 == 1);
+        if moves {
+            let offer = self.replay.offer(state, input.is_some());
+            let activations = match self.replay.word(state) {
+                Some((register, word)) => Some(Activations::Buffered(register, word)),
+                None => input.map(Activations::Input),
+            };
+            let feed = activations
+                .filter(|_| offer.valid && weights)
+                .map(|activations| Feed {
+                    activations,
+                    weights: (self.weights == Weights::Decoupled).then(|| edge.words[1]),
+                    last: offer.last,
+                });
+            self.advance(state, feed, edge.memories);
+        }
+        self.replay.edge(state, input, moves && weights);
+    }
+
+    fn rest(&self, state: &[u64], signals: Signals) -> u64 {
+        if self.is_still(state, signals) {
+            return u64::MAX;
+        }
+        let taken = signals.valid & self.accepts(state, signals);
+        let given = self.offers(state) & signals.ready;
+        if taken != 0 || given != 0 || !self.moves(state) || self.weights == Weights::Decoupled {
+            return 0;
+        }
+        self.run(state)
+    }
+
+    fn skip(&self, state: &mut [u64], edges: u64, memories: &Memories) {
+        // What is offered is not taken and what could be taken is not offered, so that an edge without
+        // any signals does the same.
+        for _ in 0..edges {
+            if self.is_still(state, Signals::default()) {
+                return;
+            }
+            self.tick(state, memories);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The cycle engine against the functional one.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use radstream::accelerator::{Accelerator, Hardware};
+use radstream::model::{Description, Files, Settings, Workload, load_network};
+use radstream::network::Network;
+use radstream::simulate::cycle::pipeline::Pipeline;
+use radstream::simulate::cycle::run;
+use radstream::simulate::functional::{Parameters, evaluate};
+
+/// Both engines on these inputs; `None` where the accelerator cannot be built.
+fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
+    let accelerator = Accelerator::build(network, hardware).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let network = accelerator.network();
+    let elements = network.tensor(network.input).len();
+    let pipeline = Pipeline::new(&accelerator).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let started = std::time::Instant::now();
+    let done = run::run(&pipeline, &accelerator, inputs, &[], run::Settings::default());
+    let elapsed = started.elapsed();
+    let plain = run::Settings {
+        plain: true,
+        ..run::Settings::default()
+    };
+    let started = std::time::Instant::now();
+    let ticked = run::run(&pipeline, &accelerator, inputs, &[], plain);
+    let plain_elapsed = started.elapsed();
+    assert_eq!(done, ticked, "{name}: fast and tick by tick");
+    let parameters = Parameters::of(network);
+    let expected: Vec<i64> = inputs
+        .chunks_exact(elements)
+        .flat_map(|input| {
+            evaluate(network, &parameters, input)
+                .tensor(network.output)
+                .to_vec()
+        })
+        .collect();
+    println!(
+        "{name}: {:?} {:?} {elapsed:?} {plain_elapsed:?}",
+        done.timing, done.end
+    );
+    assert_eq!(done.end, run::End::Completed, "{name}");
+    assert_eq!(done.outputs, expected, "{name}");
+}
+
+fn folder(path: &Path, samples: usize) {
+    let files = Files::Folder(path.to_owned());
+    let model = Description::read(&files).unwrap();
+    let network = load_network(&files, Path::new(&model.network)).unwrap();
+    let workload = Workload::load(&network, &Settings::of(&model, &files)).unwrap();
+    let elements = network.tensor(network.input).len();
+    agree(
+        &path.display().to_string(),
+        &network,
+        &Hardware::default(),
+        &workload.inputs[..samples * elements],
+    );
+}
+
+fn read(file: &Path) -> Network {
+    let parent = Files::Folder(file.parent().unwrap().to_owned());
+    load_network(&parent, Path::new(file.file_name().unwrap())).unwrap()
+}
+
+/// Mantissas all over the input's range.
+fn any_inputs(network: &Network, samples: usize) -> Vec<i64> {
+    let tensor = network.tensor(network.input);
+    let (low, high) = tensor.encoding.range();
+    let span = (high - low) as u64 + 1;
+    (0..(samples * tensor.len()) as u64)
+        .map(|at| {
+            let mut x = (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x ^= x >> 31;
+            (low + i128::from(x % span)) as i64
+        })
+        .collect()
+}
+
+fn files(parent: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(parent).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.to_str().is_some_and(|name| name.ends_with(extension)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn shipped_models() {
+    for entry in std::fs::read_dir("models").unwrap() {
+        let path = entry.unwrap().path();
+        if path.join("model.ron").exists() {
+            folder(&path, 3);
+        }
+    }
+}
+
+#[test]
+fn hls4ml_networks() {
+    let shared = common::shared_data().map(|data| data.join("hls4ml"));
+    let parents = [Some(PathBuf::from("tests/golden/hls4ml")), shared];
+    for file in parents
+        .into_iter()
+        .flatten()
+        .flat_map(|parent| files(&parent, ".fml"))
+    {
+        let network = read(&file);
+        agree(
+            &file.display().to_string(),
+            &network,
+            &Hardware::default(),
+            &any_inputs(&network, 3),
+        );
+    }
+}
+
+#[test]
+fn econt_networks() {
+    let Some(data) = common::shared_data() else { return };
+    for file in files(&data.join("econt"), ".qonnx.onnx")
+        .into_iter()
+        .chain(files(&data.join("econt"), ".fml"))
+    {
+        let network = read(&file);
+        agree(
+            &file.display().to_string(),
+            &network,
+            &Hardware::default(),
+            &any_inputs(&network, 3),
+        );
+    }
+}
+
+#[test]
+fn cnv_networks_with_their_own_folding() {
+    let Some(data) = common::shared_data() else { return };
+    for name in ["cnvW1A1", "cnvW2A2"] {
+        let network = read(&data.join(format!("cnv/{name}.qonnx.onnx")));
+        let hardware = Hardware::read(Path::new(&format!("hw_configs/{name}.ron"))).unwrap();
+        agree(name, &network, &hardware, &any_inputs(&network, 2));
+    }
+}

@@ -1,0 +1,148 @@
+//! Random stages against what they compute.
+
+use proptest::prelude::*;
+use radstream::simulate::cycle::stages::InputBuffer;
+
+use crate::drive::{Pauses, Specimen, run};
+use crate::specimens::{self, MvauShape, WindowShape};
+
+fn pauses() -> impl Strategy<Value = Pauses> {
+    let percent = || prop_oneof![Just(0u32), Just(20), Just(50), Just(90)];
+    (any::<u32>(), percent(), percent(), percent()).prop_map(|(seed, source, second, sink)| Pauses {
+        seed,
+        source,
+        second,
+        sink,
+    })
+}
+
+fn input_buffer() -> impl Strategy<Value = InputBuffer> {
+    prop_oneof![
+        Just(InputBuffer::Replay),
+        Just(InputBuffer::Kept),
+        Just(InputBuffer::None)
+    ]
+}
+
+fn same(specimen: &Specimen, pauses: Pauses) -> Result<(), TestCaseError> {
+    let output = run(specimen, pauses, 400_000);
+    prop_assert_eq!(output.len(), specimen.output.len(), "words of {}", specimen.name);
+    for (at, (word, expected)) in output.iter().zip(&specimen.output).enumerate() {
+        prop_assert_eq!(word, expected, "word {} of {}", at, specimen.name);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_fifo_hands_on_what_it_takes(
+        depth in prop_oneof![1usize..9, Just(31), Just(256), Just(300)],
+        lanes in 1usize..12, lane_bits in 1u32..20, pauses in pauses(),
+    ) {
+        same(&specimens::fifo(depth, lanes, lane_bits, 600), pauses)?;
+    }
+
+    #[test]
+    fn a_width_converter_keeps_the_elements(
+        lanes_in in 1usize..10, lanes_out in 1usize..10, lane_bits in 1u32..24, pauses in pauses(),
+    ) {
+        prop_assume!(lanes_in != lanes_out);
+        same(&specimens::converter(lanes_in, lanes_out, lane_bits), pauses)?;
+    }
+
+    #[test]
+    fn padding_surrounds_every_frame(
+        size in prop::array::uniform3(1usize..5), sides in prop::array::uniform4(0usize..3),
+        lanes in 1usize..4, border in any::<u64>(), pauses in pauses(),
+    ) {
+        same(&specimens::padding(size, sides, lanes, border & 0x1f), pauses)?;
+    }
+
+    #[test]
+    fn thresholding_counts_all_thresholds(
+        steps in 1usize..40, per_channel in any::<bool>(), folds in 1usize..5, lanes in 1usize..5,
+        sorted in any::<bool>(), deep in any::<bool>(), pauses in pauses(),
+    ) {
+        same(&specimens::thresholding(steps, per_channel, folds, lanes, sorted, deep), pauses)?;
+    }
+
+    #[test]
+    fn a_matrix_vector_unit_multiplies(
+        fold in (1u64..7, 1u64..6), size in (1usize..4, 1usize..4),
+        core in (1u32..4, any::<bool>(), any::<bool>(), 0u32..3),
+        embedded in any::<bool>(), input in input_buffer(), pauses in pauses(),
+    ) {
+        let shape = MvauShape { sf: fold.0, nf: fold.1, pe: size.0, simd: size.1, core, embedded, input };
+        same(&specimens::mvau(shape, 6), pauses)?;
+    }
+
+    #[test]
+    fn a_weight_stream_repeats_its_memory(
+        depth in 1u64..12, period in prop::option::of(1u64..9), pauses in pauses(),
+    ) {
+        // An access every cycle leaves the stream none.
+        prop_assume!(period != Some(1));
+        same(&specimens::weight_stream(depth, period), pauses)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 384, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sliding_windows_are_the_windows(
+        kernel in prop::array::uniform2(1usize..4), stride in prop::array::uniform2(1usize..4),
+        dilation in prop::array::uniform2(1usize..3), room in prop::array::uniform2(0usize..5),
+        folds in 1usize..4, lanes in 1usize..4, style in 0usize..3, pauses in pauses(),
+    ) {
+        let shape = WindowShape { kernel, stride, dilation, room, folds, lanes, style };
+        let Some(specimen) = specimens::window(shape) else {
+            return Err(TestCaseError::reject("refused"));
+        };
+        same(&specimen, pauses)?;
+    }
+
+    #[test]
+    fn windows_of_finn_hlslib_are_the_windows(
+        stride in 1usize..3, blocks in 1usize..4, columns in (1usize..4, 1usize..3), rows in 0usize..6,
+        room in 0usize..6, folds in 1usize..4, lanes in 1usize..3, pauses in pauses(),
+    ) {
+        let shape = WindowShape {
+            kernel: [stride * blocks, columns.0],
+            stride: [stride, columns.1],
+            dilation: [1, 1],
+            room: [stride * rows, room],
+            folds,
+            lanes,
+            style: 3,
+        };
+        let Some(specimen) = specimens::window(shape) else {
+            return Err(TestCaseError::reject("refused"));
+        };
+        same(&specimen, pauses)?;
+    }
+}
+
+/// A depthwise map whose last window moves the mark of the next one beyond a power of two, fed slowly.
+#[test]
+fn late_words_do_not_stop_a_depthwise_window() {
+    let shape = WindowShape {
+        kernel: [2, 2],
+        stride: [1, 1],
+        dilation: [2, 2],
+        room: [4, 0],
+        folds: 3,
+        lanes: 1,
+        style: 1,
+    };
+    let pauses = Pauses {
+        seed: 1,
+        source: 90,
+        second: 0,
+        sink: 0,
+    };
+    let specimen = specimens::window(shape).expect("a shape that FINN builds");
+    assert_eq!(run(&specimen, pauses, 100_000), specimen.output);
+}
