@@ -1,4 +1,5 @@
 //! Small networks by hand.
+#![allow(dead_code)]
 
 use radstream::fixed_point::Format;
 use radstream::network::*;

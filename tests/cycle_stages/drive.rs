@@ -3,7 +3,7 @@
 
 use radstream::simulate::cycle::memory::Memories;
 use radstream::simulate::cycle::register::{Register, mask};
-use radstream::simulate::cycle::stage::{Edge, Signals, Stage};
+use radstream::simulate::cycle::stage::{Edge, Signals, Stage, Transient};
 
 use crate::cycle_common::mix;
 
@@ -48,6 +48,8 @@ pub struct Run<'a> {
     offering: [bool; 2],
     pub output: Vec<Vec<u64>>,
     pub now: u32,
+    /// What is struck at the next edge.
+    pub transients: Vec<Transient>,
     /// Whether the rules that only hold without upsets are checked.
     strict: bool,
 }
@@ -63,6 +65,7 @@ impl<'a> Run<'a> {
             offering: [false; 2],
             output: Vec::new(),
             now: 0,
+            transients: Vec::new(),
             strict,
         }
     }
@@ -99,15 +102,18 @@ impl<'a> Run<'a> {
         let taken = stage.accepts(&self.state, signals) & signals.valid;
         let given = offers & signals.ready;
         let word = (offers == 1).then(|| stage.word(&self.state, 0).to_vec());
+        let transients = std::mem::take(&mut self.transients);
         let edge = Edge {
             signals,
             taken,
             given,
             words: &words,
             memories: &specimen.memories,
-            transients: &[],
+            transients: &transients,
         };
-        self.check_rest(&edge);
+        if transients.is_empty() {
+            self.check_rest(&edge);
+        }
         stage.edge(&mut self.state, &edge);
         self.check_limbs();
         if self.strict && !specimen.withdraws && offers == 1 && given == 0 {

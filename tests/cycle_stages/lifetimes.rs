@@ -1,7 +1,7 @@
 //! How long a flip lives, against outputs computed by hand.
 
 use radstream::simulate::cycle::register::Register;
-use radstream::simulate::cycle::stage::StreamShape;
+use radstream::simulate::cycle::stage::{StreamShape, Transient, Wire};
 use radstream::simulate::cycle::stages::{Fifo, InputBuffer, SlidingWindow, WindowGeometry, WindowStyle};
 
 use crate::cycle_common::no_memories;
@@ -146,4 +146,76 @@ fn a_flip_in_a_product_register_lives_one_cycle() {
     }
     // Every product is in its register for one cycle, and each is summed once.
     assert_eq!(effective as u64, sf * nf * vectors as u64);
+}
+
+/// Differences of the outputs' lane 0 from the fault-free ones, where a transient strikes this cycle.
+fn struck(specimen: &Specimen, cycles: u32, cycle: u32, transient: Transient) -> Vec<i64> {
+    let mut run = Run::new(specimen, STEADY, true);
+    while run.now < cycles {
+        if run.now == cycle {
+            run.transients.push(transient);
+        }
+        run.edge();
+    }
+    assert_eq!(run.output.len(), specimen.output.len());
+    let pairs = specimen.output.iter().zip(&run.output);
+    pairs
+        .map(|(expected, word)| word[0] as i64 - expected[0] as i64)
+        .filter(|&change| change != 0)
+        .collect()
+}
+
+#[test]
+fn a_transient_in_the_datapath_changes_one_result_by_its_weight() {
+    let (sf, nf, vectors) = (3, 2, 4);
+    for core in [
+        (1, true, true, 1),
+        (1, true, false, 0),
+        (2, false, true, 0),
+        (1, false, false, 2),
+    ] {
+        let shape = MvauShape {
+            sf,
+            nf,
+            pe: 1,
+            simd: 1,
+            core,
+            embedded: true,
+            input: InputBuffer::Replay,
+        };
+        let specimen = specimens::mvau(shape, vectors);
+        for wire in [Wire::Product, Wire::Sum] {
+            let bit = 2;
+            let mut effective = 0;
+            for cycle in 0..60 {
+                let changes = struck(&specimen, 60, cycle, Transient { wire, lane: 0, bit });
+                assert!(
+                    matches!(changes[..], [] | [4] | [-4]),
+                    "{changes:?} of {wire:?} at {cycle}"
+                );
+                effective += changes.len();
+            }
+            // Every product and every sum of a step passes its wire at one edge.
+            assert_eq!(effective as u64, sf * nf * vectors as u64, "{wire:?} {core:?}");
+        }
+    }
+}
+
+#[test]
+fn a_transient_comparison_changes_one_count_by_one() {
+    // One channel: the factor is 2.
+    let specimen = specimens::thresholding(5, true, 1, 1, true, false);
+    let words = specimen.output.len();
+    let mut effective = 0;
+    for cycle in 0..60 {
+        let transient = Transient {
+            wire: Wire::Comparison,
+            lane: 0,
+            bit: 3,
+        };
+        let changes = struck(&specimen, 60, cycle, transient);
+        assert!(matches!(changes[..], [] | [2] | [-2]), "{changes:?} at {cycle}");
+        effective += changes.len();
+    }
+    assert_eq!(effective, words);
 }

@@ -1,8 +1,7 @@
 //! Activation by thresholds as a stage of its own.
 
-use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, lane, mask, set_lane};
-use super::super::stage::{Edge, Signals, Stage};
+use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::bits::address_bits;
 use super::layout::{Control, Layout, Words};
 use super::{Unbuildable, at_least_one, multiple};
@@ -209,29 +208,38 @@ impl Thresholding {
     }
 
     /// Counts for every lane of the oldest word of the pipeline, as output codes.
-    fn compare(&self, state: &mut [u64], memories: &Memories) {
+    fn compare(&self, state: &mut [u64], edge: &Edge<'_>) {
         let last = self.stages - 1;
         let fold = if self.folds_of.len() > 0 {
             self.folds_of.word(state, last)[0]
         } else {
             0
         };
-        let thresholds = memories.values(self.shape.thresholds);
-        let bits = self.shape.input.width();
-        for at in 0..self.shape.lanes {
-            let channel = fold as usize * self.shape.lanes + at;
-            let row = if self.shape.per_channel {
-                channel * self.shape.steps
+        let shape = &self.shape;
+        let thresholds = edge.memories.values(shape.thresholds);
+        let bits = shape.input.width();
+        let struck = self.struck(edge);
+        for at in 0..shape.lanes {
+            let channel = fold as usize * shape.lanes + at;
+            let row = if shape.per_channel {
+                channel * shape.steps
             } else {
                 0
             };
             // A channel beyond the last one, which only an upset selects, reads no thresholds.
-            let row = thresholds.get(row..row + self.shape.steps).unwrap_or(&[]);
-            let value = self
-                .shape
+            let row = thresholds.get(row..row + shape.steps).unwrap_or(&[]);
+            let value = shape
                 .input
                 .mantissa_of_bits(lane(self.values.word(state, last), at, bits));
-            let count = row.iter().filter(|&&threshold| threshold <= value).count();
+            let count = match &struck {
+                None => row.iter().filter(|&&threshold| threshold <= value).count(),
+                Some(struck) => (0..shape.steps)
+                    .filter(|&step| {
+                        let reached = row.get(step).is_some_and(|&threshold| threshold <= value);
+                        reached ^ (lane(struck, at * shape.steps + step, 1) == 1)
+                    })
+                    .count(),
+            };
             let codes = &self.codes[if self.codes.len() == 1 {
                 0
             } else {
@@ -240,10 +248,20 @@ impl Thresholding {
             set_lane(
                 self.queue.word_mut(state, 0),
                 at,
-                self.shape.output.width(),
+                shape.output.width(),
                 codes[count],
             );
         }
+    }
+
+    /// The comparisons that transients invert, one bit each; none where there are none.
+    fn struck(&self, edge: &Edge<'_>) -> Option<Vec<u64>> {
+        if edge.transients.is_empty() {
+            return None;
+        }
+        let mut struck = vec![0; (self.shape.lanes * self.shape.steps).div_ceil(64)];
+        edge.strike(Wire::Comparison, &mut struck, self.shape.steps as u32);
+        Some(struck)
     }
 }
 
@@ -280,7 +298,7 @@ impl Stage for Thresholding {
         }
         if now.operations >> (self.stages - 1) & 1 == 1 {
             self.queue.shift_up(state);
-            self.compare(state, edge.memories);
+            self.compare(state, edge);
         }
         if (now.operations | next.operations) != 0 {
             self.values.shift_up(state);
@@ -291,6 +309,14 @@ impl Stage for Thresholding {
             }
         }
         self.store(state, next);
+    }
+
+    fn wires(&self) -> Vec<WireShape> {
+        vec![WireShape {
+            wire: Wire::Comparison,
+            lanes: self.shape.lanes,
+            lane_bits: self.shape.steps as u32,
+        }]
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {

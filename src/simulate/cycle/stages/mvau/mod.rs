@@ -1,5 +1,6 @@
 //! The matrix-vector-activation unit.
 
+mod options;
 mod replay;
 
 use std::cell::RefCell;
@@ -8,90 +9,11 @@ use std::sync::Arc;
 use super::super::arithmetic::Arithmetic;
 use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
-use super::super::stage::{Edge, Signals, Stage};
+use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};
 use super::{Unbuildable, at_least_one};
+pub use options::{Core, InputBuffer, Weights};
 use replay::Replay;
-
-/// Registers of the compute core from its operands to its result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Core {
-    /// Registers in front of the multipliers, at least 1.
-    pub operands: u32,
-    /// Whether there is a register behind the multipliers.
-    pub products: bool,
-    /// Whether there is a register behind the adder trees.
-    pub sums: bool,
-    /// Registers between the running sums and the output register.
-    pub results: u32,
-}
-
-impl Core {
-    /// `mvu_8sx8u_dsp48` and `mvu_4sx4u`: five registers, whatever the folding. Those accumulate in
-    /// front of their adder tree; here the tree comes first and the running sum takes the tree's place
-    /// in time.
-    pub const DSP48: Self = Self {
-        operands: 1,
-        products: true,
-        sums: true,
-        results: 1,
-    };
-
-    /// `mvu_vvu_8sx9_dsp58`: chains of `ceil(simd/3)` multipliers with a register every `segment` of
-    /// them (0: none but the last), `2 + ceil(ceil(simd/3)/segment)` registers in all.
-    #[must_use]
-    pub fn dsp58(simd: u32, segment: u32) -> Self {
-        let chain = simd.div_ceil(3).max(1);
-        let segment = if segment == 0 { chain } else { segment };
-        Self {
-            operands: chain.div_ceil(segment),
-            products: true,
-            sums: false,
-            results: 0,
-        }
-    }
-
-    /// The shallowest core: operands and running sums.
-    pub const SHALLOW: Self = Self {
-        operands: 1,
-        products: false,
-        sums: false,
-        results: 0,
-    };
-
-    /// Registers from the operands to the result.
-    #[must_use]
-    pub fn depth(&self) -> u32 {
-        self.before() + 1 + self.results
-    }
-
-    /// Registers in front of the running sums.
-    fn before(&self) -> u32 {
-        self.operands + u32::from(self.products) + u32::from(self.sums)
-    }
-}
-
-/// Where the weights come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
-    /// A memory in the unit, read at the step of the fold.
-    Embedded,
-    /// A stream on input 1, one word per step in the order of the steps.
-    Decoupled,
-}
-
-/// What keeps an input vector for the neuron folds after the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputBuffer {
-    /// The RTL's replay buffer: takes the next vector while it repeats the current one; two registers of
-    /// latency.
-    Replay,
-    /// finn-hlslib's: the first fold uses the words as they come, the others what was kept of them; the
-    /// next vector is taken when the last fold has ended.
-    Kept,
-    /// Nothing: every neuron fold has words of its own, as in the units of depthwise layers (VVU).
-    None,
-}
 
 /// FINN's MVU (`mvu_vvu_axi`): input buffer, compute core, output register with a side-step register.
 ///
@@ -103,6 +25,9 @@ pub enum InputBuffer {
 ///
 /// The RTL as measured lets a vector end where its last word is offered, even if the weights are late;
 /// the wrong results that follow are a defect of that version, and a bubble here is never last.
+///
+/// A bubble is marked by a flag, and no register behind it takes anything over; a flip or a transient there
+/// changes nothing. The DSP cores let zeros flow instead, so that what strikes an idle product is added.
 ///
 /// The weight step and the step of the running sums are counted by registers of their own; a flip in
 /// one of them reads other weights, or adds the wrong bias.
@@ -274,11 +199,13 @@ impl Mvau {
     fn step_of(&self, state: &[u64], at: u32) -> u64 {
         let ahead = u64::from((self.valid.get(state) >> at >> 1).count_ones());
         let sum_step = self.sum_step.get(state);
+        let mut step = sum_step + ahead;
         if sum_step < self.steps {
-            (sum_step + ahead) % self.steps
-        } else {
-            sum_step + ahead
+            while step >= self.steps {
+                step -= self.steps;
+            }
         }
+        step
     }
 
     /// The step that the running sums hold.
@@ -321,27 +248,62 @@ impl Mvau {
     }
 
     /// The products of the last operand register's word.
-    fn multiply(&self, state: &[u64], step: u64, products: &mut [u64]) {
+    fn multiply(&self, state: &[u64], step: u64, edge: &Edge<'_>, products: &mut [u64]) {
         let last = self.core.operands as usize - 1;
         let activations = self.activations.word(state, last);
         self.arithmetic
             .products(step, activations, self.weight_words.word(state, last), products);
+        edge.strike(Wire::Product, products, self.arithmetic.product_bits());
     }
 
     /// The sums in front of the sum register, or of the running sums.
-    fn add(&self, state: &[u64], step: u64, scratch: &mut Vec<u64>, sums: &mut [u64]) {
+    fn add(&self, state: &[u64], step: u64, edge: &Edge<'_>, scratch: &mut Vec<u64>, sums: &mut [u64]) {
         if self.core.products {
             self.arithmetic.sums(step, self.products.word(state, 0), sums);
         } else {
             scratch.clear();
             scratch.resize(self.product_limbs, 0);
-            self.multiply(state, step, scratch);
+            self.multiply(state, step, edge, scratch);
             self.arithmetic.sums(step, scratch, sums);
+        }
+        edge.strike(Wire::Sum, sums, self.arithmetic.sum_bits());
+    }
+
+    /// The running sums and the sum register; the scratch words stand for registers that are left out.
+    fn sum_up(
+        &self,
+        state: &mut [u64],
+        edge: &Edge<'_>,
+        scratch_products: &mut Vec<u64>,
+        scratch_sums: &mut Vec<u64>,
+    ) {
+        let before = self.core.before();
+        let valid = self.valid.get(state);
+        if valid >> (before - 1) & 1 == 1 {
+            let sum_step = self.sum_step.get(state);
+            let first = self.fresh.is_set(state);
+            let (earlier, accumulators) = split(state, self.accumulators);
+            let sums = if self.core.sums {
+                self.sums.word(earlier, 0)
+            } else {
+                scratch_sums.clear();
+                scratch_sums.resize(self.sum_limbs, 0);
+                self.add(earlier, sum_step, edge, scratch_products, scratch_sums);
+                scratch_sums
+            };
+            self.arithmetic
+                .accumulate(sum_step, first, sums, edge.memories, accumulators);
+        }
+        if self.core.sums && valid >> (before - 2) & 1 == 1 {
+            let step = self.step_of(state, before - 2);
+            let (earlier, sums) = split(state, self.sums);
+            self.add(earlier, step, edge, scratch_products, sums);
         }
     }
 
     /// The core's edge while it moves, from its result back to its operands.
-    fn advance(&self, state: &mut [u64], feed: Option<Feed<'_>>, memories: &Memories) {
+    fn advance(&self, state: &mut [u64], feed: Option<Feed<'_>>, edge: &Edge<'_>) {
+        let memories = edge.memories;
         let before = self.core.before();
         let (valid, last) = (self.valid.get(state), self.last.get(state));
         let filled = |register: u32| valid >> register & 1 == 1;
@@ -356,38 +318,22 @@ impl Mvau {
             }
         }
 
-        let sum_step = self.sum_step.get(state);
-        SCRATCH.with_borrow_mut(|[scratch_products, scratch_sums]| {
-            if filled(before - 1) {
-                let first = self.fresh.is_set(state);
-                let (earlier, accumulators) = split(state, self.accumulators);
-                let sums = if self.core.sums {
-                    self.sums.word(earlier, 0)
-                } else {
-                    scratch_sums.clear();
-                    scratch_sums.resize(self.sum_limbs, 0);
-                    self.add(earlier, sum_step, scratch_products, scratch_sums);
-                    scratch_sums
-                };
-                self.arithmetic
-                    .accumulate(sum_step, first, sums, memories, accumulators);
-            }
-            if self.core.sums && filled(before - 2) {
-                let step = self.step_of(state, before - 2);
-                let (earlier, sums) = split(state, self.sums);
-                self.add(earlier, step, scratch_products, sums);
-            }
-        });
+        if self.core.products && self.core.sums {
+            self.sum_up(state, edge, &mut Vec::new(), &mut Vec::new());
+        } else {
+            SCRATCH.with_borrow_mut(|[products, sums]| self.sum_up(state, edge, products, sums));
+        }
         if self.core.products && filled(self.core.operands - 1) {
             let step = self.step_of(state, self.core.operands - 1);
             let (earlier, products) = split(state, self.products);
-            self.multiply(earlier, step, products);
+            self.multiply(earlier, step, edge, products);
         }
         let ends = last >> (before - 1) & 1 == 1;
         if ends || filled(before - 1) {
             self.fresh.set(state, ends.into());
         }
         if filled(before - 1) {
+            let sum_step = self.sum_step.get(state);
             let next = step_counter(sum_step, self.steps - 1, self.sum_step.bits());
             self.sum_step.set(state, next);
         }
@@ -525,9 +471,25 @@ impl Stage for Mvau {
                     weights: (self.weights == Weights::Decoupled).then(|| edge.words[1]),
                     last: offer.last,
                 });
-            self.advance(state, feed, edge.memories);
+            self.advance(state, feed, edge);
         }
         self.replay.edge(state, input, moves && weights);
+    }
+
+    fn wires(&self) -> Vec<WireShape> {
+        let arithmetic = &*self.arithmetic;
+        vec![
+            WireShape {
+                wire: Wire::Product,
+                lanes: arithmetic.product_lanes(),
+                lane_bits: arithmetic.product_bits(),
+            },
+            WireShape {
+                wire: Wire::Sum,
+                lanes: arithmetic.sum_lanes(),
+                lane_bits: arithmetic.sum_bits(),
+            },
+        ]
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {

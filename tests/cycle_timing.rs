@@ -1,0 +1,169 @@
+//! Cycles of whole accelerators against published figures.
+
+mod common;
+#[path = "accelerator/nets.rs"]
+mod nets;
+
+use std::path::Path;
+
+use radstream::accelerator::{Accelerator, Folding, Hardware, LayerHardware, LoopTiming};
+use radstream::model::{Files, load_network};
+use radstream::network::{
+    BuildHints, Encoding, Geometry, Layer, LayerId, Network, Node, Op, Relu, Tensor, TensorId, Window,
+};
+use radstream::simulate::cycle::pipeline::Pipeline;
+use radstream::simulate::cycle::run::{self, Run, Settings, Timing};
+
+fn timing(network: &Network, hardware: &Hardware, samples: usize) -> (Run, Timing) {
+    let accelerator = Accelerator::build(network, hardware).unwrap();
+    let pipeline = Pipeline::new(&accelerator).unwrap_or_else(|error| panic!("{error}"));
+    let inputs = vec![0; samples * network.tensor(network.input).len()];
+    let run = run::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
+    let timing = run.timing;
+    (run, timing)
+}
+
+/// BNN-PYNQ's notebooks on an Ultra96 at 300 MHz: 10,000 images in a batch, and one image
+/// (`shared/facts/networks.md`).
+#[test]
+fn cnv_networks_take_the_published_cycles() {
+    let Some(data) = common::shared_data() else { return };
+    for (name, interval, published_interval, published_latency) in [
+        ("cnvW1A1", 32_768, 32_787.0, 158_250.0),
+        ("cnvW2A2", 115_200, 116_265.0, 486_450.0),
+    ] {
+        let files = Files::Folder(data.join("cnv"));
+        let network = load_network(&files, Path::new(&format!("{name}.qonnx.onnx"))).unwrap();
+        let hardware = Hardware::read(Path::new(&format!("hw_configs/{name}.ron"))).unwrap();
+        let (_, timing) = timing(&network, &hardware, 3);
+        // The slowest matrix product: (MH/PE)*(MW/SIMD) of layers 6 and 7, times 100 vectors of layer 3.
+        assert_eq!(timing.initiation_interval, Some(interval));
+        let off = |cycles: Option<u64>, published: f64| cycles.unwrap() as f64 / published - 1.0;
+        // What is not modelled, memory access and the host, can only add to the simulated cycles.
+        let (interval, latency) = (
+            off(timing.initiation_interval, published_interval),
+            off(timing.latency, published_latency),
+        );
+        assert!((-0.01..=0.0).contains(&interval), "{name}: {interval}");
+        assert!((-0.07..=0.0).contains(&latency), "{name}: {latency}");
+    }
+}
+
+fn tensor(network: &mut Network, shape: Vec<usize>, encoding: Encoding) -> TensorId {
+    let id = TensorId::from(network.tensors.len());
+    network.tensors.push(Tensor {
+        name: format!("t{}", id.0),
+        shape,
+        encoding,
+        scale: 1.0,
+    });
+    network.output = id;
+    id
+}
+
+/// A rectifier as a layer of its own behind the last tensor.
+fn relu(network: &mut Network) {
+    let input = network.output;
+    let Tensor { shape, encoding, .. } = network.tensor(input).clone();
+    let output = tensor(network, shape, encoding);
+    let layer = LayerId::from(network.layers.len());
+    network.layers.push(Layer {
+        name: "relu".into(),
+        kind: "ReLU".into(),
+        output,
+        hints: BuildHints::default(),
+    });
+    let op = Op::Relu(Relu {
+        slope: None,
+        threshold: 0,
+        ceiling: None,
+    });
+    network.nodes.push(Node {
+        name: "relu".into(),
+        layer,
+        op,
+        inputs: vec![input],
+        output,
+    });
+}
+
+fn hls(initiation_interval: u32, iteration_latency: u32) -> LayerHardware {
+    LayerHardware {
+        folding: Some(Folding::Hls4ml { reuse_factor: 1 }),
+        timing: Some(LoopTiming {
+            initiation_interval,
+            iteration_latency,
+        }),
+        ..LayerHardware::default()
+    }
+}
+
+/// hls4ml's `test/pytest/test_report` (Vivado 2020.1): dense 7 cycles, ReLU 2, top latency 10, interval 8.
+#[test]
+fn dense_16_to_5_of_hls4mls_own_report() {
+    let mut builder = nets::Builder::new(vec![16], nets::signed(16));
+    builder.product(
+        "dense",
+        Geometry::dense(1, 16, 5),
+        nets::signed(16),
+        vec![1; 80],
+        false,
+    );
+    let mut alone = Hardware::default();
+    alone.layers.insert("dense".into(), hls(8, 6));
+    let (_, dense) = timing(&builder.network, &alone, 4);
+    assert_eq!((dense.latency, dense.initiation_interval), (Some(7), Some(8)));
+
+    relu(&mut builder.network);
+    let mut both = alone.clone();
+    both.layers.insert(
+        "relu".into(),
+        LayerHardware {
+            folding: None,
+            ..hls(1, 1)
+        },
+    );
+    let (_, top) = timing(&builder.network, &both, 4);
+    // The report's tenth cycle is the one in which the top level says that it is done.
+    assert_eq!((top.latency, top.initiation_interval), (Some(9), Some(8)));
+}
+
+/// The Conv1D project of `shared/facts/hls4ml.md` (Vitis 2024.1): zero padding 132 cycles, convolution 393
+/// with interval 390, ReLU 129; top 395 with interval 390.
+#[test]
+fn conv1d_of_the_published_project() {
+    let geometry = Geometry {
+        input: [1, 130, 9],
+        output: [1, 128, 16],
+        window: Window {
+            kernel: [1, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad: [0, 0],
+        },
+    };
+    let mut builder = nets::Builder::new(vec![1, 130, 9], nets::signed(16));
+    builder.product("conv", geometry, nets::signed(16), vec![1; 16 * 27], false);
+    let mut hardware = Hardware::default();
+    hardware.layers.insert("conv".into(), hls(3, 5));
+    let (run, conv) = timing(&builder.network, &hardware, 4);
+    assert_eq!((conv.latency, conv.initiation_interval), (Some(393), Some(390)));
+    assert_eq!(run.end, run::End::Completed);
+
+    // A rectifier of 128 pixels alone.
+    let mut alone = nets::Builder::new(vec![128, 16], nets::signed(16)).network;
+    relu(&mut alone);
+    let mut hardware = Hardware {
+        input_stream: Default::default(),
+        ..Hardware::default()
+    };
+    hardware.layers.insert(
+        "relu".into(),
+        LayerHardware {
+            folding: None,
+            ..hls(1, 1)
+        },
+    );
+    let (_, relu) = timing(&alone, &hardware, 3);
+    assert_eq!((relu.latency, relu.initiation_interval), (Some(129), Some(128)));
+}
