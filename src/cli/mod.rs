@@ -8,6 +8,9 @@ mod export;
 mod failure;
 mod harden;
 mod inspect;
+mod mission;
+mod mission_memory;
+mod mission_run;
 mod options;
 mod output;
 mod progress;
@@ -42,7 +45,7 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),
-    /// What flips do to a workload: every stored bit by itself
+    /// What flips do to a workload: every stored bit by itself, or missions of hours
     Campaign(campaign::Campaign),
     /// Environment and memory technology, or a rate as a number, to upsets per hour
     #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]

@@ -64,7 +64,11 @@ pub struct RateOptions {
     pub rate_form: RateForm,
     /// Which bits one strike flips, instead of what the memory technology says: a preset, a RON file,
     /// single, or burst:K
-    #[arg(long, value_name = "PRESET|FILE.ron|single|burst:K")]
+    #[arg(
+        long,
+        visible_alias = "cluster",
+        value_name = "PRESET|FILE.ron|single|burst:K"
+    )]
     pub clusters: Option<String>,
 }
 

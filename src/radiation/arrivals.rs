@@ -120,6 +120,11 @@ impl RateProfile {
         times
     }
 
+    /// The time of one strike that is known to come in a mission, in hours.
+    pub fn draw_time(&self, mission: Hours, random: &mut impl Rng) -> f64 {
+        self.time_at(random.random::<f64>(), mission.0)
+    }
+
     /// The time before which so large a share of the expected strikes of a mission come.
     fn time_at(&self, share: f64, mission: f64) -> f64 {
         if self.pieces.len() <= 1 {
