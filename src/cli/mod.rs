@@ -20,6 +20,7 @@ mod rate;
 mod rate_analytic;
 mod rate_options;
 mod rate_presets;
+mod register_strikes;
 mod run;
 
 use std::process::ExitCode;
