@@ -162,9 +162,13 @@ pub fn execute(
     let expected = network.tensor(network.output).len() * workload.samples;
     let mut outputs = done.outputs.clone();
     outputs.resize(expected, 0);
+    let mut timing = done.timing;
+    if done.end == End::Completed && workload.samples < STEADY {
+        timing.initiation_interval = steady_interval(accelerator, &pipeline);
+    }
     Ok(CycleRun {
         outputs,
-        cycles: json!(done.timing),
+        cycles: json!(timing),
         stages: stages_json(&pipeline, &done),
         fifos: fifos_json(accelerator, &pipeline, &done)?,
         bottleneck: bottleneck(&pipeline, bench.fault_free()),
@@ -172,6 +176,18 @@ pub fn execute(
         faults,
         end: done.end,
     })
+}
+
+/// Samples after which the interval between two is that of steady operation.
+const STEADY: usize = 4;
+
+/// Cycles between two samples in steady operation; they do not depend on the data.
+fn steady_interval(accelerator: &Accelerator, pipeline: &Pipeline) -> Option<u64> {
+    let network = accelerator.network();
+    let inputs = vec![0; STEADY * network.tensor(network.input).len()];
+    run::run(pipeline, accelerator, &inputs, &[], Settings::default())
+        .timing
+        .initiation_interval
 }
 
 /// A run with waveform and table.
