@@ -14,6 +14,7 @@ mod progress;
 mod protect;
 mod ranges;
 mod rate;
+mod registers;
 mod run;
 
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ pub struct Cli {
 enum Command {
     /// The main job: campaign, ranking, protection under a budget, rates, exports, into one folder
     Harden(harden::Harden),
-    /// Layers, formats, stored bits, memories, cycles, area
+    /// Layers, formats, stored bits, memories, registers, cycles, area
     Inspect(inspect::Inspect),
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),
