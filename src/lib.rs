@@ -71,3 +71,7 @@ pub mod rtl;
 pub mod scheme;
 pub mod sensitivity;
 pub mod simulate;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/published-claims.md")]
+struct PublishedClaims;

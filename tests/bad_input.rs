@@ -472,7 +472,101 @@ fn option_values_that_are_wrong() {
         &["campaign", "--exhaustive", "--tensors", "threshold"],
         &["threshold", "weight"],
     );
-    place.fails(2, &["campaign"], &["--exhaustive"]);
+    place.refuses(&["campaign"], &["--exhaustive", "--mission"]);
+    let missions: [(&[&str], &[&str]); 21] = [
+        (&["--mission", "0"], &["no length", "positive number of hours"]),
+        (&["--mission", "-4"], &["-4 h has no length"]),
+        (&["--mission", "nan"], &["no length"]),
+        (&["--mission", "4", "--at", "5"], &["5 h is not within", "4 h"]),
+        (&["--mission", "4", "--at", "2,1"], &["rising order"]),
+        (
+            &["--mission", "4", "--repetitions", "0"],
+            &["--repetitions 0", "1 to"],
+        ),
+        (
+            &["--mission", "4", "--rate-per-s", "-1"],
+            &["--rate-per-s -1", "from 0"],
+        ),
+        (
+            &["--mission", "4", "--rate-per-s", "1e9"],
+            &["strikes are expected", "unit of the rate"],
+        ),
+        (
+            &["--mission", "4", "--permanent-share", "1.5"],
+            &["1.5", "0 to 1"],
+        ),
+        (
+            &["--mission", "4", "--refresh-s", "0"],
+            &["--refresh-s 0", "above 0"],
+        ),
+        (
+            &["--mission", "4", "--scheme", "rms"],
+            &["`rms`", "tmr-word", "secded"],
+        ),
+        (
+            &["--mission", "4", "--scheme", "tmr", "--protect", "32"],
+            &["`32`", "0% to 100%"],
+        ),
+        (
+            &["--mission", "4", "--scheme", "tmr", "--protect", "101%"],
+            &["`101%`", "0% to 100%"],
+        ),
+        (
+            &["--mission", "4", "--protect", "32%"],
+            &["--protect", "--scheme", "--ideal"],
+        ),
+        (
+            &["--mission", "4", "--scheme", "tmr", "--protect", "no.json"],
+            &["no.json", "cannot be read"],
+        ),
+        (
+            &["--mission", "4", "--scrub-s", "60/61"],
+            &["60/61", "60 s", "61 s"],
+        ),
+        (&["--mission", "4", "--scrub-s", "soon"], &["soon", "seconds"]),
+        (
+            &["--mission", "4", "--ranking", "none.csv"],
+            &["none.csv", "cannot be read"],
+        ),
+        (
+            &["--mission", "4", "--memory", "bits=8,scheme=secded"],
+            &["`words` is missing"],
+        ),
+        (
+            &[
+                "--mission",
+                "4",
+                "--memory",
+                "words=9,bits=72,scheme=secded:72,63",
+            ],
+            &["63 data bits has 71 bits"],
+        ),
+        (&["--mission", "4", "--clusters", "burst:0"], &["burst:0"]),
+    ];
+    for (arguments, words) in missions {
+        place.refuses(&[&["campaign"], arguments].concat(), words);
+    }
+    for memory in [
+        "",
+        "bits",
+        "bits=0",
+        "bits=x",
+        "words=3",
+        "bits=8,bits=8",
+        "bits=8,size=3",
+        "bits=8,scheme=tmr:3",
+    ] {
+        place.refuses(
+            &["campaign", "--mission", "4", "--memory", memory],
+            &["describes no memory", "words=199,bits=72"],
+        );
+    }
+    place.fails(2, &["campaign", "--at", "1"], &["--mission"]);
+    place.fails(
+        2,
+        &["campaign", "--mission", "4", "--exhaustive"],
+        &["--exhaustive"],
+    );
     place.fails(2, &["run", "--trace"], &["--outputs"]);
     place.fails(2, &["run", "--limit", "many"], &["--limit", "many"]);
     place.fails(2, &["frobnicate"], &["frobnicate"]);

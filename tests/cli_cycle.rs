@@ -155,6 +155,37 @@ fn all_engines_hand_out_the_same() {
 }
 
 #[test]
+fn drawn_faults_do_the_same_to_both_twins() {
+    let place = Workplace::new();
+    for seed in ["1", "2", "3", "4", "5"] {
+        let run = |engine: &str| {
+            let arguments = [
+                "run",
+                "--limit",
+                "2",
+                "--draw",
+                "40",
+                "--seed",
+                seed,
+                "--outputs",
+                "o.npz",
+            ];
+            let mut document = place.json(&[&arguments[..], &["--engine", engine]].concat());
+            // Waiting for what never comes is cut short by one of them.
+            document["stages"] = Value::Null;
+            (document, place.outputs("o.npz"))
+        };
+        let (cycle, outputs) = run("cycle");
+        assert_eq!((cycle.clone(), outputs), run("cycle-plain"), "{seed}");
+        let faults = &cycle["faults"];
+        let listed = rows(&faults["list"]);
+        assert_eq!(number(&faults["injected"]), 40);
+        assert!(listed.iter().all(|row| EFFECTS.contains(&text(&row["effect"]))));
+        assert!(EFFECTS.contains(&text(&faults["outcome"])));
+    }
+}
+
+#[test]
 fn a_fifo_of_the_smallest_depth_is_as_fast_as_a_deep_one() {
     let place = Workplace::new();
     let with = |fifo: &str, timing: &str| {

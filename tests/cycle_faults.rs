@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use radstream::accelerator::{
-    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, StoredBit, WeightMemory,
+    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, MemoryId, StoredBit, WeightMemory,
 };
 use radstream::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
 use radstream::fault::{self, Targets};
@@ -56,40 +56,64 @@ fn chip(name: &str, samples: usize, hardware: &Hardware) -> Chip {
     }
 }
 
-/// Every bit of the accelerator by its address: registers from the packed words as their declarations
-/// lay them out, memories word by word.
-fn dump(chip: &Chip, engine: &Engine<'_>) -> BTreeMap<(String, String, u64, u32), bool> {
+/// The address of every bit in the order of [`dump`]: registers as their declarations lay them out,
+/// then the memories.
+fn addresses(chip: &Chip) -> Vec<(String, String, u64, u32)> {
     let network = chip.accelerator.network();
-    let mut bits = BTreeMap::new();
+    let mut addresses = Vec::new();
     let mut next: BTreeMap<(LayerId, RegisterClass), u64> = BTreeMap::new();
     for placed in &chip.pipeline.stages {
-        let mut limb = placed.state.start;
         for register in &placed.registers {
             let element = next.entry((placed.layer, register.class)).or_default();
             let layer = &network.layer(placed.layer).name;
-            let stride = (register.lanes * register.lane_bits as usize).div_ceil(64);
-            for _ in 0..register.words {
-                for lane in 0..register.lanes {
-                    for bit in 0..register.lane_bits {
-                        let at = lane * register.lane_bits as usize + bit as usize;
-                        let value = engine.state()[limb + at / 64] >> (at % 64) & 1 == 1;
-                        let key = (layer.clone(), register.class.name().to_owned(), *element, bit);
-                        assert!(bits.insert(key, value).is_none());
-                    }
-                    *element += 1;
+            for _ in 0..register.words * register.lanes {
+                for bit in 0..register.lane_bits {
+                    addresses.push((layer.clone(), register.class.name().to_owned(), *element, bit));
                 }
-                limb += stride;
+                *element += 1;
             }
         }
     }
-    for bit in chip.accelerator.map().bits() {
+    addresses.extend(chip.accelerator.map().bits().map(|bit| {
         let named = chip.accelerator.named(bit);
-        let address = chip.accelerator.map().address(bit);
-        let image = chip.accelerator.image(address.memory);
-        let stored = image.word(address.word as usize)[address.bit as usize];
-        let value = stored ^ engine.memories().flipped().contains(&bit);
-        let key = (named.layer, named.tensor, named.element, named.bit);
-        assert!(bits.insert(key, value).is_none());
+        (named.layer, named.tensor, named.element, named.bit)
+    }));
+    let unique: std::collections::HashSet<_> = addresses.iter().collect();
+    assert_eq!(unique.len(), addresses.len());
+    addresses
+}
+
+/// What the memories hold without upsets, bit by bit.
+fn stored(accelerator: &Accelerator) -> Vec<bool> {
+    let map = accelerator.map();
+    let images: Vec<_> = (0..map.memories().len() as u32)
+        .map(|at| accelerator.image(MemoryId(at)))
+        .collect();
+    map.bits()
+        .map(|bit| {
+            let address = map.address(bit);
+            images[address.memory.index()].word(address.word as usize)[address.bit as usize]
+        })
+        .collect()
+}
+
+/// Every bit of the accelerator.
+fn dump(chip: &Chip, stored: &[bool], engine: &Engine<'_>) -> Vec<bool> {
+    let mut bits = Vec::new();
+    for placed in &chip.pipeline.stages {
+        let mut limb = placed.state.start;
+        for register in &placed.registers {
+            let word_bits = register.lanes * register.lane_bits as usize;
+            for _ in 0..register.words {
+                bits.extend((0..word_bits).map(|at| engine.state()[limb + at / 64] >> (at % 64) & 1 == 1));
+                limb += word_bits.div_ceil(64);
+            }
+        }
+    }
+    let first = bits.len();
+    bits.extend(stored);
+    for bit in engine.memories().flipped() {
+        bits[first + bit.0 as usize] ^= true;
     }
     bits
 }
@@ -134,16 +158,13 @@ fn a_flip_changes_exactly_its_bit_and_nothing_else_in_that_cycle() {
         .collect();
     flips.sort();
     let mut engine = Engine::new(&chip.pipeline, &chip.inputs);
-    let mut images = BTreeMap::new();
+    let addresses = addresses(&chip);
+    let stored = stored(&chip.accelerator);
     for (cycle, site) in flips {
         while engine.cycle() <= cycle {
             engine.tick();
         }
-        let before = images
-            .entry(cycle)
-            .or_insert_with(|| dump(&chip, &engine))
-            .clone();
-        images.retain(|&at, _| at >= cycle);
+        let before = dump(&chip, &stored, &engine);
         let mut struck = engine.clone();
         let strike = struck.strike(
             &chip.accelerator,
@@ -152,11 +173,10 @@ fn a_flip_changes_exactly_its_bit_and_nothing_else_in_that_cycle() {
                 site,
             },
         );
-        let after = dump(&chip, &struck);
-        let changed: Vec<_> = before
-            .iter()
-            .filter(|(key, value)| after[*key] != **value)
-            .map(|(key, _)| key.clone())
+        let after = dump(&chip, &stored, &struck);
+        let changed: Vec<_> = (0..before.len())
+            .filter(|&at| before[at] != after[at])
+            .map(|at| addresses[at].clone())
             .collect();
         let named = targets.named(site);
         assert_eq!(
@@ -251,7 +271,7 @@ fn struck_runs_are_the_same_tick_by_tick() {
             &chip.workload.evaluator,
         );
         let total = bench.fault_free().timing.total;
-        for fault in draw_strikes(&targets, &RegisterClass::ALL, total, 150, 3) {
+        for fault in draw_strikes(&targets, &RegisterClass::ALL, total, 300, 3) {
             let settings = Settings {
                 bound: Some(bench.bound()),
                 ..Settings::default()
@@ -299,7 +319,7 @@ fn a_weight_flip_lives_until_the_weights_are_rewritten() {
     };
     let accelerator = Accelerator::build(&network, &hardware).unwrap();
     let pipeline = Pipeline::new(&accelerator).unwrap();
-    let samples = 6;
+    let samples = 20;
     let inputs = [10, 1].repeat(samples);
     let fault_free = run::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
     assert_eq!(fault_free.outputs, vec![35; samples]);
@@ -417,7 +437,7 @@ fn any_hardware(network: &Network, random: &mut ChaCha8Rng) -> Hardware {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Any folding, FIFO depth and backpressure, with and without persistent faults: the integers are
     /// those of the functional engine.

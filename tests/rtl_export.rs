@@ -70,6 +70,7 @@ fn accelerator(lanes: u32, spare: u32) -> Accelerator {
             elements_per_word: lanes,
             word_bits: Some(lanes * width + spare),
         },
+        ..Storage::default()
     };
     let mut hardware = Hardware::default();
     for (name, width) in [("fc", 6), ("deep", 1)] {

@@ -6,6 +6,7 @@ use bitvec::prelude::{BitSlice, BitVec, Lsb0};
 use serde::{Deserialize, Serialize};
 
 use super::code::StoredCode;
+use super::geometry::Geometry;
 use super::hardware::Style;
 use super::layout::{Layout, Place};
 use crate::network::{LayerId, Network, ParamId, ParamKind};
@@ -67,6 +68,8 @@ pub struct Memory {
     pub word_bits: u32,
     /// Number of words.
     pub depth: u64,
+    /// Words whose bits take turns along a row of the physical array; 1 without interleaving.
+    pub interleave: u32,
     /// Number of its word 0, bit 0 among all stored bits.
     pub first: StoredBit,
 }
@@ -76,6 +79,12 @@ impl Memory {
     #[must_use]
     pub fn bits(&self) -> u64 {
         self.depth * u64::from(self.word_bits)
+    }
+
+    /// Where its cells lie beside each other.
+    #[must_use]
+    pub fn geometry(&self) -> Geometry {
+        Geometry::new(self.bits(), self.word_bits, self.interleave)
     }
 }
 
@@ -142,6 +151,7 @@ impl MemoryMap {
         id: ParamId,
         code: StoredCode,
         style: Style,
+        interleave: u32,
         layout: Layout,
     ) {
         let param = network.param(id);
@@ -162,6 +172,7 @@ impl MemoryMap {
                 style,
                 word_bits,
                 depth: layout.depth(),
+                interleave,
                 first: StoredBit(self.total_bits),
             });
             self.total_bits += layout.depth() * layout.word_bits();
@@ -339,7 +350,7 @@ impl MemoryMap {
 }
 
 /// The contents of one memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryImage {
     bits: BitVec<u64, Lsb0>,
     word_bits: usize,

@@ -30,6 +30,7 @@ pub mod area;
 mod code;
 mod dataflow;
 mod folding;
+mod geometry;
 mod hardware;
 mod layout;
 mod memory;
@@ -41,15 +42,16 @@ pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
 pub use dataflow::{Dataflow, FifoDepth, LayerDataflow, LoopTiming, StreamEnd, WeightMemory};
 pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
+pub use geometry::Geometry;
 pub use hardware::{
     AccumulatorFormat, AccumulatorOverflow, Folding, Hardware, HardwareError, LayerHardware, Packing,
-    Problem, Storage, Style, ThresholdEncoding, ThresholdStorage, WindowGenerator,
+    Problem, Scrub, Storage, Style, ThresholdEncoding, ThresholdStorage, WindowGenerator,
 };
 pub use memory::{
     BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,
 };
 pub use technology::{
-    AreaUnit, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
+    AreaUnit, Codecs, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
 };
 
 use crate::fixed_point::Format;
@@ -71,6 +73,8 @@ pub const STORED_KINDS: [ParamKind; 5] = [
 pub struct Accelerator {
     name: String,
     clock_mhz: Option<f64>,
+    scrub: Option<Scrub>,
+    refresh_s: Option<f64>,
     technology: Technology,
     network: Network,
     stages: Vec<Stage>,
@@ -90,6 +94,13 @@ impl Accelerator {
         check_names(network, hardware).map_err(refuse)?;
         if let Some(value) = hardware.clock_mhz.filter(|mhz| !(mhz.is_finite() && *mhz > 0.0)) {
             return Err(refuse(Problem::Clock { value }));
+        }
+        if let Some(problem) = hardware.scrub.and_then(|scrub| scrub.problem()) {
+            return Err(refuse(problem));
+        }
+        if let Some(value) = hardware.refresh_s.filter(|s| !(s.is_finite() && *s > 0.0)) {
+            let field = "refresh_s";
+            return Err(refuse(Problem::Time { field, value }));
         }
         let technology_name = hardware.technology.as_deref().unwrap_or(DEFAULT_TECHNOLOGY);
         let technology = Technology::find(technology_name, &hardware.folder)
@@ -111,7 +122,14 @@ impl Accelerator {
             let layout =
                 layout(&network, id, &name, storage.packing, code.width(), &stages).map_err(refuse)?;
             hold_every_code(&mut network.params[id.index()], code);
-            map.push(&network, id, code, storage.style, layout);
+            map.push(
+                &network,
+                id,
+                code,
+                storage.style,
+                storage.interleave.max(1),
+                layout,
+            );
         }
         Ok(Self {
             name: if hardware.name.is_empty() {
@@ -120,6 +138,8 @@ impl Accelerator {
                 hardware.name.clone()
             },
             clock_mhz: hardware.clock_mhz,
+            scrub: hardware.scrub,
+            refresh_s: hardware.refresh_s,
             technology,
             network,
             stages,
@@ -138,6 +158,18 @@ impl Accelerator {
     #[must_use]
     pub fn clock_mhz(&self) -> Option<f64> {
         self.clock_mhz
+    }
+
+    /// The scrubber, where there is one.
+    #[must_use]
+    pub fn scrub(&self) -> Option<Scrub> {
+        self.scrub
+    }
+
+    /// Time between two rewrites of all memories from outside, where there are such.
+    #[must_use]
+    pub fn refresh_s(&self) -> Option<f64> {
+        self.refresh_s
     }
 
     /// The technology that it is built in.

@@ -196,6 +196,90 @@ pub struct Technology {
     /// Block memory.
     #[serde(default)]
     pub block_ram: Option<Primitive>,
+    /// Logic that protects whole words, where numbers are known.
+    #[serde(default)]
+    pub codecs: Option<Codecs>,
+}
+
+/// Logic that protects whole words, by the number of data bits. All lists are as long as `widths`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Codecs {
+    /// What one of the amounts below is.
+    pub of: Resources,
+    /// Data bits of a word, rising.
+    pub widths: Vec<u32>,
+    /// Parity of a word.
+    pub parity: Vec<f64>,
+    /// Check bits of the extended Hamming code.
+    pub secded_encoder: Vec<f64>,
+    /// Its decoder.
+    pub secded_decoder: Vec<f64>,
+    /// Voters of a word with a flag for disagreement.
+    pub flagged_voter: Vec<f64>,
+}
+
+impl Codecs {
+    /// An amount for words of `width` data bits: on straight lines through the known widths, through
+    /// nothing at width 0.
+    fn at(&self, amounts: &[f64], width: u32) -> Resources {
+        let points: Vec<(f64, f64)> = std::iter::once((0.0, 0.0))
+            .chain(
+                self.widths
+                    .iter()
+                    .map(|&width| f64::from(width))
+                    .zip(amounts.iter().copied()),
+            )
+            .collect();
+        let width = f64::from(width);
+        let at = points[1..points.len() - 1]
+            .iter()
+            .take_while(|(known, _)| *known < width)
+            .count();
+        let ((x0, y0), (x1, y1)) = (points[at], points[at + 1]);
+        self.of * (y0 + (y1 - y0) * (width - x0) / (x1 - x0))
+    }
+
+    /// Parity of a word.
+    #[must_use]
+    pub fn parity(&self, width: u32) -> Resources {
+        self.at(&self.parity, width)
+    }
+
+    /// Check bits of the extended Hamming code.
+    #[must_use]
+    pub fn secded_encoder(&self, width: u32) -> Resources {
+        self.at(&self.secded_encoder, width)
+    }
+
+    /// Decoder of the extended Hamming code.
+    #[must_use]
+    pub fn secded_decoder(&self, width: u32) -> Resources {
+        self.at(&self.secded_decoder, width)
+    }
+
+    /// Voters of a word with a flag for disagreement.
+    #[must_use]
+    pub fn flagged_voter(&self, width: u32) -> Resources {
+        self.at(&self.flagged_voter, width)
+    }
+
+    fn is_sound(&self) -> bool {
+        let lists = [
+            &self.parity,
+            &self.secded_encoder,
+            &self.secded_decoder,
+            &self.flagged_voter,
+        ];
+        !self.widths.is_empty()
+            && self.widths[0] > 0
+            && self.widths.windows(2).all(|pair| pair[0] < pair[1])
+            && lists.iter().all(|list| {
+                list.len() == self.widths.len()
+                    && list.iter().all(|amount| amount.is_finite() && *amount >= 0.0)
+            })
+            && self.of.are_amounts()
+    }
 }
 
 const PRESETS: [(&str, &str); 6] = [
@@ -240,7 +324,9 @@ pub enum TechnologyError {
     #[error("technology `{name}`: `{field}` is not an amount")]
     #[diagnostic(
         code(radstream::technology::amount),
-        help("expected finite numbers from 0 and primitive shapes of at least 1x1; correct `{field}`")
+        help(
+            "expected finite numbers from 0, primitive shapes of at least 1x1, and lists as long as rising `widths`; correct `{field}`"
+        )
     )]
     Amount {
         /// Name of the technology.
@@ -299,7 +385,8 @@ impl Technology {
                 })
             })
             .map(|(field, _)| *field);
-        match wrong_amount.or(wrong_shape) {
+        let wrong_codecs = self.codecs.as_ref().filter(|codecs| !codecs.is_sound());
+        match wrong_amount.or(wrong_shape).or(wrong_codecs.map(|_| "codecs")) {
             Some(field) => Err(TechnologyError::Amount {
                 name: self.name,
                 field,

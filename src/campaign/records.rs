@@ -1,8 +1,8 @@
 //! Records of an exhaustive campaign on disk: growing, resumable, complete only under their name.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
@@ -10,17 +10,11 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::BitRecord;
+use super::growing::{Growing, PARTIAL, Rows};
 use crate::accelerator::{Accelerator, AddressError, StoredBit};
 
 /// Columns of `records.csv`.
 const HEADER: &str = "layer,tensor,element,bit,memory,word,word_bit,changed,newly_wrong,loss,delta_loss";
-
-/// Name of a finished file.
-const FINISHED: &str = "records.csv";
-/// Name of a growing file.
-const PARTIAL: &str = "records.partial";
-/// Name of the file that says which plan the growing file belongs to.
-const PLAN: &str = "records.plan";
 
 /// Why records could not be read or written.
 #[derive(Debug, Error, Diagnostic)]
@@ -68,6 +62,23 @@ pub enum RecordError {
         help("expected the columns {HEADER}; run the campaign again")
     )]
     Line {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A line of a mission's records cannot be read.
+    #[error("{}: line {line}: {reason}", file.display())]
+    #[diagnostic(
+        code(radstream::records::mission_line),
+        help(
+            "expected the columns {}; delete {PARTIAL} and fly the missions again",
+            super::mission::MISSION_HEADER
+        )
+    )]
+    MissionLine {
         /// The file.
         file: PathBuf,
         /// The line, counted from 1.
@@ -138,8 +149,7 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
 
 /// Growing records in a folder.
 pub struct Records {
-    folder: PathBuf,
-    file: BufWriter<File>,
+    file: Growing,
     finished: Vec<BitRecord>,
 }
 
@@ -155,38 +165,10 @@ impl Records {
         accelerator: &Accelerator,
         bits: &[StoredBit],
     ) -> Result<Self, RecordError> {
-        let io_error = |file: &Path| {
-            let file = file.to_owned();
-            move |error: io::Error| RecordError::Unwritable {
-                file,
-                reason: error.to_string(),
-            }
-        };
-        fs::create_dir_all(folder).map_err(io_error(folder))?;
-        let partial = folder.join(PARTIAL);
-        let plan_file = folder.join(PLAN);
         let mut finished = Vec::new();
-        if partial.exists() {
-            let known = fs::read_to_string(&plan_file).unwrap_or_default();
-            if known.trim() != plan {
-                return Err(RecordError::OtherPlan {
-                    folder: folder.to_owned(),
-                });
-            }
-            let unreadable = |reason: String| RecordError::Unreadable {
-                file: partial.clone(),
-                reason,
-            };
-            let mut bytes = fs::read(&partial).map_err(|error| unreadable(error.to_string()))?;
-            // A line cut short by the interruption is left out.
-            bytes.truncate(
-                bytes
-                    .iter()
-                    .rposition(|&byte| byte == b'\n')
-                    .map_or(0, |end| end + 1),
-            );
-            let whole = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
-            for (record, &bit) in parse(&partial, &whole, accelerator)?.into_iter().zip(bits) {
+        if let Some(text) = Growing::left(folder, plan)? {
+            let records = parse(&folder.join(PARTIAL), &text, accelerator)?;
+            for (record, &bit) in records.into_iter().zip(bits) {
                 if record.bit != bit {
                     return Err(RecordError::OtherPlan {
                         folder: folder.to_owned(),
@@ -194,29 +176,9 @@ impl Records {
                 }
                 finished.push(record);
             }
-        } else {
-            fs::write(&plan_file, plan).map_err(io_error(&plan_file))?;
         }
-        let mut file =
-            BufWriter::new(File::create(folder.join("records.restart")).map_err(io_error(&partial))?);
-        writeln!(file, "{HEADER}").map_err(io_error(&partial))?;
-        let mut records = Self {
-            folder: folder.to_owned(),
-            file,
-            finished: Vec::new(),
-        };
-        records
-            .append(accelerator, &finished)
-            .map_err(io_error(&partial))?;
-        records.finished = finished;
-        // The rewritten beginning replaces the old one only when it is whole.
-        fs::rename(folder.join("records.restart"), &partial).map_err(io_error(&partial))?;
-        let reopened = OpenOptions::new()
-            .append(true)
-            .open(&partial)
-            .map_err(io_error(&partial))?;
-        records.file = BufWriter::new(reopened);
-        Ok(records)
+        let file = Growing::restart(folder, HEADER, |rows| write(rows, accelerator, &finished))?;
+        Ok(Self { file, finished })
     }
 
     /// The records that an earlier run left.
@@ -230,42 +192,36 @@ impl Records {
     /// # Errors
     /// The system's.
     pub fn append(&mut self, accelerator: &Accelerator, records: &[BitRecord]) -> io::Result<()> {
-        let mut writer = csv::WriterBuilder::new()
-            .has_headers(false)
-            .from_writer(&mut self.file);
-        for record in records {
-            let name = accelerator.named(record.bit);
-            writer.serialize((
-                name.layer,
-                name.tensor,
-                name.element,
-                name.bit,
-                name.memory,
-                name.word,
-                name.word_bit,
-                record.changed,
-                record.newly_wrong,
-                record.loss,
-                record.delta_loss,
-            ))?;
-        }
-        writer.flush()?;
-        drop(writer);
-        self.file.flush()
+        self.file.append(|rows| write(rows, accelerator, records))
     }
 
     /// Gives the complete file its name.
     ///
     /// # Errors
     /// The system's.
-    pub fn finish(mut self) -> io::Result<PathBuf> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        let path = self.folder.join(FINISHED);
-        fs::rename(self.folder.join(PARTIAL), &path)?;
-        fs::remove_file(self.folder.join(PLAN))?;
-        Ok(path)
+    pub fn finish(self) -> io::Result<PathBuf> {
+        self.file.finish()
     }
+}
+
+fn write(rows: &mut Rows<'_>, accelerator: &Accelerator, records: &[BitRecord]) -> io::Result<()> {
+    for record in records {
+        let name = accelerator.named(record.bit);
+        rows.serialize((
+            name.layer,
+            name.tensor,
+            name.element,
+            name.bit,
+            name.memory,
+            name.word,
+            name.word_bit,
+            record.changed,
+            record.newly_wrong,
+            record.loss,
+            record.delta_loss,
+        ))?;
+    }
+    Ok(())
 }
 
 /// Reads the records of a finished (or partial) file.

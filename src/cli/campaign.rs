@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use super::chip::Chip;
+use super::mission::MissionOptions;
+use super::mission_memory;
+use super::mission_run::MissionRun;
 use super::options::{Manner, Samples, Target};
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
+use super::rate_options::RateOptions;
 use crate::accelerator::{Accelerator, STORED_KINDS, StoredBit};
 use crate::campaign::{Bench, BitRecord, RecordError, Records, exhaustive, fingerprint};
 use crate::data::write_atomically;
@@ -20,17 +24,24 @@ use crate::simulate::functional::Plan;
 /// Which stored bits a campaign flips.
 #[derive(Debug, Args)]
 pub struct Scope {
-    /// Which stored tensors: weight, bias, threshold, ..., separated by commas, or all
-    #[arg(long, value_name = "LIST", default_value = "weight")]
-    pub tensors: String,
+    /// Which stored tensors: weight, bias, threshold, ..., separated by commas, or all [default: weight; all
+    /// for missions]
+    #[arg(long, value_name = "LIST")]
+    pub tensors: Option<String>,
 }
 
 impl Scope {
-    /// The bits in the order of their physical addresses.
+    /// The bits in the order of their physical addresses; weights where nothing is said.
     pub fn bits(&self, accelerator: &Accelerator) -> Result<Vec<StoredBit>, Failure> {
+        self.bits_or("weight", accelerator)
+    }
+
+    /// The bits in the order of their physical addresses; those of `otherwise` where nothing is said.
+    pub fn bits_or(&self, otherwise: &str, accelerator: &Accelerator) -> Result<Vec<StoredBit>, Failure> {
+        let tensors = self.tensors.as_deref().unwrap_or(otherwise);
         let known: Vec<&str> = STORED_KINDS.iter().map(|kind| kind.name()).collect();
         let mut kinds = Vec::new();
-        for name in self.tensors.split(',').map(str::trim) {
+        for name in tensors.split(',').map(str::trim) {
             match STORED_KINDS.into_iter().find(|kind| kind.name() == name) {
                 Some(kind) => kinds.push(kind),
                 None if name == "all" => kinds.extend(STORED_KINDS),
@@ -56,7 +67,7 @@ impl Scope {
                 .map(ParamKind::name)
                 .collect();
             return Err(Failure::refused(
-                format!("--tensors {}: the accelerator stores no such bit", self.tensors),
+                format!("--tensors {tensors}: the accelerator stores no such bit"),
                 format!("expected some of what it stores: {}", stored.join(", ")),
             ));
         }
@@ -72,10 +83,14 @@ pub struct Campaign {
     #[command(flatten)]
     samples: Samples,
     /// Flip every stored bit by itself
-    #[arg(long, required = true)]
+    #[arg(long, conflicts_with = "mission")]
     exhaustive: bool,
     #[command(flatten)]
     scope: Scope,
+    #[command(flatten)]
+    mission: MissionOptions,
+    #[command(flatten)]
+    rate: RateOptions,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -87,7 +102,27 @@ impl Campaign {
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         self.manner.apply()?;
+        if let Some(memory) = &self.mission.memory {
+            return mission_memory::run(memory, &self.mission, &self.rate, &self.manner);
+        }
+        if !self.exhaustive && self.mission.mission.is_none() {
+            return Err(Failure::refused(
+                "neither --exhaustive nor --mission says which campaign",
+                "expected --exhaustive (every stored bit by itself) or --mission HOURS",
+            ));
+        }
         let chip = Chip::build(&self.target, Some(&self.samples))?;
+        if self.mission.mission.is_some() {
+            let exposed = self.scope.bits_or("all", &chip.accelerator)?;
+            let run = MissionRun {
+                chip: &chip,
+                options: &self.mission,
+                rate: &self.rate,
+                manner: &self.manner,
+                exposed: &exposed,
+            };
+            return run.run(self.dry_run);
+        }
         let bits = self.scope.bits(&chip.accelerator)?;
         let workload = chip.workload()?;
         let out = self.manner.folder("campaign", &chip.name);
@@ -175,7 +210,7 @@ pub fn run_exhaustive(
 
 /// A fingerprint of all that determines the records. The fault-free losses stand for readout, loss
 /// and targets.
-fn plan_of(chip: &Chip, bench: &Bench<'_>, bits: &[StoredBit]) -> Result<String, Failure> {
+pub fn plan_of(chip: &Chip, bench: &Bench<'_>, bits: &[StoredBit]) -> Result<String, Failure> {
     let network =
         serde_json::to_vec(chip.accelerator.network()).map_err(|error| Failure::work(error.to_string()))?;
     let memories: String = chip

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::options::{Samples, Target};
-use crate::accelerator::{Accelerator, Hardware};
+use crate::accelerator::{Accelerator, Hardware, Memory, Style};
 use crate::model::{Settings, Workload, load_network};
 
 /// A network on its hardware, with what is said about its samples.
@@ -11,6 +11,8 @@ pub struct Chip {
     pub name: String,
     /// The accelerator.
     pub accelerator: Accelerator,
+    /// How it is built.
+    pub hardware: Hardware,
     /// Data, readout and loss.
     pub settings: Settings,
 }
@@ -33,8 +35,18 @@ impl Chip {
         Ok(Self {
             name: origin.name,
             accelerator,
+            hardware,
             settings,
         })
+    }
+
+    /// Stored bits in memories of a style.
+    pub fn bits_of_style(&self, style: Style) -> u64 {
+        let memories = self.accelerator.map().memories().iter();
+        memories
+            .filter(|memory| memory.style == style)
+            .map(Memory::bits)
+            .sum()
     }
 
     /// Loads the samples and what judges them.

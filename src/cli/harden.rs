@@ -10,7 +10,8 @@ use super::export::write_map;
 use super::options::{Manner, Samples, Target};
 use super::output;
 use super::protect::{ProtectOptions, protect, wrote};
-use super::rate::{RateOptions, lines};
+use super::rate::text_of;
+use super::rate_options::RateOptions;
 use crate::simulate::functional::Plan;
 
 /// `radstream harden`.
@@ -40,7 +41,7 @@ impl Harden {
         self.protection.check()?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let bits = self.scope.bits(&chip.accelerator)?;
-        let rate = self.rate.of(chip.accelerator.map().total_bits())?;
+        let rates = self.rate.on(&chip)?;
         let workload = chip.workload()?;
         let out = self.manner.folder("harden", &chip.name);
         if self.dry_run {
@@ -49,21 +50,21 @@ impl Harden {
         let plan = Plan::new(chip.accelerator.network());
         let bench = bench(&chip, &plan, workload)?;
         let records = run_exhaustive(&chip, &bench, &bits, &out, &self.manner)?;
-        let protected = protect(&bench, &records, &self.protection, &self.manner)?;
+        let protected = protect(&bench, &records, &rates, &self.protection, &self.manner)?;
         let total = chip.accelerator.map().total_bits();
         let document = json!({
             "campaign": summary(&chip, &bench, &records),
-            "protection": protected.json(&bench, &self.protection, &self.rate)?,
-            "rate": self.rate.json(total, rate),
+            "protection": protected.json(&bench, &self.protection),
+            "rate": self.rate.json(&rates.exposures),
         });
         write_map(&chip, &protected.selection, &["all".to_owned()], &out)?;
         let text = format!(
             "{}\n\n{}\n\nupsets of all {} stored bits at {}:\n{}",
             text(&chip, &bench, &records),
-            protected.text(&bench, &self.protection, &self.rate)?,
+            protected.text(&bench, &self.protection),
             output::count(total),
             self.rate.source(),
-            lines(rate)
+            text_of(&rates.exposures, &self.rate)
         );
         crate::data::write_atomically(&out.join("summary.txt"), |writer| {
             std::io::Write::write_all(writer, format!("{text}\n").as_bytes())

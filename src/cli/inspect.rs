@@ -152,6 +152,7 @@ fn document(chip: &Chip) -> Value {
                 "style": memory.style.name(),
                 "depth": memory.depth,
                 "word_bits": memory.word_bits,
+                "interleave": memory.interleave,
                 "bits": memory.bits(),
             })
         })

@@ -8,12 +8,18 @@ mod export;
 mod failure;
 mod harden;
 mod inspect;
+mod mission;
+mod mission_memory;
+mod mission_run;
 mod options;
 mod output;
 mod progress;
 mod protect;
 mod ranges;
 mod rate;
+mod rate_analytic;
+mod rate_options;
+mod rate_presets;
 mod registers;
 mod run;
 
@@ -40,9 +46,10 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),
-    /// What flips do to a workload: every stored bit by itself
+    /// What flips do to a workload: every stored bit by itself, or missions of hours
     Campaign(campaign::Campaign),
-    /// FIT per megabit, or flux and cross-section, to upsets per hour
+    /// Environment and memory technology, or a rate as a number, to upsets per hour
+    #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
     Rate(rate::Rate),
     /// Choose bits to protect under a budget from the records of a campaign
     Protect(protect::Protect),

@@ -12,7 +12,7 @@ use super::export::write_map;
 use super::options::{Manner, Samples, Target, option_value};
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
-use super::rate::RateOptions;
+use super::rate_options::{ChipRates, RateOptions};
 use crate::accelerator::StoredBit;
 use crate::campaign::{
     Bench, BitRecord, SENSITIVE_ABOVE, TrialPlan, TrialSummary, random_flips, read_records,
@@ -98,12 +98,16 @@ pub struct Protected {
     /// Summed rise of the loss over the sensitive bits, and over those that stay unprotected.
     delta: f64,
     delta_left: f64,
+    /// Flips of sensitive bits per hour, and of those that stay unprotected.
+    per_hour: f64,
+    per_hour_left: f64,
 }
 
 /// Chooses bits by their records and measures what is left.
 pub fn protect(
     bench: &Bench<'_>,
     records: &[BitRecord],
+    rates: &ChipRates,
     options: &ProtectOptions,
     manner: &Manner,
 ) -> Result<Protected, Failure> {
@@ -152,6 +156,8 @@ pub fn protect(
         examined: records.len() as u64,
         sensitive: sensitive.len() as u64,
         left: left.len() as u64,
+        per_hour: rates.flips_per_hour(accelerator, sensitive.iter().map(|record| record.bit)),
+        per_hour_left: rates.flips_per_hour(accelerator, left.iter().map(|record| record.bit)),
         delta: sensitive.iter().fold(0.0, |sum, record| sum + record.delta_loss),
         delta_left: left.iter().fold(0.0, |sum, record| sum + record.delta_loss),
         selection,
@@ -161,12 +167,7 @@ pub fn protect(
 
 impl Protected {
     /// The JSON of a protection.
-    pub fn json(
-        &self,
-        bench: &Bench<'_>,
-        options: &ProtectOptions,
-        rate: &RateOptions,
-    ) -> Result<Value, Failure> {
+    pub fn json(&self, bench: &Bench<'_>, options: &ProtectOptions) -> Value {
         let area = &self.selection.area;
         let residuals: Vec<Value> = self
             .residuals
@@ -178,8 +179,7 @@ impl Protected {
                 value
             })
             .collect();
-        let per_bit = rate.of(1)?.per_hour().0;
-        Ok(json!({
+        json!({
             "budget": options.budget.to_string(),
             "scheme": self.selection.scheme.name(),
             "protected_bits": self.selection.chosen.len(),
@@ -193,22 +193,17 @@ impl Protected {
             "delta_loss_unprotected": self.delta_left,
             "fault_free_loss": bench.baseline().loss,
             "loss_raising_upsets_per_hour": {
-                "plain": per_bit * self.sensitive as f64,
-                "selective": per_bit * self.left as f64,
+                "plain": self.per_hour,
+                "selective": self.per_hour_left,
                 "method": "rate per bit x sensitive bits that a single upset reaches; exact count over the examined bits, single upsets only",
             },
             "residual": residuals,
             "residual_method": "mean over the trials of the mean loss; flips uniform over all cells with replacement, copies included, voters in force, no scrubbing",
-        }))
+        })
     }
 
     /// The summary for people.
-    pub fn text(
-        &self,
-        bench: &Bench<'_>,
-        options: &ProtectOptions,
-        rate: &RateOptions,
-    ) -> Result<String, Failure> {
+    pub fn text(&self, bench: &Bench<'_>, options: &ProtectOptions) -> String {
         let area = &self.selection.area;
         let unit = area.unit.symbol();
         let mut text = format!(
@@ -284,15 +279,14 @@ impl Protected {
             short(bench.baseline().loss),
             output::table(&header, &rows)
         ));
-        let per_bit = rate.of(1)?.per_hour().0;
         text.push_str(&format!(
             "\n\nloss-raising single upsets per hour: {:.3e} plain, {:.3e} protected ({} sensitive bits stay unprotected; they carry {:.1} % of the summed loss)",
-            per_bit * self.sensitive as f64,
-            per_bit * self.left as f64,
+            self.per_hour,
+            self.per_hour_left,
             count(self.left),
             if self.delta > 0.0 { 100.0 * self.delta_left / self.delta } else { 0.0 },
         ));
-        Ok(text)
+        text
     }
 }
 
@@ -319,8 +313,8 @@ impl Protect {
     pub fn run(&self) -> Result<(), Failure> {
         self.manner.apply()?;
         self.options.check()?;
-        self.rate.of(1)?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
+        let rates = self.rate.on(&chip)?;
         let file = if self.records.is_dir() {
             self.records.join("records.csv")
         } else {
@@ -334,14 +328,14 @@ impl Protect {
         }
         let out = self.manner.folder("protect", &chip.name);
         output::prepare_folder(&out)?;
-        let protected = protect(&bench, &records, &self.options, &self.manner)?;
-        let document = protected.json(&bench, &self.options, &self.rate)?;
+        let protected = protect(&bench, &records, &rates, &self.options, &self.manner)?;
+        let document = protected.json(&bench, &self.options);
         write_map(&chip, &protected.selection, &["all".to_owned()], &out)?;
         write_json(&out.join("summary.json"), &document)?;
         if self.manner.json {
             return output::json(&document);
         }
-        output::line(&protected.text(&bench, &self.options, &self.rate)?)?;
+        output::line(&protected.text(&bench, &self.options))?;
         wrote(&out)
     }
 }

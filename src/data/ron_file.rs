@@ -173,12 +173,22 @@ pub fn parse_ron<T: DeserializeOwned>(source: &SourceText, expected: &'static st
             name: source.name.clone(),
             line: error.span.start.line,
             column: error.span.start.col,
-            problem: error.code.to_string(),
+            problem: problem(&error.code),
             expected,
             source_code: source.named(),
             span: (start, end - start).into(),
         }))
     })
+}
+
+/// What is wrong, for people.
+fn problem(code: &ron::Error) -> String {
+    match code {
+        ron::Error::SuggestRawIdentifier(text) if text.starts_with(|first: char| first.is_ascii_digit()) => {
+            format!("a bare `{text}`, where the name of a form or unit has to stand")
+        }
+        code => code.to_string(),
+    }
 }
 
 /// Byte offset of a position whose column counts characters.

@@ -2,10 +2,12 @@
 
 mod injection;
 mod list;
+mod placement;
 mod strike;
 
 pub use injection::{Effect, Injection, changes, describe};
 pub use list::{FaultListError, ListedFault, ListedStrike, read_list, read_strikes};
+pub use placement::place;
 pub use strike::{Targets, WireTensor};
 
 use rand::{RngExt, SeedableRng};

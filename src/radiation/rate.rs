@@ -86,8 +86,10 @@ fn amount(quantity: &'static str, value: f64) -> Result<f64, RateError> {
 #[serde(rename_all = "snake_case")]
 pub enum Megabit {
     /// 1,000,000 bits.
+    #[serde(alias = "Decimal")]
     Decimal,
     /// 1,048,576 bits.
+    #[serde(alias = "Binary")]
     Binary,
 }
 
@@ -132,8 +134,10 @@ impl fmt::Display for Megabit {
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
     /// Strikes, each of which may flip several bits.
+    #[serde(alias = "Event")]
     Event,
     /// Flipped bits.
+    #[serde(alias = "Bit")]
     Bit,
 }
 

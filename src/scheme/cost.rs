@@ -1,6 +1,11 @@
 //! What protecting some bits costs in the accelerator's technology.
 //!
-//! Two extra cells hold the copies of a bit under triple redundancy. Where they lie and how many voters
+//! Schemes of words add their cells to each protected word, an encoder per memory, and a decoder, checker
+//! or voter per read port: one per memory, in registers one per protected word. Memories in whole
+//! primitives split into the words without and those with protection. Voters of words count as voters
+//! with a flag, a comparator of two copies as a parity tree over both: estimates.
+//!
+//! Under triplication of single bits two extra cells hold the copies of a bit. Where they lie and how many voters
 //! there are follows from how the memory is read:
 //!
 //! - registers are all read at once: a voter per protected bit;
@@ -12,9 +17,11 @@
 //!   with one, and each part costs its own whole primitives. Cells of such a copy whose bit is not
 //!   protected cost area and hold nothing.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use super::Scheme;
+use super::{Code, Scheme};
 use crate::accelerator::{Accelerator, AreaUnit, Memory, Resources, StoredBit, Style, Technology, area};
 
 /// Area of the memories plain, with the chosen bits protected, and with all bits protected.
@@ -38,15 +45,15 @@ pub struct AreaReport {
     pub full: Resources,
     /// Stored bits of the plain design.
     pub stored_bits: u64,
-    /// Protected bits.
+    /// Protected bits; under a scheme of words those of whole words.
     pub protected_bits: u64,
     /// Redundant cells of the protected bits.
     pub extra_bits: u64,
     /// Redundant cells if every stored bit were protected.
     pub full_extra_bits: u64,
-    /// Voters.
+    /// Voters, decoders or checkers.
     pub voters: u64,
-    /// Voters if every stored bit were protected.
+    /// Voters, decoders or checkers if every stored bit were protected.
     pub full_voters: u64,
 }
 
@@ -77,10 +84,50 @@ pub struct Ledger<'a> {
 /// What is protected of one memory.
 #[derive(Clone, Debug)]
 struct Protected {
-    bits: u64,
-    columns: u64,
+    counts: Counts,
     of_column: Vec<u64>,
+    /// Protected bits of each word with any.
+    of_word: HashMap<u64, u64>,
     cost: Resources,
+}
+
+/// How much of a memory is protected.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    bits: u64,
+    /// Bit columns with a protected bit.
+    columns: u64,
+    /// Words with a protected bit.
+    words: u64,
+}
+
+impl Counts {
+    fn all(memory: &Memory) -> Self {
+        Self {
+            bits: memory.bits(),
+            columns: u64::from(memory.word_bits),
+            words: memory.depth,
+        }
+    }
+
+    /// Bits behind the protection: a scheme of words takes whole words.
+    fn guarded(&self, scheme: Scheme, memory: &Memory) -> u64 {
+        if scheme.is_of_words() {
+            self.words * u64::from(memory.word_bits)
+        } else {
+            self.bits
+        }
+    }
+
+    /// Redundant cells.
+    fn extra_cells(&self, scheme: Scheme, memory: &Memory) -> u64 {
+        if scheme.is_of_words() {
+            let code = Code::new(scheme, memory.word_bits);
+            self.words * u64::from(code.cells() - memory.word_bits)
+        } else {
+            self.bits * u64::from(scheme.cells_per_bit() - 1)
+        }
+    }
 }
 
 impl<'a> Ledger<'a> {
@@ -92,9 +139,9 @@ impl<'a> Ledger<'a> {
             .memories()
             .iter()
             .map(|memory| Protected {
-                bits: 0,
-                columns: 0,
+                counts: Counts::default(),
                 of_column: vec![0; memory.word_bits as usize],
+                of_word: HashMap::new(),
                 cost: area::memory(accelerator.technology(), memory),
             })
             .collect();
@@ -118,12 +165,15 @@ impl<'a> Ledger<'a> {
             let address = self.accelerator.map().address(bit);
             let memory = self.accelerator.map().memory(address.memory);
             let state = &mut self.memories[address.memory.index()];
-            state.bits += 1;
+            state.counts.bits += 1;
             let column = &mut state.of_column[address.bit as usize];
             *column += 1;
-            state.columns += u64::from(*column == 1);
+            state.counts.columns += u64::from(*column == 1);
+            let word = state.of_word.entry(address.word).or_default();
+            *word += 1;
+            state.counts.words += u64::from(*word == 1);
             let technology = self.accelerator.technology();
-            let cost = hardened(technology, self.scheme, memory, state.bits, state.columns);
+            let cost = hardened(technology, self.scheme, memory, &state.counts);
             self.selective += cost - state.cost;
             state.cost = cost;
         }
@@ -139,12 +189,15 @@ impl<'a> Ledger<'a> {
         let address = self.accelerator.map().address(bit);
         let memory = self.accelerator.map().memory(address.memory);
         let state = &mut self.memories[address.memory.index()];
-        state.bits -= 1;
+        state.counts.bits -= 1;
         let column = &mut state.of_column[address.bit as usize];
         *column -= 1;
-        state.columns -= u64::from(*column == 0);
+        state.counts.columns -= u64::from(*column == 0);
+        let word = state.of_word.entry(address.word).or_default();
+        *word -= 1;
+        state.counts.words -= u64::from(*word == 0);
         let technology = self.accelerator.technology();
-        let cost = hardened(technology, self.scheme, memory, state.bits, state.columns);
+        let cost = hardened(technology, self.scheme, memory, &state.counts);
         self.selective += cost - state.cost;
         state.cost = cost;
     }
@@ -167,8 +220,10 @@ impl<'a> Ledger<'a> {
     /// Redundant cells of the protected bits.
     #[must_use]
     pub fn extra_bits(&self) -> u64 {
-        let bits: u64 = self.memories.iter().map(|state| state.bits).sum();
-        bits * u64::from(self.scheme.cells_per_bit() - 1)
+        let memories = self.accelerator.map().memories().iter().zip(&self.memories);
+        memories
+            .map(|(memory, state)| state.counts.extra_cells(self.scheme, memory))
+            .sum()
     }
 
     /// Area beyond the plain design if every stored bit were protected.
@@ -182,8 +237,7 @@ impl<'a> Ledger<'a> {
         let technology = self.accelerator.technology();
         let memories = self.accelerator.map().memories().iter();
         memories.fold(Resources::ZERO, |sum, memory| {
-            let columns = u64::from(memory.word_bits);
-            sum + hardened(technology, self.scheme, memory, memory.bits(), columns)
+            sum + hardened(technology, self.scheme, memory, &Counts::all(memory))
         })
     }
 
@@ -199,9 +253,8 @@ impl<'a> Ledger<'a> {
             .iter()
             .fold(Resources::ZERO, |sum, state| sum + state.cost);
         let full = self.full();
-        let copies = u64::from(self.scheme.cells_per_bit() - 1);
-        let protected_bits = self.memories.iter().map(|state| state.bits).sum();
-        let chosen = map.memories().iter().zip(&self.memories);
+        let scheme = self.scheme;
+        let chosen = || map.memories().iter().zip(&self.memories);
         AreaReport {
             technology: technology.name.clone(),
             unit: technology.unit,
@@ -212,19 +265,22 @@ impl<'a> Ledger<'a> {
             selective,
             full,
             stored_bits: map.total_bits(),
-            protected_bits,
-            extra_bits: copies * protected_bits,
-            full_extra_bits: copies * map.total_bits(),
-            voters: chosen
-                .map(|(memory, state)| voters(self.scheme, memory.style, state.bits, state.columns))
+            protected_bits: chosen()
+                .map(|(memory, state)| state.counts.guarded(scheme, memory))
+                .sum(),
+            extra_bits: self.extra_bits(),
+            full_extra_bits: map
+                .memories()
+                .iter()
+                .map(|memory| Counts::all(memory).extra_cells(scheme, memory))
+                .sum(),
+            voters: chosen()
+                .map(|(memory, state)| voters(scheme, memory.style, &state.counts))
                 .sum(),
             full_voters: map
                 .memories()
                 .iter()
-                .map(|memory| {
-                    let columns = u64::from(memory.word_bits);
-                    voters(self.scheme, memory.style, memory.bits(), columns)
-                })
+                .map(|memory| voters(scheme, memory.style, &Counts::all(memory)))
                 .sum(),
         }
     }
@@ -242,35 +298,58 @@ impl AreaReport {
     }
 }
 
-fn voters(scheme: Scheme, style: Style, bits: u64, columns: u64) -> u64 {
+/// Units that decide about what is read: voters of bits or words, decoders, checkers.
+fn voters(scheme: Scheme, style: Style, of: &Counts) -> u64 {
     match (scheme, style) {
         (Scheme::None, _) | (_, Style::Constant) => 0,
-        (Scheme::Tmr, Style::Registers) => bits,
-        (Scheme::Tmr, _) => columns,
+        (Scheme::Tmr, Style::Registers) => of.bits,
+        (Scheme::Tmr, _) => of.columns,
+        (_, Style::Registers) => of.words,
+        (_, _) => u64::from(of.words > 0),
     }
 }
 
-/// Area of one memory with `bits` protected bits in `columns` columns.
-fn hardened(technology: &Technology, scheme: Scheme, memory: &Memory, bits: u64, columns: u64) -> Resources {
+/// Area of one memory with these protected parts.
+fn hardened(technology: &Technology, scheme: Scheme, memory: &Memory, of: &Counts) -> Resources {
     let plain = area::memory(technology, memory);
-    if scheme == Scheme::None || bits == 0 {
+    if scheme == Scheme::None || of.bits == 0 || memory.style == Style::Constant {
         return plain;
     }
-    let copies = 2.0 * bits as f64;
-    let voters = technology.voter * voters(scheme, memory.style, bits, columns) as f64;
-    let part = |columns| area::storage(technology, memory.style, memory.depth, columns);
-    match memory.style {
-        Style::Registers => plain + technology.register_bit * copies + voters,
-        Style::RegisterFile => {
+    let code = Code::new(scheme, memory.word_bits);
+    let extra_cells = match scheme {
+        Scheme::Tmr => 2 * of.bits,
+        _ => of.words * u64::from(code.cells() - memory.word_bits),
+    } as f64;
+    let part = |depth, columns| area::storage(technology, memory.style, depth, columns);
+    let cells = match (memory.style, scheme) {
+        (Style::Registers, _) => plain + technology.register_bit * extra_cells,
+        (Style::RegisterFile, _) => {
             let copy = technology
                 .register_file
                 .as_ref()
                 .map_or(Resources::ZERO, |file| file.copy);
-            plain + copy * copies + voters
+            plain + copy * extra_cells
         }
-        Style::Sram | Style::LutRam | Style::BlockRam | Style::Rom => {
-            part(u64::from(memory.word_bits) - columns) + part(columns) * 3.0 + voters
+        (_, Scheme::Tmr) => {
+            let columns = u64::from(memory.word_bits) - of.columns;
+            part(memory.depth, columns) + part(memory.depth, of.columns) * 3.0
         }
-        Style::Constant => plain,
-    }
+        _ => {
+            part(memory.depth - of.words, u64::from(memory.word_bits))
+                + part(of.words, u64::from(code.row_cells())) * f64::from(code.copies())
+        }
+    };
+    let readers = voters(scheme, memory.style, of) as f64;
+    let width = memory.word_bits;
+    let logic = match (scheme, &technology.codecs) {
+        (Scheme::Tmr, _) => technology.voter * readers,
+        (Scheme::None, _) | (_, None) => Resources::ZERO,
+        (Scheme::TmrWord, Some(codecs)) => codecs.flagged_voter(width) * readers,
+        (Scheme::Dmr, Some(codecs)) => codecs.parity(2 * width) * readers,
+        (Scheme::Parity, Some(codecs)) => codecs.parity(width) + codecs.parity(width + 1) * readers,
+        (Scheme::Secded, Some(codecs)) => {
+            codecs.secded_encoder(width) + codecs.secded_decoder(width) * readers
+        }
+    };
+    cells + logic
 }

@@ -88,7 +88,7 @@ fn every_level_refuses_unknown_fields_and_variants() {
 #[test]
 fn what_does_not_fit_the_network_is_refused_with_its_repair() {
     type Expected = (&'static str, fn(&Problem) -> bool, &'static str);
-    let cases: [Expected; 19] = [
+    let cases: [Expected; 24] = [
         (
             "(layers: {\"fd\": ()})",
             |p| matches!(p, Problem::UnknownLayer { .. }),
@@ -193,6 +193,55 @@ fn what_does_not_fit_the_network_is_refused_with_its_repair() {
             |p| matches!(p, Problem::Clock { .. }),
             "positive",
         ),
+        (
+            "(scrub: Some((period_s: 0.5, pass_s: 0.6)))",
+            |p| matches!(p, Problem::ScrubPass { .. }),
+            "at most 0.5",
+        ),
+        (
+            "(scrub: Some((period_s: 0.0)))",
+            |p| {
+                matches!(
+                    p,
+                    Problem::Time {
+                        field: "scrub.period_s",
+                        ..
+                    }
+                )
+            },
+            "positive number of seconds",
+        ),
+        (
+            "(scrub: Some((period_s: 1.0, pass_s: -1.0)))",
+            |p| {
+                matches!(
+                    p,
+                    Problem::Time {
+                        field: "scrub.pass_s",
+                        ..
+                    }
+                )
+            },
+            "may be 0",
+        ),
+        (
+            "(scrub: Some((period_s: inf)))",
+            |p| matches!(p, Problem::Time { .. }),
+            "positive",
+        ),
+        (
+            "(refresh_s: Some(-1.0))",
+            |p| {
+                matches!(
+                    p,
+                    Problem::Time {
+                        field: "refresh_s",
+                        ..
+                    }
+                )
+            },
+            "positive number of seconds",
+        ),
     ];
     for (text, fits, expected) in cases {
         let error = refused(text);
@@ -200,6 +249,15 @@ fn what_does_not_fit_the_network_is_refused_with_its_repair() {
         let help = help(error.as_ref());
         assert!(help.contains(expected), "{text}: {help}");
         assert!(error.to_string().contains("test.ron"), "{error}");
+        if text.contains("scrub") || text.contains("refresh") {
+            let label = error.labels().unwrap().next().unwrap();
+            let field = if text.contains("scrub") {
+                "scrub"
+            } else {
+                "refresh_s"
+            };
+            assert!(marked(text, *label.inner()).starts_with(field), "{text}");
+        }
         if text.contains("\"f") {
             let label = error.labels().unwrap().next().unwrap();
             assert!(marked(text, *label.inner()).starts_with("\"f"), "{text}");

@@ -202,6 +202,22 @@ pub enum Problem {
         /// The value.
         value: f64,
     },
+    /// A time that is none.
+    #[error("{field} = {value} is not a time in seconds")]
+    Time {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// A scrub pass that is not done when the next one starts.
+    #[error("a scrub pass of {pass_s} s does not fit its period of {period_s} s")]
+    ScrubPass {
+        /// Time between the starts of two passes.
+        period_s: f64,
+        /// Time that a pass takes.
+        pass_s: f64,
+    },
     /// The technology cannot be used.
     #[error("{0}")]
     Technology(TechnologyError),
@@ -226,7 +242,10 @@ impl Problem {
             | Problem::Encoding { layer, .. }
             | Problem::Style { layer, .. } => Some(layer),
             Problem::Technology(_) => hardware.technology.as_deref(),
-            Problem::Clock { .. } | Problem::StreamEnd { .. } => None,
+            Problem::Clock { .. }
+            | Problem::StreamEnd { .. }
+            | Problem::Time { .. }
+            | Problem::ScrubPass { .. } => None,
         }
     }
 
@@ -248,6 +267,8 @@ impl Problem {
             Problem::Encoding { .. } => "radstream::hardware::encoding",
             Problem::Style { .. } => "radstream::hardware::style",
             Problem::Clock { .. } => "radstream::hardware::clock",
+            Problem::Time { .. } => "radstream::hardware::time",
+            Problem::ScrubPass { .. } => "radstream::hardware::scrub",
             Problem::Technology(_) => "radstream::hardware::technology",
         }
     }
@@ -309,6 +330,12 @@ impl Problem {
                 expected.join(", ")
             ),
             Problem::Clock { .. } => "expected a positive number of megahertz".to_owned(),
+            Problem::Time { .. } => {
+                "expected a positive number of seconds (pass_s may be 0); correct the number".to_owned()
+            }
+            Problem::ScrubPass { period_s, .. } => {
+                format!("expected pass_s of at most {period_s}; scrub less often or faster")
+            }
             Problem::Technology(error) => error.help().map_or_else(String::new, |help| help.to_string()),
         }
     }
@@ -325,6 +352,10 @@ impl HardwareError {
             let field = match &problem {
                 Problem::Clock { .. } => "clock_mhz",
                 Problem::StreamEnd { field } => field,
+                Problem::Time {
+                    field: "refresh_s", ..
+                } => "refresh_s",
+                Problem::Time { .. } | Problem::ScrubPass { .. } => "scrub",
                 _ => "default",
             };
             entry.or_else(|| source.find_field(field))

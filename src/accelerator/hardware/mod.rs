@@ -3,6 +3,8 @@
 mod error;
 
 use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -32,6 +34,16 @@ pub struct Hardware {
     /// Which sliding window generator feeds the convolutions.
     #[serde(default)]
     pub window_generator: WindowGenerator,
+    /// The circuit that reads every word in turn and writes it back as its protection corrects it.
+    #[serde(default)]
+    pub scrub: Option<Scrub>,
+    /// Time between two rewrites of all memories from their source outside.
+    #[serde(default)]
+    pub refresh_s: Option<f64>,
+    /// Memory technologies by storage style: how each is upset. Names of presets, or paths of files
+    /// relative to the hardware file.
+    #[serde(default, deserialize_with = "unique_keys")]
+    pub memory_technologies: IndexMap<Style, String>,
     /// Width and rate of the input.
     #[serde(default)]
     pub input_stream: StreamEnd,
@@ -50,6 +62,42 @@ pub struct Hardware {
     /// Where relative paths start.
     #[serde(skip)]
     pub folder: PathBuf,
+}
+
+/// A scrubber: one that goes over all words of all memories in order, pass after pass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scrub {
+    /// Time between the starts of two passes.
+    pub period_s: f64,
+    /// Time that one pass takes, from the first word to the last; at most the period.
+    #[serde(default)]
+    pub pass_s: f64,
+}
+
+impl Scrub {
+    /// What is wrong with the times, and which field it is.
+    #[must_use]
+    pub fn problem(&self) -> Option<Problem> {
+        if !(self.period_s.is_finite() && self.period_s > 0.0) {
+            Some(Problem::Time {
+                field: "scrub.period_s",
+                value: self.period_s,
+            })
+        } else if !(self.pass_s.is_finite() && self.pass_s >= 0.0) {
+            Some(Problem::Time {
+                field: "scrub.pass_s",
+                value: self.pass_s,
+            })
+        } else if self.pass_s > self.period_s {
+            Some(Problem::ScrubPass {
+                period_s: self.period_s,
+                pass_s: self.pass_s,
+            })
+        } else {
+            None
+        }
+    }
 }
 
 fn default_name() -> String {
@@ -112,6 +160,9 @@ pub struct Storage {
     pub style: Style,
     /// Which elements share a word.
     pub packing: Packing,
+    /// Words whose bits take turns along a row of the physical array: adjacent columns belong to so many
+    /// different words. 0 and 1 are no interleaving.
+    pub interleave: u32,
 }
 
 /// Where and how thresholds are stored.
@@ -122,6 +173,8 @@ pub struct ThresholdStorage {
     pub style: Style,
     /// Which elements share a word.
     pub packing: Packing,
+    /// As in [`Storage::interleave`].
+    pub interleave: u32,
     /// Bits of one stored threshold; otherwise the fewest that hold every threshold of the network's
     /// own format.
     pub width: Option<u32>,
@@ -299,10 +352,15 @@ impl Hardware {
     /// Style, packing, stored width and encoding of one tensor of a layer.
     pub(super) fn storage(&self, layer: &str, kind: ParamKind) -> ThresholdStorage {
         let plain = |storage: Option<Storage>| {
-            let Storage { style, packing } = storage.unwrap_or_default();
+            let Storage {
+                style,
+                packing,
+                interleave,
+            } = storage.unwrap_or_default();
             ThresholdStorage {
                 style,
                 packing,
+                interleave,
                 ..ThresholdStorage::default()
             }
         };
@@ -334,30 +392,61 @@ impl LayerHardware {
 }
 
 /// Reads a map and refuses a key that stands there twice.
-fn unique_keys<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<IndexMap<String, LayerHardware>, D::Error> {
-    struct Unique;
+fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<IndexMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Eq + Hash + Key,
+    V: Deserialize<'de>,
+{
+    struct Unique<K, V>(PhantomData<(K, V)>);
 
-    impl<'de> Visitor<'de> for Unique {
-        type Value = IndexMap<String, LayerHardware>;
+    impl<'de, K, V> Visitor<'de> for Unique<K, V>
+    where
+        K: Deserialize<'de> + Eq + Hash + Key,
+        V: Deserialize<'de>,
+    {
+        type Value = IndexMap<K, V>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a map from layer names to entries")
+            f.write_str(K::MAP)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut layers = IndexMap::new();
-            while let Some(name) = map.next_key::<String>()? {
-                if layers.contains_key(&name) {
-                    return Err(A::Error::custom(format!("layer `{name}` has two entries")));
+            let mut entries = IndexMap::new();
+            while let Some(key) = map.next_key::<K>()? {
+                if entries.contains_key(&key) {
+                    return Err(A::Error::custom(format!("{} has two entries", key.named())));
                 }
                 let entry = map.next_value()?;
-                layers.insert(name, entry);
+                entries.insert(key, entry);
             }
-            Ok(layers)
+            Ok(entries)
         }
     }
 
-    deserializer.deserialize_map(Unique)
+    deserializer.deserialize_map(Unique(PhantomData))
+}
+
+/// What a map of the hardware file is about.
+trait Key {
+    /// The map, for people.
+    const MAP: &'static str;
+    /// An entry's key, for people.
+    fn named(&self) -> String;
+}
+
+impl Key for String {
+    const MAP: &'static str = "a map from layer names to entries";
+
+    fn named(&self) -> String {
+        format!("layer `{self}`")
+    }
+}
+
+impl Key for Style {
+    const MAP: &'static str = "a map from styles to memory technologies";
+
+    fn named(&self) -> String {
+        format!("style {}", self.name())
+    }
 }

@@ -363,7 +363,7 @@ impl Matrix {
         match self.schedule {
             Schedule::Finn { simd, .. } => {
                 let fold = self.taps / simd;
-                (step % fold == 0, step % fold + 1 == fold)
+                (step.is_multiple_of(fold), step % fold + 1 == fold)
             }
             _ => (step == 0, step + 1 == self.steps),
         }

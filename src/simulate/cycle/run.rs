@@ -225,7 +225,7 @@ impl Engine<'_> {
         };
         let mut chain = Vec::new();
         for (at, placed) in pipeline.stages.iter().enumerate() {
-            let (signals, offered, accepted) = self.signals(at);
+            let (signals, offered, _) = self.signals(at);
             for (port, &stream) in placed.outputs.iter().enumerate() {
                 if offered >> port & 1 == 1 && signals.ready >> port & 1 == 0 {
                     let consumer = name(pipeline.streams[stream].to, "the output");
@@ -235,8 +235,7 @@ impl Engine<'_> {
             for (port, &stream) in placed.inputs.iter().enumerate() {
                 let other_waits =
                     placed.inputs.len() > 1 && signals.valid >> port & 1 == 0 && signals.valid != 0;
-                if signals.valid >> port & 1 == 0 && (accepted >> port & 1 == 1 || other_waits) && other_waits
-                {
+                if other_waits {
                     let producer = name(pipeline.streams[stream].from, "the input");
                     chain.push(format!("`{}` waits for a word of `{producer}`", placed.name));
                 }

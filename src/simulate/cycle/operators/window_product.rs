@@ -70,6 +70,9 @@ pub struct WindowProduct {
     at: Offsets,
 }
 
+/// A register with the field of the offsets that is its own.
+type Listed = (Register, fn(&mut Offsets) -> &mut usize);
+
 /// Where the registers start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Offsets {
@@ -150,10 +153,10 @@ impl WindowProduct {
     }
 
     /// The registers behind the pipe, with the field of the offsets that each one has.
-    fn listed(&self) -> Vec<(Register, fn(&mut Offsets) -> &mut usize)> {
+    fn listed(&self) -> Vec<Listed> {
         let m = &self.matrix;
         let last_step = bits_for(m.steps() as u64 - 1);
-        let mut list: Vec<(Register, fn(&mut Offsets) -> &mut usize)> = Vec::new();
+        let mut list: Vec<Listed> = Vec::new();
         if self.has_line_buffer {
             let StreamShape { lanes, lane_bits } = self.input;
             let register = Register::words(
