@@ -186,6 +186,49 @@ fn drawn_faults_do_the_same_to_both_twins() {
 }
 
 #[test]
+fn control_faults_hang_and_the_wait_ends_at_the_bound() {
+    let place = Workplace::new();
+    let controls = register_faults(&place);
+    let controls = controls.iter().filter(|(_, class, _)| class == "control");
+    let mut list = "layer,tensor,element,bit,cycle\n".to_owned();
+    for (layer, _, elements) in controls {
+        for element in 0..*elements {
+            list += &format!("{layer},control,{element},0,20\n");
+        }
+    }
+    place.text("all.csv", &list);
+    let all = place.cycles(&["--limit", "2", "--faults", "all.csv"]);
+    let hangs = rows(&all["faults"]["list"])
+        .iter()
+        .filter(|row| row["effect"] == "hang");
+    let hangs: Vec<&Value> = hangs.collect();
+    assert!(!hangs.is_empty());
+    let fault_free = number(&place.cycles(&["--limit", "2"])["cycles"]["total"]);
+    for row in hangs {
+        let (layer, element) = (text(&row["layer"]), &row["element"]);
+        place.text(
+            "one.csv",
+            &format!("layer,tensor,element,bit,cycle\n{layer},control,{element},0,20\n"),
+        );
+        let run = |engine: &str| {
+            let arguments = ["run", "--limit", "2", "--faults", "one.csv", "--outputs", "o.npz"];
+            let mut document = place.json(&[&arguments[..], &["--engine", engine]].concat());
+            document["stages"] = Value::Null;
+            (document, place.outputs("o.npz"))
+        };
+        let (document, outputs) = run("cycle");
+        assert_eq!((document.clone(), outputs.clone()), run("cycle-plain"), "{row}");
+        assert_eq!(document["faults"]["outcome"], "hang");
+        let bound = number(&document["faults"]["bound"]);
+        assert!(bound > fault_free);
+        assert_eq!(document["faults"]["end"]["cycle"], bound);
+        // The second sample has not come out.
+        assert_eq!(outputs.len(), 32);
+        assert!(outputs[16..].iter().all(|&output| output == 0));
+    }
+}
+
+#[test]
 fn a_fifo_of_the_smallest_depth_is_as_fast_as_a_deep_one() {
     let place = Workplace::new();
     let with = |fifo: &str, timing: &str| {
