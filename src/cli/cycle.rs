@@ -1,7 +1,5 @@
 //! `radstream run --engine cycle`: what the clock shows.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +11,7 @@ use super::output::{self, count};
 use super::progress::Bar;
 use crate::accelerator::Accelerator;
 use crate::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
+use crate::data::PartialFile;
 use crate::fault::{self, ListedStrike, Targets};
 use crate::model::Workload;
 use crate::simulate::cycle::build::BuildError;
@@ -203,32 +202,37 @@ fn watched(
     if !options.is_asked() {
         return Ok(run::drive(&mut engine, accelerator, faults, settings));
     }
-    let writing = |path: &Option<PathBuf>, error: &std::io::Error| {
-        Failure::writing(path.as_deref().unwrap_or(Path::new("waveform")), error)
+    let open = |path: &Option<PathBuf>| -> Result<Option<PartialFile>, Failure> {
+        let create =
+            |path: &PathBuf| PartialFile::create(path).map_err(|error| Failure::writing(path, &error));
+        path.as_ref().map(create).transpose()
     };
-    let partial = |path: &Path| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".partial");
-        PathBuf::from(name)
+    let (mut vcd, mut table) = (open(&options.vcd)?, open(&options.trace_cycles)?);
+    let asked = [&options.vcd, &options.trace_cycles];
+    let path = asked
+        .into_iter()
+        .flatten()
+        .next()
+        .map_or(Path::new(""), PathBuf::as_path);
+    let writing = |error: std::io::Error| Failure::writing(path, &error);
+    let done = {
+        let mut waveform = vcd
+            .as_mut()
+            .map(|file| Waveform::new(file, &engine, options.cycles.clone()))
+            .transpose()
+            .map_err(writing)?;
+        let mut table = table
+            .as_mut()
+            .map(|file| Table::new(file, options.cycles.clone()));
+        let mut watchers: Vec<&mut dyn Watch> = Vec::new();
+        watchers.extend(waveform.as_mut().map(|watch| watch as &mut dyn Watch));
+        watchers.extend(table.as_mut().map(|watch| watch as &mut dyn Watch));
+        run::drive_watched(&mut engine, accelerator, faults, settings, &mut watchers).map_err(writing)?
     };
-    let open = |path: &Option<PathBuf>| match path {
-        Some(path) => File::create(partial(path)).map(BufWriter::new).map(Some),
-        None => Ok(None),
-    };
-    let vcd = open(&options.vcd).map_err(|error| writing(&options.vcd, &error))?;
-    let table = open(&options.trace_cycles).map_err(|error| writing(&options.trace_cycles, &error))?;
-    let mut waveform = vcd
-        .map(|file| Waveform::new(file, &engine, options.cycles.clone()))
-        .transpose()
-        .map_err(|error| writing(&options.vcd, &error))?;
-    let mut table = table.map(|file| Table::new(file, options.cycles.clone()));
-    let mut watchers: Vec<&mut dyn Watch> = Vec::new();
-    watchers.extend(waveform.as_mut().map(|watch| watch as &mut dyn Watch));
-    watchers.extend(table.as_mut().map(|watch| watch as &mut dyn Watch));
-    let done = run::drive_watched(&mut engine, accelerator, faults, settings, &mut watchers)
-        .map_err(|error| writing(&options.vcd, &error))?;
-    for path in [&options.vcd, &options.trace_cycles].into_iter().flatten() {
-        std::fs::rename(partial(path), path).map_err(|error| Failure::writing(path, &error))?;
+    for (file, path) in [vcd, table].into_iter().zip(asked) {
+        if let (Some(file), Some(path)) = (file, path) {
+            file.finish().map_err(|error| Failure::writing(path, &error))?;
+        }
     }
     Ok(done)
 }

@@ -8,6 +8,7 @@ use super::chip::Chip;
 use super::options::{Manner, Samples, Target};
 use super::output::{self, count};
 use super::ranges;
+use super::registers::Registers;
 use crate::accelerator::{Accelerator, STORED_KINDS};
 use crate::network::{Encoding, LayerId, Op};
 use crate::scheme::{Ledger, Scheme};
@@ -42,14 +43,16 @@ impl Inspect {
         self.manner.apply()?;
         let chip = Chip::build(&self.target, Some(&self.samples))?;
         let ranges = self.ranges.then(|| ranges::measure(&chip)).transpose()?;
+        let registers = Registers::of(&chip.accelerator);
         let mut document = document(&chip);
+        registers.add_to(&mut document, chip.accelerator.map().total_bits());
         if let Some(ranges) = &ranges {
             document["ranges"] = ranges::document(&chip, ranges);
         }
         if self.manner.deliver("inspect.json", &document)? {
             return Ok(());
         }
-        print(&chip)?;
+        print(&chip, &registers)?;
         match ranges {
             Some(ranges) => ranges::print(&chip, &ranges),
             None => Ok(()),
@@ -174,7 +177,7 @@ fn document(chip: &Chip) -> Value {
     })
 }
 
-fn print(chip: &Chip) -> Result<(), Failure> {
+fn print(chip: &Chip, registers: &Registers) -> Result<(), Failure> {
     let accelerator = &chip.accelerator;
     let network = accelerator.network();
     let shape = |shape: &[usize]| {
@@ -253,6 +256,7 @@ fn print(chip: &Chip) -> Result<(), Failure> {
         "\nstored bits: {}",
         count(accelerator.map().total_bits())
     ))?;
+    registers.print(accelerator)?;
     if let Some(cycles) = accelerator.initiation_interval() {
         output::line(&format!(
             "cycles between samples (analytic, slowest stage): {}",

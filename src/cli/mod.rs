@@ -21,6 +21,7 @@ mod rate_analytic;
 mod rate_options;
 mod rate_presets;
 mod register_strikes;
+mod registers;
 mod run;
 
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ pub struct Cli {
 enum Command {
     /// The main job: campaign, ranking, protection under a budget, rates, exports, into one folder
     Harden(harden::Harden),
-    /// Layers, formats, stored bits, memories, cycles, area
+    /// Layers, formats, stored bits, memories, registers, cycles, area
     Inspect(inspect::Inspect),
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),

@@ -145,14 +145,14 @@ impl Run {
         if self.trace {
             return Err(Failure::refused(
                 "--trace is for the functional engine",
-                "leave it out, or use --trace-cycles or --vcd to see the streams",
+                "expected --trace-cycles or --vcd, which show the streams; leave --trace out",
             ));
         }
         let path = self.output_path();
+        let workload = chip.workload()?;
         if let Some(folder) = path.as_deref().and_then(Path::parent) {
             output::prepare_folder(folder)?;
         }
-        let workload = chip.workload()?;
         let faults = match (&self.faults, self.draw) {
             (Some(file), _) => Faults::List(file),
             (None, Some(count)) => Faults::Draw(count),

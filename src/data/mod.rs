@@ -8,4 +8,4 @@ mod write;
 pub use array::{Array, Elements};
 pub use read::{DataError, Source, read, read_bytes, read_npy};
 pub use ron_file::{RonError, RonSyntaxError, SourceText, parse_ron, read_ron};
-pub use write::{NpzWriter, write_atomically};
+pub use write::{NpzWriter, PartialFile, write_atomically};

@@ -7,6 +7,79 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, IxDyn};
 use ndarray_npy::{NpzWriter as Archive, WriteNpzError};
 
+/// A file under construction: it lies under a temporary name beside its own until it is finished, and
+/// vanishes where it never is.
+pub struct PartialFile {
+    path: PathBuf,
+    partial: PathBuf,
+    writer: Option<BufWriter<File>>,
+}
+
+impl PartialFile {
+    /// Begins a file; missing parent folders are made.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent)?;
+        }
+        let partial = partial_name(path);
+        let writer = Some(BufWriter::new(File::create(&partial)?));
+        Ok(Self {
+            path: path.to_owned(),
+            partial,
+            writer,
+        })
+    }
+
+    fn writer(&mut self) -> io::Result<&mut BufWriter<File>> {
+        self.writer
+            .as_mut()
+            .ok_or_else(|| io::Error::other("the file is finished"))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// The system's error; the file of that name is then as it was before.
+    pub fn finish(mut self) -> io::Result<()> {
+        if let Some(mut writer) = self.writer.take() {
+            let written = writer.flush().and_then(|()| writer.get_ref().sync_all());
+            drop(writer);
+            let done = written.and_then(|()| fs::rename(&self.partial, &self.path));
+            if done.is_err() {
+                self.remove();
+            }
+            return done;
+        }
+        Ok(())
+    }
+
+    fn remove(&self) {
+        // The error that is reported is the one before.
+        let _ = fs::remove_file(&self.partial);
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            self.remove();
+        }
+    }
+}
+
+impl Write for PartialFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer()?.flush()
+    }
+}
+
 /// Writes a file through `fill` under a temporary name beside it and renames it when complete;
 /// missing parent folders are made.
 ///
@@ -14,26 +87,11 @@ use ndarray_npy::{NpzWriter as Archive, WriteNpzError};
 /// The system's error; the file of that name is then as it was before.
 pub fn write_atomically(
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    fill: impl FnOnce(&mut PartialFile) -> io::Result<()>,
 ) -> io::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
-    let partial = partial_name(path);
-    let result = (|| {
-        let mut writer = BufWriter::new(File::create(&partial)?);
-        fill(&mut writer)?;
-        writer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?
-            .sync_all()?;
-        fs::rename(&partial, path)
-    })();
-    if result.is_err() {
-        // The error that is reported is the first one.
-        let _ = fs::remove_file(&partial);
-    }
-    result
+    let mut file = PartialFile::create(path)?;
+    fill(&mut file)?;
+    file.finish()
 }
 
 fn partial_name(path: &Path) -> PathBuf {

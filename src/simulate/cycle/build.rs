@@ -26,7 +26,9 @@ pub enum BuildError {
     #[error("layer `{layer}`: {error}")]
     #[diagnostic(
         code(radstream::cycle::too_wide),
-        help("state a narrower accumulator in the hardware file, or use the functional engine")
+        help(
+            "expected at most 64 bits; state a narrower accumulator in the hardware file, or use the functional engine"
+        )
     )]
     TooWide {
         /// The layer.
@@ -38,7 +40,7 @@ pub enum BuildError {
     #[error("layer `{layer}`: {error}")]
     #[diagnostic(
         code(radstream::cycle::timing),
-        help("correct `timing` in the layer's entry of the hardware file, or leave it out")
+        help("expected {}; correct `timing` in the layer's entry of the hardware file, or leave it out", error.expected())
     )]
     Timing {
         /// The layer.
@@ -50,7 +52,9 @@ pub enum BuildError {
     #[error("layer `{layer}`: {error}")]
     #[diagnostic(
         code(radstream::cycle::stage),
-        help("correct the layer's entry of the hardware file")
+        help(
+            "expected an entry that the stage can be built from; correct the layer's entry of the hardware file"
+        )
     )]
     Stage {
         /// The layer.
@@ -92,7 +96,9 @@ pub enum BuildError {
     #[error("the accelerator locks up at cycle {cycle}: {chain}")]
     #[diagnostic(
         code(radstream::cycle::deadlock),
-        help("deepen the FIFOs of the layer where the streams meet (`fifo: Auto` finds the depth)")
+        help(
+            "expected FIFOs that hold what the shorter way hands out while the longer one works; deepen those of the layer where the streams meet (`fifo: Auto` finds the depth)"
+        )
     )]
     Deadlock {
         /// The cycle from which nothing moves.

@@ -44,7 +44,7 @@ pub enum End {
     Completed,
     /// A sample has not left within the bound.
     Hang {
-        /// The cycle at which waiting ended.
+        /// The cycle at which waiting ended: the bound, or that from which on nothing moves.
         cycle: u64,
     },
     /// Too many or too few words have left.
@@ -78,7 +78,7 @@ pub struct Run {
     pub end: End,
     /// When.
     pub timing: Timing,
-    /// What each stage did.
+    /// What each stage did until the last output, or the end of waiting for it.
     pub activity: Vec<super::engine::Activity>,
     /// Most words that each stage held, where it is a FIFO.
     pub deepest: Vec<u64>,
@@ -301,22 +301,18 @@ pub fn drive_watched(
     let plain = settings.plain || !watchers.is_empty();
     let mut quiet = 0u32;
     let mut total = 0;
+    let mut activity = None;
     let end = loop {
         while let Some(fault) = faults.next_if(|fault| fault.edges_before() <= engine.cycle()) {
             strikes.push(engine.strike(accelerator, fault));
         }
         let before = engine.output_cycles().len();
-        if engine.cycle() == 0 {
-            for watcher in watchers.iter_mut() {
-                watcher.see(engine)?;
-            }
+        for watcher in watchers.iter_mut() {
+            watcher.see(engine)?;
         }
         let mut stuck = false;
         if plain {
             quiet = if engine.tick() { 0 } else { quiet + 1 };
-            for watcher in watchers.iter_mut() {
-                watcher.see(engine)?;
-            }
         } else {
             let next_fault = faults.peek().map_or(u64::MAX, CycleFault::edges_before);
             let limit = settings.bound.map_or(u64::MAX, |bound| bound + 1).min(next_fault);
@@ -324,6 +320,10 @@ pub fn drive_watched(
         }
         if engine.output_cycles().len() > before && engine.output_cycles().len() as u64 <= expected {
             total = engine.cycle();
+            if engine.output_cycles().len() as u64 == expected {
+                engine.wake_all();
+                activity = Some(engine.activity().to_vec());
+            }
         }
         let seen = engine.output_cycles().len() as u64;
         let over = settings.bound.is_some_and(|bound| engine.cycle() > bound);
@@ -339,7 +339,7 @@ pub fn drive_watched(
         if stuck || over {
             break if seen.is_multiple_of(words.max(1)) {
                 End::Hang {
-                    cycle: engine.cycle(),
+                    cycle: settings.bound.unwrap_or(engine.cycle()),
                 }
             } else {
                 End::StreamCorrupted { expected, seen }
@@ -347,6 +347,7 @@ pub fn drive_watched(
         }
     };
     for watcher in watchers.iter_mut() {
+        watcher.see(engine)?;
         watcher.end()?;
     }
     engine.wake_all();
@@ -359,7 +360,7 @@ pub fn drive_watched(
         outputs: engine.outputs(),
         end,
         timing,
-        activity: engine.activity().to_vec(),
+        activity: activity.unwrap_or_else(|| engine.activity().to_vec()),
         deepest: engine.deepest().to_vec(),
         strikes,
         steady,

@@ -8,9 +8,10 @@ use vcd::{IdCode, TimescaleUnit, Value, VarType};
 use super::engine::Engine;
 use super::register::lane;
 
-/// Sees the state after every edge.
+/// Sees the state before every edge.
 pub trait Watch {
-    /// The state before edge 0, or after the edge `engine.cycle() - 1`.
+    /// The state before edge `engine.cycle()`, with the flips that have landed, and the signals of the edge
+    /// before it.
     ///
     /// # Errors
     /// Where what it writes to fails.
@@ -29,14 +30,16 @@ pub trait Watch {
 const WIDEST: u64 = 4096;
 
 /// A waveform as a value change dump (IEEE 1364-2005, clause 18): the registers of every stage, and
-/// valid and ready of every stream. One unit of time is half a clock cycle.
+/// valid and ready of every stream. One unit of time is half a clock cycle: from `2n` to `2n + 2` registers
+/// and signals are those before edge `n`, which the clock's rise at `2n + 2` is.
 pub struct Waveform<W: Write> {
     writer: vcd::Writer<W>,
     clock: IdCode,
     registers: Vec<Shown>,
     streams: Vec<[IdCode; 2]>,
     cycles: Range<u64>,
-    began: bool,
+    /// The cycle that has been begun and whose signals are still to be seen.
+    open: Option<u64>,
 }
 
 struct Shown {
@@ -106,8 +109,17 @@ impl<W: Write> Waveform<W> {
             registers,
             streams,
             cycles,
-            began: false,
+            open: None,
         })
+    }
+
+    /// The clock's fall in the middle of the cycle that has been begun.
+    fn fall(&mut self) -> io::Result<()> {
+        let Some(cycle) = self.open.take() else {
+            return Ok(());
+        };
+        self.writer.timestamp(2 * cycle + 1)?;
+        self.writer.change_scalar(self.clock, Value::V0)
     }
 }
 
@@ -128,6 +140,14 @@ impl<W: Write> Watch for Waveform<W> {
     fn see(&mut self, engine: &Engine<'_>) -> io::Result<()> {
         // After edge `n` the cycle counter says `n + 1`.
         let cycle = engine.cycle();
+        if self.open.is_some() {
+            for (stream, codes) in self.streams.iter().enumerate() {
+                let (valid, ready) = engine.handshake(stream);
+                self.writer.change_scalar(codes[0], valid)?;
+                self.writer.change_scalar(codes[1], ready)?;
+            }
+            self.fall()?;
+        }
         if cycle < self.cycles.start || cycle > self.cycles.end {
             return Ok(());
         }
@@ -157,19 +177,12 @@ impl<W: Write> Watch for Waveform<W> {
             }
             shown.last = Some(now.to_vec());
         }
-        if cycle > 0 || self.began {
-            for (stream, codes) in self.streams.iter().enumerate() {
-                let (valid, ready) = engine.handshake(stream);
-                self.writer.change_scalar(codes[0], valid)?;
-                self.writer.change_scalar(codes[1], ready)?;
-            }
-        }
-        self.began = true;
-        self.writer.timestamp(2 * cycle + 1)?;
-        self.writer.change_scalar(self.clock, Value::V0)
+        self.open = Some(cycle);
+        Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {
+        self.fall()?;
         self.writer.flush()
     }
 }

@@ -43,6 +43,18 @@ pub enum TimingError {
     },
 }
 
+impl TimingError {
+    /// What can be built.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Interval { given, steps } if given > steps => format!("an initiation interval of {steps}"),
+            Self::Interval { steps, .. } => format!("an initiation interval of at least {steps}"),
+            Self::Latency { least, most, .. } => format!("an iteration latency in {least}..={most}"),
+        }
+    }
+}
+
 /// A loop over the pixels of a frame with a matrix product.
 #[derive(Clone, Debug)]
 pub struct WindowProduct {
