@@ -48,7 +48,7 @@ enum Command {
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),
     /// What flips do to a workload: every stored bit by itself, or missions of hours
-    Campaign(campaign::Campaign),
+    Campaign(Box<campaign::Campaign>),
     /// Environment and memory technology, or a rate as a number, to upsets per hour
     #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
     Rate(rate::Rate),
