@@ -16,5 +16,8 @@ pub use exhaustive::{BitRecord, SENSITIVE_ABOVE, exhaustive};
 pub use monitor::{Monitor, Silent};
 pub use records::{RecordError, Records, fingerprint, read_records};
 pub use statistics::{Interval, bootstrap_mean, garwood, wilson};
-pub use strikes::{OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, draw_strikes, shares};
+pub use strikes::{
+    OutcomeShare, RegisterStrike, StrikeBench, StrikeOutcome, StrikeShares, draw_strikes, register_shares,
+    shares, strike_registers,
+};
 pub use trials::{Trial, TrialPlan, TrialSummary, random_flips, run_trials};

@@ -253,3 +253,136 @@ pub fn shares(class: &str, bits: u64, outcomes: &[StrikeOutcome]) -> StrikeShare
         effective_interval: wilson(effective, strikes),
     }
 }
+
+/// A strike on a register in the middle of steady operation, and what it came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisterStrike {
+    /// Bit and cycle.
+    pub fault: CycleFault,
+    /// Which of the windows of samples was running.
+    pub window: usize,
+    /// What it came to.
+    pub outcome: StrikeOutcome,
+}
+
+/// Samples that follow each other in one window: one in front and one behind that which is struck.
+const WINDOW: usize = 3;
+
+/// Most windows: strikes take turns.
+const WINDOWS: usize = 8;
+
+/// Strikes a register bit `count` times, each time another bit in another cycle of steady operation,
+/// every strike in a run of its own on three samples in a row. Bits and cycles are uniform over all
+/// registers and over the cycles between the last outputs of two samples, so a storage weighs as much as
+/// the time that it is live. Strike `s` draws from stream `s` of ChaCha8.
+///
+/// `None` where the monitor stopped it.
+#[must_use]
+pub fn strike_registers(
+    accelerator: &Accelerator,
+    pipeline: &Pipeline,
+    targets: &Targets<'_>,
+    inputs: &[i64],
+    evaluator: &Evaluator,
+    (count, seed): (u64, u64),
+    monitor: &dyn Monitor,
+) -> Option<Vec<RegisterStrike>> {
+    let network = accelerator.network();
+    let elements = network.tensor(network.input).len().max(1);
+    let samples = inputs.len() / elements;
+    let windows: Vec<Vec<i64>> = (0..samples.min(WINDOWS))
+        .map(|first| {
+            let sample = |at: usize| &inputs[(first + at) % samples * elements..][..elements];
+            (0..WINDOW).flat_map(|at| sample(at).iter().copied()).collect()
+        })
+        .collect();
+    let benches: Vec<StrikeBench<'_>> = windows
+        .par_iter()
+        .map(|inputs| StrikeBench::new(accelerator, pipeline, inputs, evaluator))
+        .collect();
+    let bits = targets.register_bits();
+    if benches.is_empty() || bits == 0 {
+        return Some(Vec::new());
+    }
+    (0..count)
+        .into_par_iter()
+        .map(|strike| {
+            if monitor.stopped() {
+                return None;
+            }
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(strike);
+            let window = (strike % benches.len() as u64) as usize;
+            let bench = &benches[window];
+            let cycles = bench.fault_free.steady.clone()?;
+            let site = targets.register_bit(&RegisterClass::ALL, random.random_range(0..bits))?;
+            let fault = CycleFault {
+                cycle: Some(random.random_range(cycles)),
+                site,
+            };
+            let (_, outcome) = bench.strike(&[fault]);
+            monitor.advance(1);
+            Some(RegisterStrike {
+                fault,
+                window,
+                outcome,
+            })
+        })
+        .collect()
+}
+
+/// Outcomes of strikes on registers: of all of them, by class and by layer.
+#[must_use]
+pub fn register_shares(
+    accelerator: &Accelerator,
+    targets: &Targets<'_>,
+    strikes: &[RegisterStrike],
+) -> (StrikeShares, Vec<StrikeShares>, Vec<StrikeShares>) {
+    let outcomes: Vec<StrikeOutcome> = strikes.iter().map(|strike| strike.outcome).collect();
+    let names: Vec<(String, String)> = strikes
+        .iter()
+        .map(|strike| {
+            let named = targets.named(strike.fault.site);
+            (named.tensor, named.layer)
+        })
+        .collect();
+    let group = |wanted: &str, of: &dyn Fn(&(String, String)) -> &str, bits: u64| {
+        let outcomes: Vec<StrikeOutcome> = names
+            .iter()
+            .zip(&outcomes)
+            .filter(|(name, _)| of(name) == wanted)
+            .map(|(_, &outcome)| outcome)
+            .collect();
+        shares(wanted, bits, &outcomes)
+    };
+    let bits_of = |holds: &dyn Fn(&crate::simulate::cycle::pipeline::RegisterTensor) -> bool| {
+        targets
+            .registers()
+            .iter()
+            .filter(|tensor| holds(tensor))
+            .map(|tensor| tensor.bits())
+            .sum::<u64>()
+    };
+    let by_class = RegisterClass::ALL
+        .into_iter()
+        .map(|class| (class.name(), bits_of(&|tensor| tensor.class == class)))
+        .filter(|&(_, bits)| bits > 0)
+        .map(|(name, bits)| group(name, &|name| &name.0, bits))
+        .collect();
+    let by_layer = (0..accelerator.network().layers.len())
+        .map(crate::network::LayerId::from)
+        .map(|layer| {
+            (
+                &accelerator.network().layer(layer).name,
+                bits_of(&|tensor| tensor.layer == layer),
+            )
+        })
+        .filter(|&(_, bits)| bits > 0)
+        .map(|(name, bits)| group(name, &|name| &name.1, bits))
+        .collect();
+    (
+        shares("all", targets.register_bits(), &outcomes),
+        by_class,
+        by_layer,
+    )
+}

@@ -14,6 +14,7 @@ use super::options::{Manner, Samples, Target};
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
 use super::rate_options::RateOptions;
+use super::register_strikes;
 use crate::accelerator::{Accelerator, STORED_KINDS, StoredBit};
 use crate::campaign::{Bench, BitRecord, RecordError, Records, exhaustive, fingerprint};
 use crate::data::write_atomically;
@@ -105,13 +106,16 @@ impl Campaign {
         if let Some(memory) = &self.mission.memory {
             return mission_memory::run(memory, &self.mission, &self.rate, &self.manner);
         }
-        if !self.exhaustive && self.mission.mission.is_none() {
+        if !self.exhaustive && self.mission.mission.is_none() && self.mission.registers.is_none() {
             return Err(Failure::refused(
-                "neither --exhaustive nor --mission says which campaign",
-                "expected --exhaustive (every stored bit by itself) or --mission HOURS",
+                "neither --exhaustive nor --mission nor --registers says which campaign",
+                "expected --exhaustive (every stored bit by itself), --mission HOURS or --registers N",
             ));
         }
         let chip = Chip::build(&self.target, Some(&self.samples))?;
+        if let (Some(strikes), None) = (self.mission.registers, self.mission.mission) {
+            return register_strikes::run(&chip, strikes, &self.manner, self.dry_run);
+        }
         if self.mission.mission.is_some() {
             let exposed = self.scope.bits_or("all", &chip.accelerator)?;
             let run = MissionRun {

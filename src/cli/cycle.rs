@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::output::{self, count};
 use super::progress::Bar;
+use super::unbuilt::Unbuilt;
 use crate::accelerator::Accelerator;
 use crate::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
 use crate::data::PartialFile;
@@ -71,13 +72,13 @@ pub struct CycleRun {
     pub end: End,
 }
 
-fn refuse_build(error: BuildError) -> Failure {
-    Failure::request(error)
+fn refuse_build(accelerator: &Accelerator) -> impl Fn(BuildError) -> Failure + '_ {
+    |error| Failure::request(Unbuilt::new(error, accelerator))
 }
 
 /// The pipeline of an accelerator.
 pub fn pipeline(accelerator: &Accelerator) -> Result<Pipeline, Failure> {
-    Pipeline::new(accelerator).map_err(refuse_build)
+    Pipeline::new(accelerator).map_err(refuse_build(accelerator))
 }
 
 /// Which faults strike.
@@ -104,6 +105,15 @@ pub fn execute(
     let targets = Targets::of(accelerator, &pipeline);
     let bench = StrikeBench::new(accelerator, &pipeline, &workload.inputs, &workload.evaluator);
     let total = bench.fault_free().timing.total;
+    if options.is_asked() && options.cycles.start >= total {
+        return Err(Failure::refused(
+            format!("--cycles begins at {}, beyond the run", options.cycles.start),
+            format!(
+                "expected a beginning in 0..={}: these samples take {total} edges",
+                total.saturating_sub(1)
+            ),
+        ));
+    }
     let listed: Vec<ListedStrike> = match faults {
         Faults::None => Vec::new(),
         Faults::List(file) => {
@@ -161,9 +171,13 @@ pub fn execute(
     let expected = network.tensor(network.output).len() * workload.samples;
     let mut outputs = done.outputs.clone();
     outputs.resize(expected, 0);
+    let mut timing = done.timing;
+    if done.end == End::Completed && workload.samples < STEADY {
+        timing.initiation_interval = steady_interval(accelerator, &pipeline);
+    }
     Ok(CycleRun {
         outputs,
-        cycles: json!(done.timing),
+        cycles: json!(timing),
         stages: stages_json(&pipeline, &done),
         fifos: fifos_json(accelerator, &pipeline, &done)?,
         bottleneck: bottleneck(&pipeline, bench.fault_free()),
@@ -171,6 +185,18 @@ pub fn execute(
         faults,
         end: done.end,
     })
+}
+
+/// Samples after which the interval between two is that of steady operation.
+const STEADY: usize = 4;
+
+/// Cycles between two samples in steady operation; they do not depend on the data.
+fn steady_interval(accelerator: &Accelerator, pipeline: &Pipeline) -> Option<u64> {
+    let network = accelerator.network();
+    let inputs = vec![0; STEADY * network.tensor(network.input).len()];
+    run::run(pipeline, accelerator, &inputs, &[], Settings::default())
+        .timing
+        .initiation_interval
 }
 
 /// A run with waveform and table.
@@ -241,7 +267,7 @@ fn stages_json(pipeline: &Pipeline, run: &Run) -> Value {
 
 /// Depth and use of every FIFO, and the smallest depth that does not stall the stream.
 fn fifos_json(accelerator: &Accelerator, pipeline: &Pipeline, run: &Run) -> Result<Value, Failure> {
-    let needed = Pipeline::needed_fifo_depths(accelerator).map_err(refuse_build)?;
+    let needed = Pipeline::needed_fifo_depths(accelerator).map_err(refuse_build(accelerator))?;
     let rows: Vec<Value> = pipeline
         .stages
         .iter()

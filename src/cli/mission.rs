@@ -73,6 +73,13 @@ pub struct MissionOptions {
     /// Fly only missions with at least one strike, and weigh them: for strikes that are rare
     #[arg(long, requires = "mission")]
     pub given_strike: bool,
+    /// Also strike registers, FIFOs, line buffers and control state: N strikes, each at its own cycle in a
+    /// run of the cycle engine
+    #[arg(long, value_name = "N", conflicts_with_all = ["exhaustive", "memory"])]
+    pub registers: Option<u64>,
+    /// Inferences per second, for the time in which registers are live [default: one behind the other]
+    #[arg(long, value_name = "X", requires = "registers", allow_negative_numbers = true)]
+    pub inference_rate: Option<f64>,
     /// Share of the strikes after which the struck cells are stuck at 0 or 1
     #[arg(
         long,
@@ -212,6 +219,17 @@ pub struct Struck {
 
 /// Most repetitions.
 const MAX_REPETITIONS: u64 = 10_000_000;
+
+impl Struck {
+    /// Mean strikes per hour on one register bit: those of flip-flops, or of what holds for all.
+    pub fn register_rate(&self) -> f64 {
+        let of = |wanted: Option<Style>| self.classes.iter().find(|(style, _)| *style == wanted);
+        of(Some(Style::Registers))
+            .or_else(|| of(None))
+            .or_else(|| self.classes.first())
+            .map_or(0.0, |(_, exposure)| exposure.strikes.mean_events_per_bit_hour())
+    }
+}
 
 impl MissionOptions {
     /// The length of a mission; refuses what flies nothing.

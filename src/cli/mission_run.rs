@@ -13,6 +13,7 @@ use super::options::Manner;
 use super::output::{self, count, short};
 use super::progress::{Bar, heed_interrupts};
 use super::rate_options::RateOptions;
+use super::register_strikes;
 use crate::accelerator::StoredBit;
 use crate::campaign::analytic::{Accumulation, Protected, p_wrong};
 use crate::campaign::mission::{
@@ -44,7 +45,13 @@ struct Flown {
     analytic: Option<f64>,
 }
 
-const SHORT_LIVED: &str = "strikes in registers, FIFOs, line buffers and control state, whose flips live until the next write, are not simulated yet: only stored tensors are struck";
+/// Strikes on registers, as they are reported.
+struct ShortLived {
+    text: String,
+    document: Value,
+}
+
+const SHORT_LIVED: &str = "registers, FIFOs, line buffers and control state, whose flips live until the next write, were not struck: add --registers N";
 
 /// What a table over such missions shows.
 pub const GIVEN_STRIKE: &str = "only missions with at least one strike were flown: numbers at a time are those of such missions, failures and wrong bits per hour those of all";
@@ -73,14 +80,35 @@ impl MissionRun<'_> {
         if !self.manner.quiet {
             eprintln!("{}", self.forecast(&designs, &struck));
         }
+        let short_lived = self.short_lived(&bench, &struck)?;
         let flown = self.fly(&bench, &designs, &struck, &out)?;
-        let document = self.document(&bench, &designs, &struck, &flown);
+        let document = self.document(&bench, &designs, &struck, &flown, short_lived.as_ref());
         write_json(&out.join("summary.json"), &document)?;
         if self.manner.json {
             return output::json(&document);
         }
-        output::line(&self.text(&bench, &designs, &struck, &flown))?;
+        output::line(&self.text(&bench, &designs, &struck, &flown, short_lived.as_ref()))?;
         output::line(&format!("wrote {}", out.join("records.csv").display()))
+    }
+
+    /// What strikes on registers come to, where they were asked for.
+    fn short_lived(&self, bench: &Bench<'_>, struck: &Struck) -> Result<Option<ShortLived>, Failure> {
+        let Some(strikes) = self.options.registers else {
+            return Ok(None);
+        };
+        let accelerator = &self.chip.accelerator;
+        let done = register_strikes::strike(
+            accelerator,
+            bench.inputs(),
+            bench.evaluator(),
+            strikes,
+            self.manner,
+        )?;
+        let document = done.document(accelerator, struck.register_rate(), self.options.inference_rate)?;
+        Ok(Some(ShortLived {
+            text: done.text(),
+            document,
+        }))
     }
 
     /// What is to be expected before anything is flown.
@@ -261,7 +289,14 @@ impl MissionRun<'_> {
         Ok(fingerprint(parts.iter().map(String::as_bytes)))
     }
 
-    fn document(&self, bench: &Bench<'_>, designs: &[Design], struck: &Struck, flown: &[Flown]) -> Value {
+    fn document(
+        &self,
+        bench: &Bench<'_>,
+        designs: &[Design],
+        struck: &Struck,
+        flown: &[Flown],
+        short_lived: Option<&ShortLived>,
+    ) -> Value {
         let all: Vec<Value> = designs
             .iter()
             .zip(flown)
@@ -283,6 +318,12 @@ impl MissionRun<'_> {
                 if let (Some(document), Some(summary)) = (document.as_object_mut(), summary.as_object()) {
                     document.extend(summary.clone());
                 }
+                if let Some(short_lived) = short_lived {
+                    let of_registers = short_lived.document["wrong_per_hour"].as_f64().unwrap_or(0.0);
+                    let all = flown.summary.failures.per_hour + of_registers;
+                    document["failures_with_registers_per_hour"] = json!(all);
+                    document["failure_fit_with_registers"] = json!(all * 1e9);
+                }
                 document
             })
             .collect();
@@ -303,14 +344,22 @@ impl MissionRun<'_> {
             "given_strike": self.options.given_strike,
             "rate": struck.source,
             "assumptions": struck.assumptions,
-            "short_lived_storage": { "simulated": false, "note": SHORT_LIVED },
+            "short_lived_storage": short_lived
+                .map_or_else(|| json!({ "simulated": false, "note": SHORT_LIVED }), |done| done.document.clone()),
             "wrong_inference_means": "any output differs from the fault-free run on the same sample",
             "failure_means": "the first wrong output of a mission, per hour of operation before it",
             "designs": all,
         })
     }
 
-    fn text(&self, bench: &Bench<'_>, designs: &[Design], struck: &Struck, flown: &[Flown]) -> String {
+    fn text(
+        &self,
+        bench: &Bench<'_>,
+        designs: &[Design],
+        struck: &Struck,
+        flown: &[Flown],
+        short_lived: Option<&ShortLived>,
+    ) -> String {
         let loss = bench.evaluator().loss().name();
         let mut text = format!(
             "{}: {} missions of {} h per design, {} samples, loss {loss}, fault-free {}\n{}\n",
@@ -353,7 +402,16 @@ impl MissionRun<'_> {
             "\n\nbits that began to be read wrong, per hour, by what it took:\n{}",
             cause_table(designs, flown)
         ));
-        text.push_str(&format!("\n\n{SHORT_LIVED}"));
+        match short_lived {
+            None => text.push_str(&format!("\n\n{SHORT_LIVED}")),
+            Some(done) => {
+                let sentence = register_strikes::sentence(&done.document);
+                text.push_str(&format!(
+                    "\n\n{}\n{sentence}, on top of the failures above",
+                    done.text
+                ));
+            }
+        }
         if self.options.given_strike {
             text.push_str(&format!("\n{GIVEN_STRIKE}"));
         } else if designs.iter().all(|design| design.plan.expected_events() < 0.1) {

@@ -20,8 +20,10 @@ mod rate;
 mod rate_analytic;
 mod rate_options;
 mod rate_presets;
+mod register_strikes;
 mod registers;
 mod run;
+mod unbuilt;
 
 use std::process::ExitCode;
 
@@ -47,7 +49,7 @@ enum Command {
     /// Inference on the simulated accelerator, with or without faults
     Run(run::Run),
     /// What flips do to a workload: every stored bit by itself, or missions of hours
-    Campaign(campaign::Campaign),
+    Campaign(Box<campaign::Campaign>),
     /// Environment and memory technology, or a rate as a number, to upsets per hour
     #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
     Rate(rate::Rate),

@@ -123,7 +123,7 @@ pub struct DesignSummary {
     pub stuck: f64,
     /// Cells of clusters that fell outside the memory, in a mission.
     pub cut_off: f64,
-    /// Strikes on short-lived storage, which are not simulated yet, in a mission.
+    /// Strikes on short-lived storage in a mission; what they do is simulated apart from the missions.
     pub short_lived_events: f64,
     /// Words reloaded because their parity failed, in a mission.
     pub reloads: f64,

@@ -84,6 +84,9 @@ pub struct Run {
     pub deepest: Vec<u64>,
     /// The flips that happened, in their order.
     pub strikes: Vec<Strike>,
+    /// The edges between the last outputs of the first and the second sample, when every stage works at
+    /// its own pace; none for fewer than two samples.
+    pub steady: Option<std::ops::Range<u64>>,
 }
 
 impl CycleFault {
@@ -348,6 +351,10 @@ pub fn drive_watched(
         watcher.end()?;
     }
     engine.wake_all();
+    let last_output = |sample: u64| engine.output_cycles().get((sample * words) as usize - 1).copied();
+    let steady = last_output(1)
+        .zip(last_output(2))
+        .map(|(from, to)| from + 1..to + 1);
     let timing = timing(engine, total, samples, words);
     Ok(Run {
         outputs: engine.outputs(),
@@ -356,6 +363,7 @@ pub fn drive_watched(
         activity: activity.unwrap_or_else(|| engine.activity().to_vec()),
         deepest: engine.deepest().to_vec(),
         strikes,
+        steady,
     })
 }
 
