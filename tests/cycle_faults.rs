@@ -436,49 +436,77 @@ fn any_hardware(network: &Network, random: &mut ChaCha8Rng) -> Hardware {
     hardware
 }
 
+/// Both engines, and the cycle engine tick by tick, on any hardware under any backpressure with any
+/// persistent faults.
+fn agree_on_any_hardware(name: &str, samples: usize, seed: u64, rates: [u64; 2]) {
+    let (network, workload) = model(name);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let hardware = any_hardware(&network, &mut random);
+    let accelerator = Accelerator::build(&network, &hardware).unwrap();
+    let pipeline = match Pipeline::new(&accelerator) {
+        Ok(pipeline) => pipeline,
+        Err(error) => panic!("{name}, seed {seed}: {error}"),
+    };
+    let network = accelerator.network();
+    let elements = network.tensor(network.input).len();
+    let inputs = &workload.inputs[..samples * elements];
+    let bits = accelerator.map().total_bits();
+    let hits = random.random_range(0..20);
+    let wrong = fault::wrong_bits((0..hits).map(|_| StoredBit(random.random_range(0..bits))));
+    let faults: Vec<CycleFault> = wrong
+        .iter()
+        .map(|&bit| CycleFault {
+            cycle: None,
+            site: Site::Stored(bit),
+        })
+        .collect();
+    let rate = |percent: u64, seed: u64| match percent {
+        100 => Rate::Every(1),
+        _ => Rate::Random { percent, seed },
+    };
+    let settings = Settings {
+        rates: Some([rate(rates[0], seed), rate(rates[1], !seed)]),
+        ..Settings::default()
+    };
+    let mut parameters = Parameters::of(network);
+    for change in fault::changes(&accelerator, &wrong) {
+        parameters.replace(change.param, change.element as usize, change.mantissa);
+    }
+    let expected: Vec<i64> = inputs
+        .chunks_exact(elements)
+        .flat_map(|input| {
+            evaluate(network, &parameters, input)
+                .tensor(network.output)
+                .to_vec()
+        })
+        .collect();
+    let done = run::run(&pipeline, &accelerator, inputs, &faults, settings);
+    assert_eq!(done.end, End::Completed, "{name}, seed {seed}");
+    assert_eq!(done.outputs, expected, "{name}, seed {seed}");
+    let plain = Settings {
+        plain: true,
+        ..settings
+    };
+    let ticked = run::run(&pipeline, &accelerator, inputs, &faults, plain);
+    assert_eq!(done, ticked, "{name}, seed {seed}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any folding, FIFO depth and backpressure, with and without persistent faults: the integers are
-    /// those of the functional engine.
     #[test]
-    fn both_engines_agree_on_any_hardware(seed in any::<u64>(), pick in 0usize..4, in_rate in 20u64..=100, out_rate in 20u64..=100) {
-        let name = ["digits_small_cls", "digits_medium_ae", "digits_medium_cls", "digits_large_ae"][pick];
-        let (network, workload) = model(name);
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let hardware = any_hardware(&network, &mut random);
-        let accelerator = Accelerator::build(&network, &hardware).unwrap();
-        let pipeline = match Pipeline::new(&accelerator) {
-            Ok(pipeline) => pipeline,
-            Err(error) => panic!("{name}: {error}"),
-        };
-        let network = accelerator.network();
-        let elements = network.tensor(network.input).len();
-        let inputs = &workload.inputs[..2 * elements];
-        let bits = accelerator.map().total_bits();
-        let wrong = fault::wrong_bits((0..random.random_range(0..20)).map(|_| StoredBit(random.random_range(0..bits))));
-        let faults: Vec<CycleFault> = wrong.iter().map(|&bit| CycleFault { cycle: None, site: Site::Stored(bit) }).collect();
-        let rate = |percent: u64, seed: u64| if percent == 100 { Rate::Every(1) } else { Rate::Random { percent, seed } };
-        let settings = Settings {
-            bound: Some(1_000_000),
-            rates: Some([rate(in_rate, seed), rate(out_rate, !seed)]),
-            ..Settings::default()
-        };
-        let mut parameters = Parameters::of(network);
-        for change in fault::changes(&accelerator, &wrong) {
-            parameters.replace(change.param, change.element as usize, change.mantissa);
-        }
-        let expected: Vec<i64> =
-            inputs.chunks_exact(elements).flat_map(|input| evaluate(network, &parameters, input).tensor(network.output).to_vec()).collect();
-        let mut engine = Engine::new(&pipeline, inputs);
-        let settled = Settings { bound: None, ..settings };
-        let done = run::drive(&mut engine, &accelerator, &faults, settled);
-        prop_assert_eq!(&done.end, &End::Completed);
-        prop_assert_eq!(&done.outputs, &expected);
-        let plain = Settings { plain: true, ..settled };
-        let ticked = run::run(&pipeline, &accelerator, inputs, &faults, plain);
-        prop_assert_eq!(done, ticked);
+    fn both_engines_agree_on_any_hardware(seed in any::<u64>(), pick in 0usize..6, rates in [20u64..=100, 20u64..=100]) {
+        let names = ["small_cls", "medium_ae", "medium_cls", "large_ae", "small_ae", "large_cls"];
+        agree_on_any_hardware(&format!("digits_{}", names[pick]), 2, seed, rates);
     }
+}
+
+#[test]
+fn both_engines_agree_on_networks_whose_streams_meet() {
+    for (seed, rates) in [(1, [100, 100]), (2, [70, 100]), (3, [100, 60])] {
+        agree_on_any_hardware("unet_digits_pruned", 1, seed, rates);
+    }
+    agree_on_any_hardware("unet_digits", 1, 4, [90, 90]);
 }
 
 #[test]

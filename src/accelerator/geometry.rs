@@ -10,6 +10,8 @@ pub struct Geometry {
     cells: u64,
     word_bits: u64,
     interleave: u64,
+    /// Rows of one bank; all of them where there is one bank.
+    bank_rows: u64,
 }
 
 impl Geometry {
@@ -19,11 +21,34 @@ impl Geometry {
     pub fn new(cells: u64, word_bits: u32, interleave: u32) -> Self {
         let word_bits = u64::from(word_bits.max(1));
         let words = cells.div_ceil(word_bits);
+        let interleave = u64::from(interleave).clamp(1, words.max(1));
         Self {
             cells,
             word_bits,
-            interleave: u64::from(interleave).clamp(1, words.max(1)),
+            interleave,
+            bank_rows: words.div_ceil(interleave).max(1),
         }
+    }
+
+    /// The same array cut into so many banks of equally many rows (the last one may have fewer), which lie
+    /// apart. 0 counts as 1, and more banks than rows as that number.
+    #[must_use]
+    pub fn in_banks(mut self, banks: u32) -> Self {
+        let rows = self.rows().max(1);
+        self.bank_rows = rows.div_ceil(u64::from(banks).clamp(1, rows));
+        self
+    }
+
+    /// Rows of one bank; the last one may have fewer.
+    #[must_use]
+    pub fn bank_rows(&self) -> u64 {
+        self.bank_rows
+    }
+
+    /// The bank of a row.
+    #[must_use]
+    pub fn bank(&self, row: u64) -> u64 {
+        row / self.bank_rows
     }
 
     /// Number of cells that hold something.
@@ -84,6 +109,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn banks_share_the_rows() {
+        let geometry = Geometry::new(10 * 3, 3, 1).in_banks(3);
+        let banks: Vec<u64> = (0..10).map(|row| geometry.bank(row)).collect();
+        assert_eq!(banks, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
+        assert_eq!(Geometry::new(30, 3, 1).in_banks(0), Geometry::new(30, 3, 1));
+        assert_eq!(Geometry::new(30, 3, 1).in_banks(99).bank(9), 9);
+    }
 
     #[test]
     fn four_words_share_a_row() {

@@ -70,6 +70,8 @@ pub struct Memory {
     pub depth: u64,
     /// Words whose bits take turns along a row of the physical array; 1 without interleaving.
     pub interleave: u32,
+    /// Banks that the rows of the physical array are cut into; neighbours across a cut lie apart.
+    pub banks: u32,
     /// Number of its word 0, bit 0 among all stored bits.
     pub first: StoredBit,
 }
@@ -84,7 +86,7 @@ impl Memory {
     /// Where its cells lie beside each other.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
-        Geometry::new(self.bits(), self.word_bits, self.interleave)
+        Geometry::new(self.bits(), self.word_bits, self.interleave).in_banks(self.banks)
     }
 }
 
@@ -151,7 +153,7 @@ impl MemoryMap {
         id: ParamId,
         code: StoredCode,
         style: Style,
-        interleave: u32,
+        (interleave, banks): (u32, u32),
         layout: Layout,
     ) {
         let param = network.param(id);
@@ -173,6 +175,7 @@ impl MemoryMap {
                 word_bits,
                 depth: layout.depth(),
                 interleave,
+                banks,
                 first: StoredBit(self.total_bits),
             });
             self.total_bits += layout.depth() * layout.word_bits();

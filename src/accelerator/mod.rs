@@ -129,7 +129,7 @@ impl Accelerator {
                 id,
                 code,
                 storage.style,
-                storage.interleave.max(1),
+                (storage.interleave.max(1), storage.banks.max(1)),
                 layout,
             );
         }

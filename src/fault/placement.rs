@@ -1,7 +1,7 @@
 //! Where the cells of one strike lie.
 //!
 //! Cells are neighbours as they lie on the chip ([`Geometry`]): rows and columns, interleaving included.
-//! A strike never leaves its array.
+//! A strike never leaves its array, nor its bank.
 
 use rand::{Rng, RngExt};
 
@@ -30,8 +30,12 @@ pub fn place(geometry: &Geometry, cluster: &[Offset], random: &mut impl Rng, cel
         return 0;
     }
     let (row, column) = geometry.place(random.random_range(0..geometry.cells()));
+    let bank = geometry.bank(row);
     cells.extend(cluster.iter().filter_map(|offset| {
         let row = row as i64 + i64::from(offset.row);
+        if u64::try_from(row).is_ok_and(|row| geometry.bank(row) != bank) {
+            return None;
+        }
         let column = column as i64 + i64::from(offset.column);
         geometry.cell(row, column)
     }));
@@ -55,13 +59,23 @@ fn run_start(geometry: &Geometry, cluster: &[Offset], random: &mut impl Rng) -> 
     }
     let length = cluster.len() as u64;
     let places = geometry.rows() * geometry.columns();
-    let fits = |start: u64| (start..start + length).all(|place| at(geometry, place).is_some());
+    let bank = |place: u64| geometry.bank(place / geometry.columns());
+    let fits = |start: u64| {
+        bank(start) == bank(start + length - 1)
+            && (start..start + length).all(|place| at(geometry, place).is_some())
+    };
     // Only the last row may have places without a cell.
     let whole = geometry.cells() / geometry.columns() * geometry.columns();
-    if places == whole {
+    if places == whole && bank(places - 1) == 0 {
         return (length <= places).then(|| random.random_range(0..=places - length));
     }
-    if length <= whole {
+    // The first of several banks is full.
+    let full = if bank(places - 1) == 0 {
+        whole
+    } else {
+        geometry.bank_rows() * geometry.columns()
+    };
+    if length <= full {
         loop {
             let start = random.random_range(0..places);
             if fits(start) {
@@ -94,24 +108,29 @@ mod tests {
             .flat_map(|row| (0..geometry.columns() as i64).map(move |column| (row, column)))
             .map(|(row, column)| geometry.cell(row, column))
             .collect();
+        let bank = |cell: &u64| geometry.bank(geometry.place(*cell).0);
         row_by_row
             .windows(length)
             .filter_map(|window| window.iter().copied().collect())
+            .filter(|run: &Vec<u64>| run.iter().all(|cell| bank(cell) == bank(&run[0])))
             .collect()
     }
 
     #[test]
     fn bursts_are_uniform_over_all_places_where_they_fit() {
-        for (cells, word_bits, interleave, length) in [
-            (12, 4, 1, 3),
-            (11, 4, 1, 3),
-            (24, 4, 2, 2),
-            (20, 4, 2, 2),
-            (21, 4, 3, 2),
-            (3, 4, 1, 2),
-            (8, 4, 1, 8),
+        for (cells, word_bits, interleave, banks, length) in [
+            (12, 4, 1, 1, 3),
+            (11, 4, 1, 1, 3),
+            (24, 4, 2, 1, 2),
+            (20, 4, 2, 1, 2),
+            (21, 4, 3, 1, 2),
+            (3, 4, 1, 1, 2),
+            (8, 4, 1, 1, 8),
+            (24, 4, 1, 2, 3),
+            (27, 4, 1, 3, 4),
+            (40, 4, 2, 2, 9),
         ] {
-            let geometry = Geometry::new(cells, word_bits, interleave);
+            let geometry = Geometry::new(cells, word_bits, interleave).in_banks(banks);
             let runs = all_runs(&geometry, length);
             let mut seen: BTreeMap<Vec<u64>, u32> = runs.iter().map(|run| (run.clone(), 0)).collect();
             let mut random = ChaCha8Rng::seed_from_u64(4);

@@ -83,6 +83,7 @@ struct Plain {
     word_bits: u32,
     first_bit: u64,
     interleave: u32,
+    banks: u32,
 }
 
 impl Shelf {
@@ -203,6 +204,7 @@ impl Store {
                 word_bits: memory.word_bits,
                 first_bit: memory.first.0,
                 interleave: memory.interleave,
+                banks: memory.banks,
             };
             store.push(plain, &bits, ideal);
         }
@@ -224,6 +226,7 @@ impl Store {
             word_bits: data_bits,
             first_bit: 0,
             interleave,
+            banks: 1,
         };
         store.push(plain, &all, false);
         store
@@ -237,6 +240,7 @@ impl Store {
             word_bits,
             first_bit,
             interleave,
+            banks,
         } = plain;
         let scheme = self.scheme;
         let of_words = scheme.is_of_words() && !ideal;
@@ -261,7 +265,7 @@ impl Store {
             if count > 0 {
                 self.arrays.push(Array {
                     shelf,
-                    geometry: Geometry::new(count * u64::from(per_unit), row, interleave),
+                    geometry: Geometry::new(count * u64::from(per_unit), row, interleave).in_banks(banks),
                     units,
                     cells_per_unit: u64::from(per_unit),
                     first_cell,
@@ -423,6 +427,7 @@ mod tests {
                 word_bits: 7,
                 first_bit: 100,
                 interleave: 1,
+                banks: 1,
             };
             store.push(plain, &[8, 9, 22], false);
             assert_eq!(store.cells(), 35 + extra, "{scheme}");

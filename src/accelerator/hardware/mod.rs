@@ -163,6 +163,9 @@ pub struct Storage {
     /// Words whose bits take turns along a row of the physical array: adjacent columns belong to so many
     /// different words. 0 and 1 are no interleaving.
     pub interleave: u32,
+    /// Banks that the rows of the physical array are cut into: no cluster reaches from one into the next.
+    /// 0 and 1 are one bank.
+    pub banks: u32,
 }
 
 /// Where and how thresholds are stored.
@@ -175,6 +178,8 @@ pub struct ThresholdStorage {
     pub packing: Packing,
     /// As in [`Storage::interleave`].
     pub interleave: u32,
+    /// As in [`Storage::banks`].
+    pub banks: u32,
     /// Bits of one stored threshold; otherwise the fewest that hold every threshold of the network's
     /// own format.
     pub width: Option<u32>,
@@ -356,11 +361,13 @@ impl Hardware {
                 style,
                 packing,
                 interleave,
+                banks,
             } = storage.unwrap_or_default();
             ThresholdStorage {
                 style,
                 packing,
                 interleave,
+                banks,
                 ..ThresholdStorage::default()
             }
         };

@@ -220,16 +220,14 @@ impl State {
 
     /// One pass over a unit; returns whether it changed anything.
     fn pass(&mut self, plan: &MissionPlan, slot: usize, at_h: f64) -> bool {
-        if self.find(plan, slot, at_h) {
-            return true;
-        }
+        let put_right = self.find(plan, slot, at_h);
         let unit = &mut self.units[slot];
         let code = unit.code(plan);
         if unit.stuck.is_empty() && !unit.reading.failed() && code.scheme().rewrites() {
             // What is read right is written right.
             let changed = !unit.inverted.is_empty();
             unit.inverted.clear();
-            return changed;
+            return changed || put_right;
         }
         let mut written = code.rewrite(unit.inverted.as_slice());
         for &(cell, wrong) in &unit.stuck {
@@ -241,7 +239,7 @@ impl State {
         if changed {
             self.write(plan, slot, written, at_h);
         }
-        changed
+        changed || put_right
     }
 
     /// Counts a unit that fails and was not counted yet; returns whether it was put right.
