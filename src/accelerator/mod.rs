@@ -54,6 +54,7 @@ pub use technology::{
     AreaUnit, Codecs, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
 };
 
+use crate::data::SourceText;
 use crate::fixed_point::Format;
 use crate::network::{Encoding, LayerId, Mac, Network, Op, Param, ParamId, ParamKind};
 use code::CodeError;
@@ -75,6 +76,7 @@ pub struct Accelerator {
     clock_mhz: Option<f64>,
     scrub: Option<Scrub>,
     refresh_s: Option<f64>,
+    hardware_text: Option<SourceText>,
     technology: Technology,
     network: Network,
     stages: Vec<Stage>,
@@ -140,6 +142,7 @@ impl Accelerator {
             clock_mhz: hardware.clock_mhz,
             scrub: hardware.scrub,
             refresh_s: hardware.refresh_s,
+            hardware_text: hardware.source.clone(),
             technology,
             network,
             stages,
@@ -158,6 +161,12 @@ impl Accelerator {
     #[must_use]
     pub fn clock_mhz(&self) -> Option<f64> {
         self.clock_mhz
+    }
+
+    /// The text of the hardware file, where there is one.
+    #[must_use]
+    pub fn hardware_text(&self) -> Option<&SourceText> {
+        self.hardware_text.as_ref()
     }
 
     /// The scrubber, where there is one.

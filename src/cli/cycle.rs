@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Failure;
 use super::output::{self, count};
 use super::progress::Bar;
+use super::unbuilt::Unbuilt;
 use crate::accelerator::Accelerator;
 use crate::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
 use crate::data::PartialFile;
@@ -71,13 +72,13 @@ pub struct CycleRun {
     pub end: End,
 }
 
-fn refuse_build(error: BuildError) -> Failure {
-    Failure::request(error)
+fn refuse_build(accelerator: &Accelerator) -> impl Fn(BuildError) -> Failure + '_ {
+    |error| Failure::request(Unbuilt::new(error, accelerator))
 }
 
 /// The pipeline of an accelerator.
 pub fn pipeline(accelerator: &Accelerator) -> Result<Pipeline, Failure> {
-    Pipeline::new(accelerator).map_err(refuse_build)
+    Pipeline::new(accelerator).map_err(refuse_build(accelerator))
 }
 
 /// Which faults strike.
@@ -104,6 +105,15 @@ pub fn execute(
     let targets = Targets::of(accelerator, &pipeline);
     let bench = StrikeBench::new(accelerator, &pipeline, &workload.inputs, &workload.evaluator);
     let total = bench.fault_free().timing.total;
+    if options.is_asked() && options.cycles.start >= total {
+        return Err(Failure::refused(
+            format!("--cycles begins at {}, beyond the run", options.cycles.start),
+            format!(
+                "expected a beginning in 0..={}: these samples take {total} edges",
+                total.saturating_sub(1)
+            ),
+        ));
+    }
     let listed: Vec<ListedStrike> = match faults {
         Faults::None => Vec::new(),
         Faults::List(file) => {
@@ -257,7 +267,7 @@ fn stages_json(pipeline: &Pipeline, run: &Run) -> Value {
 
 /// Depth and use of every FIFO, and the smallest depth that does not stall the stream.
 fn fifos_json(accelerator: &Accelerator, pipeline: &Pipeline, run: &Run) -> Result<Value, Failure> {
-    let needed = Pipeline::needed_fifo_depths(accelerator).map_err(refuse_build)?;
+    let needed = Pipeline::needed_fifo_depths(accelerator).map_err(refuse_build(accelerator))?;
     let rows: Vec<Value> = pipeline
         .stages
         .iter()

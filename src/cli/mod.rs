@@ -23,6 +23,7 @@ mod rate_presets;
 mod register_strikes;
 mod registers;
 mod run;
+mod unbuilt;
 
 use std::process::ExitCode;
 
