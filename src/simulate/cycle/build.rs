@@ -178,6 +178,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         fifos,
         auto: Vec::new(),
     };
+    builder.leave_out("memory access, the host and other clocks at both ends");
     builder.source()?;
     for node in &network.nodes {
         builder.node(node)?;
@@ -224,6 +225,13 @@ impl Builder<'_> {
 
     fn layer_name(&self, layer: LayerId) -> String {
         self.network.layer(layer).name.clone()
+    }
+
+    /// Notes what the simulation leaves out.
+    fn leave_out(&mut self, what: &str) {
+        if !self.simplifications.iter().any(|known| known == what) {
+            self.simplifications.push(what.to_owned());
+        }
     }
 
     /// Registers behind what a layer without a matrix product computes.
@@ -495,6 +503,7 @@ impl Builder<'_> {
         let out = match &node.op {
             Op::Mac(mac) => self.product(node, mac)?,
             Op::Pool(pool) => {
+                self.leave_out("pools keep their windows in a line buffer and take a pixel per cycle");
                 let stream = self.take(node, 0)?;
                 let stream = self.convert(stream, pool.geometry.input[2], node.layer)?;
                 let shape = self.shape(node.output, pool.geometry.output[2]);
@@ -546,6 +555,7 @@ impl Builder<'_> {
     }
 
     fn thresholding(&mut self, node: &Node, op: &MultiThreshold) -> Result<usize, BuildError> {
+        self.leave_out("thresholds are compared all at once; FINN's RTL searches, which differs once a flip puts them out of order");
         let stream = self.take(node, 0)?;
         let tensor = self.network.tensor(node.inputs[0]);
         let channels = tensor.channels();
@@ -588,6 +598,7 @@ impl Builder<'_> {
     }
 
     fn frame(&mut self, node: &Node) -> Result<usize, BuildError> {
+        self.leave_out("operations on whole tensors store them before the first result");
         let op = FrameOp::of(self.network, node)
             .expect("every operation is element-wise, a product, a join or a frame");
         let streams = (0..node.inputs.len())
@@ -679,6 +690,9 @@ impl Builder<'_> {
                 Weights::Decoupled
             }
         };
+        self.leave_out(
+            "matrix-vector units have the five registers of FINN's DSP48 core, whatever they are built of",
+        );
         let stage = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
             .map_err(|error| self.refuse(layer, error))?;
         let shape = self.shape(node.output, pe);
@@ -786,6 +800,9 @@ impl Builder<'_> {
         };
         let matrix = self.matrix(node, mac, schedule)?;
         let steps = matrix.steps() as u64;
+        if self.accelerator.dataflow().layer(layer).timing.is_none() {
+            self.leave_out("loops without `timing` have an adder tree with a register per level, not a synthesis tool's schedule");
+        }
         let timing = match self.accelerator.dataflow().layer(layer).timing {
             Some(timing) => ProductTiming {
                 initiation_interval: u64::from(timing.initiation_interval),
