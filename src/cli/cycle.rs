@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Failure;
+use super::options::Manner;
 use super::output::{self, count};
 use super::progress::Bar;
 use super::unbuilt::Unbuilt;
@@ -15,6 +16,7 @@ use crate::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
 use crate::data::PartialFile;
 use crate::fault::{self, ListedStrike, Targets};
 use crate::model::Workload;
+use crate::network::TensorId;
 use crate::simulate::cycle::build::BuildError;
 use crate::simulate::cycle::engine::Engine;
 use crate::simulate::cycle::pipeline::Pipeline;
@@ -56,6 +58,8 @@ impl CycleOptions {
 pub struct CycleRun {
     /// The outputs of complete samples; the others are 0.
     pub outputs: Vec<i64>,
+    /// The mantissas of each wanted tensor that passed its stream; those that never came are 0.
+    pub traces: Vec<Vec<i64>>,
     /// Additions to the JSON document.
     pub cycles: Value,
     /// The stages.
@@ -98,8 +102,8 @@ pub fn execute(
     faults: &Faults<'_>,
     options: &CycleOptions,
     plain: bool,
-    seed: u64,
-    quiet: bool,
+    manner: &Manner,
+    wanted: &[TensorId],
 ) -> Result<CycleRun, Failure> {
     let pipeline = pipeline(accelerator)?;
     let targets = Targets::of(accelerator, &pipeline);
@@ -137,7 +141,7 @@ pub fn execute(
             }
             listed
         }
-        Faults::Draw(strikes) => draw_strikes(&targets, &RegisterClass::ALL, total, *strikes, seed)
+        Faults::Draw(strikes) => draw_strikes(&targets, &RegisterClass::ALL, total, *strikes, manner.seed)
             .into_iter()
             .zip(1..)
             .map(|(fault, line)| ListedStrike { fault, line })
@@ -156,27 +160,32 @@ pub fn execute(
         plain,
         ..Settings::default()
     };
-    let done = watched(
+    let (done, mut traces) = watched(
         accelerator,
         &pipeline,
         &workload.inputs,
         &effective,
         options,
         settings,
+        wanted,
     )?;
     let faults = (!matches!(faults, Faults::None))
-        .then(|| faults_json(&bench, &targets, &listed, &effective, &done, quiet))
+        .then(|| faults_json(&bench, &targets, &listed, &effective, &done, manner.quiet))
         .transpose()?;
     let network = accelerator.network();
     let expected = network.tensor(network.output).len() * workload.samples;
     let mut outputs = done.outputs.clone();
     outputs.resize(expected, 0);
+    for (trace, &id) in traces.iter_mut().zip(wanted) {
+        trace.resize(network.tensor(id).len() * workload.samples, 0);
+    }
     let mut timing = done.timing;
     if done.end == End::Completed && workload.samples < STEADY {
         timing.initiation_interval = steady_interval(accelerator, &pipeline);
     }
     Ok(CycleRun {
         outputs,
+        traces,
         cycles: json!(timing),
         stages: stages_json(&pipeline, &done),
         fifos: fifos_json(accelerator, &pipeline, &done)?,
@@ -207,10 +216,17 @@ fn watched(
     faults: &[CycleFault],
     options: &CycleOptions,
     settings: Settings,
-) -> Result<Run, Failure> {
-    let mut engine = Engine::new(pipeline, inputs);
+    wanted: &[TensorId],
+) -> Result<(Run, Vec<Vec<i64>>), Failure> {
+    let mut engine = Engine::new(pipeline, inputs).with_traces(wanted);
+    let traces = |engine: &Engine<'_>| {
+        let network = accelerator.network();
+        let trace = |&id: &TensorId| engine.trace(id, &network.tensor(id).encoding).unwrap_or_default();
+        wanted.iter().map(trace).collect()
+    };
     if !options.is_asked() {
-        return Ok(run::drive(&mut engine, accelerator, faults, settings));
+        let done = run::drive(&mut engine, accelerator, faults, settings);
+        return Ok((done, traces(&engine)));
     }
     let open = |path: &Option<PathBuf>| -> Result<Option<PartialFile>, Failure> {
         let create =
@@ -244,7 +260,7 @@ fn watched(
             file.finish().map_err(|error| Failure::writing(path, &error))?;
         }
     }
-    Ok(done)
+    Ok((done, traces(&engine)))
 }
 
 fn stages_json(pipeline: &Pipeline, run: &Run) -> Value {

@@ -113,12 +113,7 @@ impl Run {
             .chain(if self.trace { traced(network) } else { Vec::new() })
             .collect();
         let path = self.output_path();
-        if self.trace && path.is_none() {
-            return Err(Failure::refused(
-                "--trace has nowhere to go",
-                "name a file with --outputs OUT.npz, or a folder with --out",
-            ));
-        }
+        self.check_trace(path.as_deref())?;
         if let Some(folder) = path.as_deref().and_then(Path::parent) {
             output::prepare_folder(folder)?;
         }
@@ -142,13 +137,9 @@ impl Run {
     fn run_cycles(&self, chip: &Chip) -> Result<(), Failure> {
         let accelerator = &chip.accelerator;
         let network = accelerator.network();
-        if self.trace {
-            return Err(Failure::refused(
-                "--trace is for the functional engine",
-                "expected --trace-cycles or --vcd, which show the streams; leave --trace out",
-            ));
-        }
         let path = self.output_path();
+        self.check_trace(path.as_deref())?;
+        let traced = if self.trace { traced(network) } else { Vec::new() };
         let workload = chip.workload()?;
         if let Some(folder) = path.as_deref().and_then(Path::parent) {
             output::prepare_folder(folder)?;
@@ -165,18 +156,17 @@ impl Run {
             &faults,
             &self.clock,
             plain,
-            self.manner.seed,
-            self.manner.quiet,
+            &self.manner,
+            &traced.iter().map(|&(_, id)| id).collect::<Vec<_>>(),
         )?;
-        let wanted = [("outputs".to_owned(), network.output)];
+        let wanted: Vec<(String, TensorId)> = std::iter::once(("outputs".to_owned(), network.output))
+            .chain(traced)
+            .collect();
+        let tensors: Vec<Vec<i64>> = std::iter::once(done.outputs.clone())
+            .chain(done.traces.clone())
+            .collect();
         if let Some(path) = &path {
-            write(
-                network,
-                path,
-                workload.samples,
-                &wanted,
-                std::slice::from_ref(&done.outputs),
-            )?;
+            write(network, path, workload.samples, &wanted, &tensors)?;
         }
         let accuracy = accuracy(network, &workload, &done.outputs);
         let mut document = self.document(chip, workload.samples, accuracy, done.faults.as_ref());
@@ -205,6 +195,17 @@ impl Run {
             Some(path) => output::line(&format!("wrote {}", path.display())),
             None => Ok(()),
         }
+    }
+
+    /// Refuses traces that have nowhere to go.
+    fn check_trace(&self, path: Option<&Path>) -> Result<(), Failure> {
+        if self.trace && path.is_none() {
+            return Err(Failure::refused(
+                "--trace has nowhere to go",
+                "name a file with --outputs OUT.npz, or a folder with --out",
+            ));
+        }
+        Ok(())
     }
 
     /// Where the outputs go.

@@ -117,6 +117,7 @@ pub(super) struct Parts {
     pub input_code: LaneCode,
     pub output_code: LaneCode,
     pub intervals: [u64; 2],
+    pub carried: Vec<(TensorId, usize)>,
     pub matrices: Vec<Matrix>,
     pub memories: Memories,
     pub simplifications: Vec<String>,
@@ -145,6 +146,7 @@ struct Builder<'a> {
     open: HashMap<TensorId, Vec<usize>>,
     /// The layer that made a stream.
     made_by: HashMap<usize, LayerId>,
+    carried: Vec<(TensorId, usize)>,
     matrices: Vec<Matrix>,
     simplifications: Vec<String>,
     input: Option<usize>,
@@ -172,6 +174,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         streams: Vec::new(),
         open: HashMap::new(),
         made_by: HashMap::new(),
+        carried: Vec::new(),
         matrices: Vec::new(),
         simplifications: Vec::new(),
         input: None,
@@ -187,6 +190,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
     let Builder {
         stages,
         streams,
+        carried,
         matrices,
         simplifications,
         input,
@@ -205,6 +209,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
             u64::from(dataflow.input.interval),
             u64::from(dataflow.output.interval),
         ],
+        carried,
         matrices,
         memories: Memories::of(accelerator),
         simplifications,
@@ -336,6 +341,7 @@ impl Builder<'_> {
 
     /// Hands a tensor's stream to its consumers, through a fork where there are several.
     fn produce(&mut self, tensor: TensorId, stream: usize, layer: LayerId) {
+        self.carried.push((tensor, stream));
         let consumers = self.consumers(tensor);
         if consumers < 2 {
             self.open.insert(tensor, vec![stream]);

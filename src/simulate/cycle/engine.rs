@@ -1,10 +1,12 @@
 //! The run-time state of an accelerator, advanced by the clock.
 
+use super::matrix::LaneCode;
 use super::memory::Memories;
 use super::pipeline::{Pipeline, RegisterBit, Stream};
 use super::schedule::Schedule;
 use super::stage::{Edge, Signals, Transient};
 use crate::accelerator::{Accelerator, StoredBit};
+use crate::network::{Encoding, TensorId};
 
 /// When an end of the accelerator is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub struct Engine<'p> {
     /// Stages and wires that are struck while the next edge comes.
     pub(super) transients: Vec<(usize, Transient)>,
     pub(super) schedule: Schedule,
+    /// Words that passed a stream, where they are kept.
+    pub(super) traced: Vec<Option<Vec<u64>>>,
 }
 
 /// One end of the accelerator.
@@ -160,6 +164,7 @@ impl<'p> Engine<'p> {
             deepest: vec![0; stages],
             transients: Vec::new(),
             schedule: Schedule::new(pipeline),
+            traced: vec![None; pipeline.streams.len()],
         }
     }
 
@@ -169,6 +174,39 @@ impl<'p> Engine<'p> {
         self.input.rate = input;
         self.output.rate = output;
         self
+    }
+
+    /// Keeps every word that passes the streams of these tensors.
+    #[must_use]
+    pub fn with_traces(mut self, tensors: &[TensorId]) -> Self {
+        for (tensor, stream) in &self.pipeline.carried {
+            if tensors.contains(tensor) {
+                self.traced[*stream] = Some(Vec::new());
+            }
+        }
+        self
+    }
+
+    /// The mantissas of a tensor that have passed so far, in their order; `encoding` is the tensor's. None
+    /// where they were not kept.
+    #[must_use]
+    pub fn trace(&self, tensor: TensorId, encoding: &Encoding) -> Option<Vec<i64>> {
+        let (_, stream) = self
+            .pipeline
+            .carried
+            .iter()
+            .find(|(carried, _)| *carried == tensor)?;
+        let shape = self.pipeline.streams[*stream].shape;
+        let words = if *stream == self.pipeline.output {
+            &self.output.words
+        } else {
+            self.traced[*stream].as_ref()?
+        };
+        let code = LaneCode::of(encoding);
+        let lanes = words.chunks_exact(shape.limbs()).flat_map(|word| {
+            (0..shape.lanes).map(|at| code.decode(super::register::lane(word, at, shape.lane_bits)))
+        });
+        Some(lanes.collect())
     }
 
     /// Edges so far; the next edge has this number.
@@ -394,6 +432,11 @@ impl<'p> Engine<'p> {
             for (slot, &stream) in words.iter_mut().zip(&placed.inputs) {
                 let wire = self.wire_at[stream];
                 *slot = &self.wires[wire..wire + self.pipeline.streams[stream].shape.limbs()];
+            }
+            for (port, &stream) in placed.inputs.iter().enumerate() {
+                if let (1, Some(kept)) = (taken >> port & 1, self.traced[stream].as_mut()) {
+                    kept.extend_from_slice(words[port]);
+                }
             }
             let edge = Edge {
                 signals,

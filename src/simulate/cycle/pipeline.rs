@@ -7,7 +7,7 @@ use super::matrix::{LaneCode, Matrix};
 use super::memory::Memories;
 use super::register::{Register, RegisterClass, lane};
 use super::stage::{Stage, StreamShape};
-use crate::network::{LayerId, ParamId};
+use crate::network::{LayerId, ParamId, TensorId};
 
 /// A stage in its place.
 pub struct Placed {
@@ -60,6 +60,8 @@ pub struct Pipeline {
     pub output_code: LaneCode,
     /// Cycles per word at the input and the output, at least.
     pub intervals: [u64; 2],
+    /// The stream that carries each tensor.
+    pub carried: Vec<(TensorId, usize)>,
     /// The matrix products, for packing their weights.
     pub matrices: Vec<Matrix>,
     /// What the simulation leaves out, in words.
@@ -297,6 +299,7 @@ impl Pipeline {
             input_code: parts.input_code,
             output_code: parts.output_code,
             intervals: parts.intervals,
+            carried: parts.carried,
             matrices: parts.matrices,
             simplifications: parts.simplifications,
             limbs,

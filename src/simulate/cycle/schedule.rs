@@ -257,6 +257,11 @@ impl Engine<'_> {
                     .word(self.pipeline.streams[self.pipeline.input].shape.limbs()),
             };
         }
+        for (port, &stream) in placed.inputs.iter().enumerate() {
+            if let (1, Some(kept)) = (taken >> port & 1, self.traced[stream].as_mut()) {
+                kept.extend_from_slice(words[port]);
+            }
+        }
         let transients: Vec<_> = if hit {
             struck
                 .iter()
