@@ -1,0 +1,196 @@
+//! The stages of a matrix product: FINN's units in a row, or one loop as high-level synthesis builds it.
+
+use std::sync::Arc;
+
+use super::super::arithmetic::Arithmetic;
+use super::super::matrix::{LaneCode, Matrix, Schedule};
+use super::super::operators::{ProductTiming, WindowProduct, WindowProgram};
+use super::super::stage::StreamShape;
+use super::super::stages::{
+    Core, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights, WindowGeometry, WindowStyle,
+};
+use super::{BuildError, Builder, gcd};
+use crate::accelerator::{Folding, WeightMemory, WindowGenerator};
+use crate::network::{Mac, Node, Window};
+
+impl Builder<'_> {
+    pub(super) fn product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
+        let stage = *self
+            .accelerator
+            .stage(node.layer)
+            .expect("every product has a folding");
+        let Folding::Finn { pe, simd } = stage.folding else {
+            return self.window_product(node, mac);
+        };
+        if mac.groups > 1 || mac.transposed {
+            return self.window_product(node, mac);
+        }
+        let (pe, simd) = (pe as usize, simd as usize);
+        let matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
+        if !matrix.keeps_order() {
+            self.matrices.pop();
+            return self.window_product(node, mac);
+        }
+        let layer = node.layer;
+        let stream = self.window(node, mac, simd)?;
+        let stream = self.convert(stream, simd, layer)?;
+        let sf = mac.geometry.taps(1) / simd;
+        let nf = mac.geometry.output[2] / pe;
+        let arithmetic: Arc<dyn Arithmetic> = Arc::new(matrix);
+        let mut inputs = vec![stream];
+        let weights = match self.accelerator.dataflow().layer(layer).weight_memory {
+            WeightMemory::Embedded => Weights::Embedded,
+            WeightMemory::Decoupled => {
+                let shape = StreamShape {
+                    lanes: pe * simd,
+                    lane_bits: arithmetic.weight_bits(),
+                };
+                let weights = self.stream(shape, sf * nf * pe * simd);
+                let stage = MemoryStream::new(Arc::clone(&arithmetic), (sf * nf) as u64, None)
+                    .map_err(|error| self.refuse(layer, error))?;
+                self.place(layer, "weight_stream", Box::new(stage), &[], &[weights]);
+                inputs.push(weights);
+                Weights::Decoupled
+            }
+        };
+        self.leave_out(
+            "matrix-vector units have the five registers of FINN's DSP48 core, whatever they are built of",
+        );
+        let stage = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
+            .map_err(|error| self.refuse(layer, error))?;
+        let shape = self.shape(node.output, pe);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(layer, "mvau", Box::new(stage), &inputs, &[out]);
+        Ok(out)
+    }
+
+    /// The windows of a convolution in the order in which an MVAU takes them; the tensor itself where
+    /// every window is one pixel.
+    fn window(&mut self, node: &Node, mac: &Mac, simd: usize) -> Result<usize, BuildError> {
+        let layer = node.layer;
+        let geometry = &mac.geometry;
+        let stream = self.take(node, 0)?;
+        let [height, width, channels] = geometry.input;
+        let Window {
+            kernel,
+            stride,
+            dilation,
+            pad,
+        } = geometry.window;
+        if kernel == [1, 1] && stride == [1, 1] && pad == [0, 0] {
+            return Ok(stream);
+        }
+        let parallel = simd == geometry.taps(1);
+        let lanes = if parallel { channels } else { gcd(simd, channels) };
+        let lane_bits = self.streams[stream].shape.lane_bits;
+        let mut stream = self.convert(stream, lanes, layer)?;
+        // The rows and columns that the windows reach; a stride may leave some of the map out.
+        let reach = |axis: usize| {
+            (geometry.output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
+        };
+        let after = |axis: usize, extent: usize| reach(axis).saturating_sub(extent + pad[axis]);
+        let (below, right) = (after(0, height), after(1, width));
+        let input = [pad[0] + height + below, pad[1] + width + right, channels];
+        if input[..2] != [height, width] {
+            let zero = LaneCode::of(&self.network.tensor(node.inputs[0]).encoding).encode(0);
+            let shape = PaddingShape {
+                input: geometry.input,
+                rows: [pad[0], below],
+                columns: [pad[1], right],
+                border: zero,
+            };
+            let stage = Padding::new(shape, lanes, lane_bits).map_err(|error| self.refuse(layer, error))?;
+            let padded = self.stream(StreamShape { lanes, lane_bits }, input.iter().product());
+            self.place(layer, "padding", Box::new(stage), &[stream], &[padded]);
+            stream = padded;
+        }
+        let style = match (parallel, self.accelerator.dataflow().window_generator) {
+            (true, _) => WindowStyle::Parallel,
+            (false, WindowGenerator::Rtl) => WindowStyle::Addressable,
+            (false, WindowGenerator::Hls) => WindowStyle::Hls,
+        };
+        let windows = WindowGeometry {
+            input,
+            kernel,
+            stride,
+            dilation,
+        };
+        let stage = SlidingWindow::new(windows, lanes, lane_bits, style)
+            .map_err(|error| self.refuse(layer, error))?;
+        let out_lanes = if parallel { simd } else { lanes };
+        let elements = geometry.output[0] * geometry.output[1] * geometry.taps(1);
+        let out = self.stream(
+            StreamShape {
+                lanes: out_lanes,
+                lane_bits,
+            },
+            elements,
+        );
+        self.place(layer, "swg", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+
+    /// The matrix product of a node under a schedule, with a place for its packed weights.
+    fn matrix(&mut self, node: &Node, mac: &Mac, schedule: Schedule) -> Result<Matrix, BuildError> {
+        let matrix =
+            Matrix::new(self.network, node, mac, schedule, self.matrices.len()).map_err(|error| {
+                BuildError::TooWide {
+                    layer: self.layer_name(node.layer),
+                    error,
+                }
+            })?;
+        self.matrices.push(matrix.clone());
+        Ok(matrix)
+    }
+
+    /// A matrix product behind a line buffer, whole pixels in and out.
+    fn window_product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
+        let layer = node.layer;
+        let stage = *self
+            .accelerator
+            .stage(layer)
+            .expect("every product has a folding");
+        let taps = mac.geometry.taps(mac.groups);
+        let (schedule, initiation_interval, idle_interval) = match stage.folding {
+            Folding::Hls4ml { reuse_factor } => {
+                let reuse = reuse_factor as usize;
+                (Matrix::hls4ml_schedule(mac, reuse), reuse as u64, reuse as u64)
+            }
+            Folding::Finn { pe, simd } => {
+                let steps = (mac.geometry.output[2] / pe as usize) * (taps / simd as usize);
+                (Schedule::Shares { reuse: steps }, steps as u64, 1)
+            }
+        };
+        let matrix = self.matrix(node, mac, schedule)?;
+        let steps = matrix.steps() as u64;
+        if self.accelerator.dataflow().layer(layer).timing.is_none() {
+            self.leave_out("loops without `timing` have an adder tree with a register per level, not a synthesis tool's schedule");
+        }
+        let timing = match self.accelerator.dataflow().layer(layer).timing {
+            Some(timing) => ProductTiming {
+                initiation_interval: u64::from(timing.initiation_interval),
+                idle_interval: u64::from(timing.initiation_interval),
+                iteration_latency: u64::from(timing.iteration_latency),
+            },
+            // An adder tree of registers behind the multipliers.
+            None => ProductTiming {
+                initiation_interval,
+                idle_interval,
+                iteration_latency: steps + u64::from(taps.next_power_of_two().ilog2()),
+            },
+        };
+        let stream = self.take(node, 0)?;
+        let stream = self.convert(stream, mac.geometry.input[2], layer)?;
+        let input = self.streams[stream].shape;
+        let program = WindowProgram::of_geometry(&mac.geometry, mac.transposed);
+        let stage =
+            WindowProduct::new(matrix, program, input, timing).map_err(|error| BuildError::Timing {
+                layer: self.layer_name(layer),
+                error,
+            })?;
+        let shape = self.shape(node.output, mac.geometry.output[2]);
+        let out = self.stream(shape, self.network.tensor(node.output).len());
+        self.place(layer, "product", Box::new(stage), &[stream], &[out]);
+        Ok(out)
+    }
+}
