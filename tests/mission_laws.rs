@@ -7,7 +7,7 @@
 
 use radstream::accelerator::Scrub;
 use radstream::campaign::mission::{
-    AfterFailure, Cause, Exposure, MissionPlan, Target, Timeline, Workspace, simulate,
+    AfterFailure, Cause, Exposure, MissionPlan, Timeline, Workspace, simulate,
 };
 use radstream::radiation::rate::Hours;
 use radstream::radiation::{Clusters, RateProfile};
@@ -270,23 +270,6 @@ fn a_pass_that_takes_time_reaches_later_words_later() {
         expected,
         0.05,
     );
-}
-
-#[test]
-fn strikes_on_short_lived_storage_are_counted_and_change_nothing() {
-    let mut plan = plan(Store::memory(100, 1, 1, Scheme::None), None);
-    plan.exposures = vec![Exposure {
-        target: Target::ShortLived(12_720),
-        ..Exposure::single(Vec::new(), PER_BIT_HOUR)
-    }];
-    let timelines = fly(&plan, 50);
-    agrees(
-        "short-lived",
-        timelines.iter().map(|t| t.short_lived as f64),
-        960.0,
-        0.05,
-    );
-    assert!(timelines.iter().all(|t| t.found() == 0 && t.flips == 0));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::mission_memory::MemorySpec;
 use super::options::{Manner, option_value};
 use super::rate_options::RateOptions;
 use crate::accelerator::{MemoryId, Scrub, StoredBit, Style};
-use crate::campaign::mission::{Contents, Exposure, MissionPlan, Permanent, Target};
+use crate::campaign::mission::{Contents, Exposure, MissionPlan, Permanent};
 use crate::campaign::read_records;
 use crate::radiation::rate::Hours;
 use crate::radiation::{Assumption, Clusters, RateProfile};
@@ -316,7 +316,7 @@ impl MissionOptions {
             classes.push((
                 style,
                 Exposure {
-                    target: Target::Persistent(Vec::new()),
+                    arrays: Vec::new(),
                     strikes: part.assessment.profile.clone(),
                     clusters: part.assessment.clusters.clone(),
                     permanent_share: self.permanent_share,
@@ -545,7 +545,7 @@ impl Struck {
                     .filter(|&array| class.is_none() || of(array) == *class)
                     .collect();
                 Exposure {
-                    target: Target::Persistent(arrays),
+                    arrays,
                     ..exposure.clone()
                 }
             })

@@ -22,7 +22,7 @@ mod summary;
 mod timeline;
 
 pub use evaluate::{FirstWrong, Flight, fly};
-pub use plan::{AfterFailure, Contents, Exposure, MissionError, MissionPlan, Permanent, Target};
+pub use plan::{AfterFailure, Contents, Exposure, MissionError, MissionPlan, Permanent};
 pub use records::{MISSION_HEADER, MissionRecords, MissionRow};
 pub use summary::{Count, DesignSummary, GroupSummary, Mean, MemorySummary, Tally, TimeSummary, summarize};
 pub use timeline::{BitChange, Cause, Observation, Timeline, Workspace, simulate};

@@ -8,16 +8,6 @@ use crate::radiation::rate::Hours;
 use crate::radiation::{Clusters, RateProfile};
 use crate::scheme::{Place, Store};
 
-/// What strikes can reach.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
-    /// Cells that keep a flip until something rewrites them: arrays of the store by position.
-    Persistent(Vec<usize>),
-    /// So many bits of registers, FIFOs, line buffers and control whose flips live until the next write.
-    /// Not simulated yet: their strikes are counted and have no effect.
-    ShortLived(u64),
-}
-
 /// Bits that get stuck.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Permanent {
@@ -30,8 +20,8 @@ pub struct Permanent {
 /// Cells that are struck alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exposure {
-    /// What is struck.
-    pub target: Target,
+    /// Arrays of the store, by position, whose cells are struck.
+    pub arrays: Vec<usize>,
     /// How often.
     pub strikes: RateProfile,
     /// How many cells one strike flips.
@@ -154,7 +144,7 @@ impl Exposure {
     #[must_use]
     pub fn single(arrays: Vec<usize>, events_per_bit_hour: f64) -> Self {
         Self {
-            target: Target::Persistent(arrays),
+            arrays,
             strikes: RateProfile::constant(events_per_bit_hour),
             clusters: Clusters::single(),
             permanent_share: 0.0,
@@ -165,13 +155,10 @@ impl Exposure {
     /// Number of bits that are struck.
     #[must_use]
     pub fn bits(&self, store: &Store) -> u64 {
-        match &self.target {
-            Target::ShortLived(bits) => *bits,
-            Target::Persistent(arrays) => arrays
-                .iter()
-                .map(|&array| store.arrays()[array].geometry.cells())
-                .sum(),
-        }
+        self.arrays
+            .iter()
+            .map(|&array| store.arrays()[array].geometry.cells())
+            .sum()
     }
 }
 

@@ -123,8 +123,6 @@ pub struct DesignSummary {
     pub stuck: f64,
     /// Cells of clusters that fell outside the memory, in a mission.
     pub cut_off: f64,
-    /// Strikes on short-lived storage in a mission; what they do is simulated apart from the missions.
-    pub short_lived_events: f64,
     /// Words reloaded because their parity failed, in a mission.
     pub reloads: f64,
     /// What there was at the stated times.
@@ -158,7 +156,6 @@ pub struct Tally {
     flips: Vec<f64>,
     stuck: u64,
     cut_off: u64,
-    short_lived: u64,
     reloads: u64,
     /// Wrong bits and first wrong outputs by memory, bit of the element (none for padding) and cause.
     groups: BTreeMap<(u32, Option<u32>, Cause), [u64; 2]>,
@@ -180,7 +177,6 @@ impl Tally {
         self.flips.push(timeline.flips as f64);
         self.stuck += timeline.stuck;
         self.cut_off += timeline.cut_off;
-        self.short_lived += timeline.short_lived;
         self.reloads += timeline.reloads;
         self.exposure_h += first_wrong_h.unwrap_or(plan.duration.0);
         for change in timeline
@@ -319,7 +315,6 @@ pub fn summarize(
         flips: Mean::of(&tally.flips, seed),
         stuck: per_mission(tally.stuck),
         cut_off: per_mission(tally.cut_off),
-        short_lived_events: per_mission(tally.short_lived),
         reloads: per_mission(tally.reloads),
         at: at.collect(),
         missions_with_wrong_output: per_mission(failures.count) * share,

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Exposure, MissionPlan, Target};
+use super::plan::{Exposure, MissionPlan};
 use super::state::State;
 use crate::accelerator::StoredBit;
 use crate::fault;
@@ -84,8 +84,6 @@ pub struct Timeline {
     pub stuck: u64,
     /// Cells of clusters that fell outside the memory.
     pub cut_off: u64,
-    /// Strikes on short-lived storage, which have no effect yet.
-    pub short_lived: u64,
     /// Words reloaded because their parity failed.
     pub reloads: u64,
     /// Words, or voted bits, found failed by a pass, a refresh or at the end, that the hardware reported.
@@ -241,16 +239,14 @@ fn at_least_one(mean: f64, random: &mut ChaCha8Rng) -> u64 {
 /// Where the cells of an exposure's arrays end when they are counted one array after the other.
 fn ends(plan: &MissionPlan, exposure: &Exposure) -> Vec<u64> {
     let mut end = 0;
-    match &exposure.target {
-        Target::ShortLived(_) => Vec::new(),
-        Target::Persistent(arrays) => arrays
-            .iter()
-            .map(|&array| {
-                end += plan.store.arrays()[array].geometry.cells();
-                end
-            })
-            .collect(),
-    }
+    exposure
+        .arrays
+        .iter()
+        .map(|&array| {
+            end += plan.store.arrays()[array].geometry.cells();
+            end
+        })
+        .collect()
 }
 
 fn observe(plan: &MissionPlan, time_h: f64, workspace: &mut Workspace, timeline: &mut Timeline) {
@@ -277,14 +273,11 @@ fn land(
     let exposure = &plan.exposures[strike.exposure as usize];
     let ends = &ends[strike.exposure as usize];
     timeline.events += 1;
-    let (Target::Persistent(arrays), Some(&total)) = (&exposure.target, ends.last()) else {
-        timeline.short_lived += 1;
-        return;
-    };
+    let Some(&total) = ends.last() else { return };
     let Workspace { state, cells, places } = workspace;
     let number = random.random_range(0..total);
     let position = ends.partition_point(|&end| end <= number);
-    let array = &plan.store.arrays()[arrays[position]];
+    let array = &plan.store.arrays()[exposure.arrays[position]];
     let single = strike.permanent || matches!(exposure.clusters.sizes(), [(1, _)]);
     if single {
         let first = if position == 0 { 0 } else { ends[position - 1] };

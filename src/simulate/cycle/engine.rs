@@ -384,6 +384,21 @@ impl<'p> Engine<'p> {
         }
     }
 
+    /// Counts what a stage did at an edge, and what a FIFO holds behind it.
+    pub(super) fn note(&mut self, stage: usize, taken: u32, given: u32) {
+        let signals = self.signals[stage];
+        let activity = &mut self.activity[stage];
+        activity.transfers += u64::from(taken | given != 0);
+        activity.blocked += u64::from(self.offered[stage] & !signals.ready != 0);
+        activity.starved += u64::from(self.accepted[stage] & !signals.valid != 0);
+        let placed = &self.pipeline.stages[stage];
+        if placed.fifo_depth.is_some() {
+            let held = &mut self.occupancy[placed.inputs[0]];
+            *held = (*held + u64::from(taken)).saturating_sub(u64::from(given));
+            self.deepest[stage] = self.deepest[stage].max(*held);
+        }
+    }
+
     /// Samples in front of the accelerator.
     #[must_use]
     pub fn samples(&self) -> u64 {
@@ -447,16 +462,8 @@ impl<'p> Engine<'p> {
                 transients: &transients,
             };
             placed.stage.edge(&mut self.state[placed.state.clone()], &edge);
-            let activity = &mut self.activity[at];
             moved |= taken | given != 0;
-            activity.transfers += u64::from(taken | given != 0);
-            activity.blocked += u64::from(self.offered[at] & !signals.ready != 0);
-            activity.starved += u64::from(self.accepted[at] & !signals.valid != 0);
-            if placed.fifo_depth.is_some() {
-                let held = &mut self.occupancy[placed.inputs[0]];
-                *held = (*held + u64::from(taken)).saturating_sub(u64::from(given));
-                self.deepest[at] = self.deepest[at].max(*held);
-            }
+            self.note(at, taken, given);
         }
         if enters {
             self.input.pass(self.cycle);

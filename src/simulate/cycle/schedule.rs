@@ -280,15 +280,7 @@ impl Engine<'_> {
             transients: &transients,
         };
         placed.stage.edge(own, &edge);
-        let activity = &mut self.activity[stage];
-        activity.transfers += u64::from(taken | given != 0);
-        activity.blocked += u64::from(self.offered[stage] & !signals.ready != 0);
-        activity.starved += u64::from(self.accepted[stage] & !signals.valid != 0);
-        if placed.fifo_depth.is_some() {
-            let held = &mut self.occupancy[placed.inputs[0]];
-            *held = (*held + u64::from(taken)).saturating_sub(u64::from(given));
-            self.deepest[stage] = self.deepest[stage].max(*held);
-        }
+        self.note(stage, taken, given);
     }
 
     /// Passes the edges until the first rest is over or an end opens.
