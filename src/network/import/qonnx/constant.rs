@@ -4,6 +4,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::One;
 
+use super::exact::Binary;
 use super::stream::{PerChannel, size_of_numbers};
 use super::{Importer, exact};
 use crate::fixed_point::Format;
@@ -92,6 +93,14 @@ impl Const {
                 let mantissa = *quantized.mantissas.get(index)?;
                 Some(scale * BigRational::from_integer(BigInt::from(mantissa)))
             }
+        }
+    }
+
+    /// One element of the file as a binary number; `None` where it is none, or not of the file.
+    pub fn binary_at(&self, index: usize) -> Option<Binary> {
+        match &self.elements {
+            Elements::File(values) => Binary::of_float(*values.get(index)?),
+            Elements::Exact(_) | Elements::Quantized(_) => None,
         }
     }
 

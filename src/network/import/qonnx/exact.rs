@@ -2,6 +2,7 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
+use num_traits::float::FloatCore;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use crate::fixed_point::{Format, MAX_STORED_WIDTH};
@@ -11,6 +12,64 @@ use crate::network::Encoding;
 #[must_use]
 pub fn rational(value: f64) -> Option<BigRational> {
     BigRational::from_float(value)
+}
+
+/// An exact number `odd * 2^exponent` whose odd part, or zero, is a machine integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// Odd, or zero.
+    pub odd: i64,
+    /// Power of two beside it.
+    pub exponent: i32,
+}
+
+impl Binary {
+    /// The exact value of a finite float.
+    #[must_use]
+    pub fn of_float(value: f64) -> Option<Self> {
+        let (mantissa, exponent, sign) = value.is_finite().then(|| value.integer_decode())?;
+        let mantissa = i64::try_from(mantissa).ok()?;
+        Some(Self::new(mantissa * i64::from(sign), i32::from(exponent)))
+    }
+
+    /// The number, where its denominator is a power of two and its odd part fits.
+    #[must_use]
+    pub fn of(value: &BigRational) -> Option<Self> {
+        let twos = value.numer().trailing_zeros().unwrap_or(0);
+        let odd = (value.numer() >> twos).to_i64()?;
+        let halves = log2(&BigRational::from_integer(value.denom().clone()))?;
+        Some(Self::new(odd, i32::try_from(twos).ok()?.checked_sub(halves)?))
+    }
+
+    fn new(mantissa: i64, exponent: i32) -> Self {
+        if mantissa == 0 {
+            return Self { odd: 0, exponent: 0 };
+        }
+        let twos = mantissa.trailing_zeros();
+        Self {
+            odd: mantissa >> twos,
+            exponent: exponent + twos as i32,
+        }
+    }
+
+    /// Numerator and positive denominator of the quotient by a positive number, where both are machine integers.
+    #[must_use]
+    pub fn ratio(self, by: Self) -> Option<(i128, i128)> {
+        let shifted = |odd: i64, by: i32| {
+            let room = i128::from(odd).unsigned_abs().leading_zeros();
+            let by = u32::try_from(by).ok()?;
+            (by + 1 < room).then(|| i128::from(odd) << by)
+        };
+        if self.odd == 0 {
+            return Some((0, 1));
+        }
+        let shift = self.exponent.checked_sub(by.exponent)?;
+        Some(if shift >= 0 {
+            (shifted(self.odd, shift)?, i128::from(by.odd))
+        } else {
+            (i128::from(self.odd), shifted(by.odd, shift.checked_neg()?)?)
+        })
+    }
 }
 
 /// `2^exponent`.

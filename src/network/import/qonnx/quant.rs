@@ -6,7 +6,7 @@ use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::Importer;
-use super::exact;
+use super::exact::{self, Binary};
 use super::stream::PerChannel;
 use crate::fixed_point::{Format, Overflow, Quantization};
 use crate::network::import::{ImportError, onnx::OnnxNode};
@@ -71,6 +71,24 @@ impl Rounding {
             Self::HalfDown => fraction > half || (fraction == half && value.is_negative()),
         };
         if up { floor + 1 } else { floor }
+    }
+
+    /// The rounded quotient of machine integers by a positive denominator; `None` where those are too short.
+    fn apply_ratio(self, numer: i128, denom: i128) -> Option<i128> {
+        let floor = numer.div_euclid(denom);
+        let fraction = numer.rem_euclid(denom);
+        let to_half = fraction.checked_mul(2)?.cmp(&denom);
+        let negative = numer < 0;
+        let up = match self {
+            Self::Floor => false,
+            Self::Ceil => fraction != 0,
+            Self::TowardsZero => negative && fraction != 0,
+            Self::AwayFromZero => !negative && fraction != 0,
+            Self::HalfEven => to_half.is_gt() || (to_half.is_eq() && floor % 2 != 0),
+            Self::HalfUp => to_half.is_gt() || (to_half.is_eq() && !negative),
+            Self::HalfDown => to_half.is_gt() || (to_half.is_eq() && negative),
+        };
+        floor.checked_add(i128::from(up))
     }
 
     /// The smallest number that rounds to `level` or above, and whether it is itself excluded.
@@ -207,6 +225,16 @@ impl Quantizer {
         (clipped - self.zero).to_i64()
     }
 
+    /// [`Quantizer::apply`] by machine integers; `None` where those are too short, whatever the result.
+    pub fn apply_binary(&self, value: Binary, scale: Binary) -> Option<i64> {
+        let (low, high) = self.levels();
+        let zero = i128::from(self.zero);
+        let (numer, denom) = value.ratio(scale)?;
+        let numer = numer.checked_add(denom.checked_mul(zero)?)?;
+        let rounded = self.rounding.apply_ratio(numer, denom)?;
+        i64::try_from(rounded.clamp(low, high) - zero).ok()
+    }
+
     /// The fractional bits of the step, where all steps are the same power of two.
     pub fn frac(&self) -> Option<i32> {
         super::stream::uniform(&self.scale)
@@ -308,5 +336,86 @@ impl Truncation {
             output_scale,
             clip,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROUNDINGS: [Rounding; 7] = [
+        Rounding::HalfEven,
+        Rounding::Ceil,
+        Rounding::Floor,
+        Rounding::TowardsZero,
+        Rounding::AwayFromZero,
+        Rounding::HalfUp,
+        Rounding::HalfDown,
+    ];
+
+    fn exact(value: f64) -> BigRational {
+        exact::rational(value).unwrap()
+    }
+
+    /// Values and scales of a file: any, and small multiples of powers of two, which meet ties.
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<f32>().prop_map(f64::from),
+            any::<f64>(),
+            (-1000i32..1000, -12i32..12).prop_map(|(n, k)| f64::from(n) * libm::ldexp(1.0, k)),
+            -4.0f64..4.0,
+        ]
+        .prop_filter("finite", |value| value.is_finite())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Machine integers give what exact rationals give.
+        #[test]
+        fn machine_integers_agree_with_rationals(
+            value in number(),
+            scale in number().prop_filter("positive", |scale| *scale > 0.0),
+            zero in prop_oneof![Just(0i64), -300i64..300, any::<i64>().prop_map(|zero| zero >> 2)],
+            bits in 2u32..=64,
+            rounding in 0usize..7,
+            narrow in any::<bool>(),
+        ) {
+            let quantizer = Quantizer {
+                scale: vec![exact(scale)],
+                scale_shape: Vec::new(),
+                zero,
+                bits,
+                signed: true,
+                narrow,
+                rounding: ROUNDINGS[rounding],
+            };
+            let binary = |value: f64| Binary::of_float(value).unwrap();
+            prop_assert_eq!(Binary::of(&exact(value)), Some(binary(value)));
+            let found = quantizer.apply_binary(binary(value), binary(scale));
+            if found.is_some() {
+                prop_assert_eq!(found, quantizer.apply(&exact(value), &exact(scale)));
+            }
+        }
+
+        /// Trained parameters and scales are within reach of machine integers.
+        #[test]
+        fn usual_numbers_need_no_rationals(value in -1e4f32..1e4, scale in 1e-4f32..1e3, zero in -300i64..300) {
+            let quantizer = Quantizer {
+                scale: vec![exact(f64::from(scale))],
+                scale_shape: Vec::new(),
+                zero,
+                bits: 8,
+                signed: true,
+                narrow: false,
+                rounding: Rounding::HalfEven,
+            };
+            // What is far below a step may need longer denominators.
+            prop_assume!(value.abs() > 1e-9);
+            let binary = |value: f32| Binary::of_float(f64::from(value)).unwrap();
+            prop_assert!(quantizer.apply_binary(binary(value), binary(scale)).is_some());
+        }
     }
 }

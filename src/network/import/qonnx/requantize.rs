@@ -5,7 +5,7 @@ use num_rational::BigRational;
 use num_traits::{Signed, Zero};
 
 use super::constant::{Const, Elements, Quantized, broadcast_index, spreads_over};
-use super::exact::{self, power_of_two};
+use super::exact::{self, Binary, power_of_two};
 use super::quant::{Quantizer, Truncation};
 use super::stream::{PerChannel, Step, Stream, at, uniform};
 use super::threshold::{MAX_STEPS, Steps};
@@ -60,8 +60,17 @@ impl Importer<'_> {
                 .help("check the bit width")
         })?;
         self.check_spread(node, constant, &quantizer.scale_shape)?;
+        let binary_scales: Vec<Option<Binary>> = quantizer.scale.iter().map(Binary::of).collect();
+        let by_machine_integers = |index: usize| {
+            let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
+            quantizer.apply_binary(constant.binary_at(index)?, (*binary_scales.get(at)?)?)
+        };
         let mut mantissas = Vec::with_capacity(constant.len());
         for index in 0..constant.len() {
+            if let Some(mantissa) = by_machine_integers(index) {
+                mantissas.push(Some(mantissa));
+                continue;
+            }
             let value = self.exact_element(node, constant, index)?;
             let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
             let mantissa = quantizer
