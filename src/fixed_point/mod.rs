@@ -10,15 +10,17 @@ mod cast;
 mod convert;
 mod decimal;
 mod deviations;
+mod dyadic;
 mod format;
 mod ops;
 mod overflow;
 mod quantize;
 
 pub use cast::Cast;
-pub use convert::{Dyadic, NotFinite, from_f64, from_f64_with, from_printed_f64, to_f64};
+pub use convert::{from_f64, from_f64_with, from_printed_f64, to_f64};
 pub use decimal::{Decimal, DecimalError, parse_decimal, print_decimal, round_decimal};
 pub use deviations::{Deviation, Deviations};
+pub use dyadic::{Dyadic, NotFinite};
 pub use format::{
     Format, FormatError, MAX_INTEGER, MAX_SIGNED_WIDTH, MAX_STORED_WIDTH, MAX_WIDTH, Overflow, Quantization,
 };
