@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use radstream::accelerator::{Accelerator, Hardware, StoredBit};
@@ -10,7 +11,7 @@ use radstream::campaign::{Bench, Scenario, Silent};
 use radstream::fault;
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::outcome::Scratch;
-use radstream::simulate::functional::{Parameters, Plan, evaluate};
+use radstream::simulate::functional::{Parameters, evaluate};
 
 fn exhaustive(criterion: &mut Criterion) {
     let files = Files::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits_medium_ae"));
@@ -18,8 +19,8 @@ fn exhaustive(criterion: &mut Criterion) {
     let mut network = load_network(&files, Path::new(&description.network)).expect("a network");
     network.name.clone_from(&description.name);
     let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+    let accelerator = Arc::new(accelerator);
     let network = accelerator.network();
-    let plan = Plan::new(network);
     let mut group = criterion.benchmark_group("digits_medium_ae");
     group.sample_size(10);
     // One bit in forty spreads over both layers and all bit positions.
@@ -37,7 +38,7 @@ fn exhaustive(criterion: &mut Criterion) {
     let workload = Workload::load(network, &settings).expect("a workload");
     let evaluator = workload.evaluator.clone();
     let samples = workload.samples;
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let bench = Bench::new(Arc::clone(&accelerator), workload.inputs, workload.evaluator).expect("a bench");
     group.throughput(Throughput::Elements((bits.len() * samples) as u64));
     group.bench_function(
         BenchmarkId::new("incremental, faults x inputs", "one core"),

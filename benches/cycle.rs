@@ -10,8 +10,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use radstream::accelerator::{Accelerator, Hardware};
 use radstream::model::{Description, Files, load_network};
 use radstream::network::Network;
-use radstream::simulate::cycle::pipeline::Pipeline;
-use radstream::simulate::cycle::run::{self, Settings};
+use radstream::simulate::cycle::Pipeline;
+use radstream::simulate::cycle::{self, Settings};
 
 fn shared(name: &str) -> Option<Network> {
     let data = std::env::var_os("RADSTREAM_SHARED_DATA").map_or_else(
@@ -49,18 +49,20 @@ fn cycles(criterion: &mut Criterion) {
         let inputs = vec![1; network.tensor(network.input).len()];
         let fast = Settings::default();
         let plain = Settings { plain: true, ..fast };
-        let total = run::run(&pipeline, &accelerator, &inputs, &[], fast).timing.total;
+        let total = cycle::run(&pipeline, &accelerator, &inputs, &[], fast)
+            .timing
+            .total;
         println!(
             "{name}: {total} cycles for one sample, {} register bits and {} stored bits in {} stages",
             pipeline.register_bits(),
             accelerator.map().total_bits(),
-            pipeline.stages.len()
+            pipeline.stages().len()
         );
         let seconds = |settings: Settings| {
             let mut times: Vec<f64> = (0..5)
                 .map(|_| {
                     let start = Instant::now();
-                    let _ = run::run(&pipeline, &accelerator, &inputs, &[], settings);
+                    let _ = cycle::run(&pipeline, &accelerator, &inputs, &[], settings);
                     start.elapsed().as_secs_f64()
                 })
                 .collect();
@@ -79,7 +81,7 @@ fn cycles(criterion: &mut Criterion) {
         group.sample_size(10);
         group.throughput(Throughput::Elements(total));
         group.bench_function("cycles", |bencher| {
-            bencher.iter(|| run::run(&pipeline, &accelerator, &inputs, &[], fast));
+            bencher.iter(|| cycle::run(&pipeline, &accelerator, &inputs, &[], fast));
         });
         group.finish();
     }

@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
@@ -136,12 +137,12 @@ fn main() {
         group.throughput(Throughput::Elements(1));
         let mut next = (0..case.inputs.len()).cycle();
         let mut input = || case.inputs[next.next().expect("samples")].as_slice();
-        let mut engine = FastEngine::new(&FastPlan::new(network), &parameters);
+        let mut engine = FastEngine::new(&FastPlan::new(network.clone()), &parameters);
         group.bench_function("fast", |bencher| {
             bencher.iter(|| black_box(engine.run(input()))[0])
         });
-        let plan = Plan::new(network);
-        let mut incremental = Incremental::new(&plan);
+        let plan = Arc::new(Plan::new(network.clone()));
+        let mut incremental = Incremental::new(plan);
         group.bench_function("incremental_load", |bencher| {
             bencher.iter(|| {
                 incremental.load(input());
@@ -168,12 +169,12 @@ fn main() {
     for case in &cases {
         let network = &case.network;
         let parameters = Parameters::of(network);
-        let mut engine = FastEngine::new(&FastPlan::new(network), &parameters);
+        let mut engine = FastEngine::new(&FastPlan::new(network.clone()), &parameters);
         let fast = seconds_per_sample(&case.inputs, |input| {
             black_box(engine.run(input));
         });
-        let plan = Plan::new(network);
-        let mut incremental = Incremental::new(&plan);
+        let plan = Arc::new(Plan::new(network.clone()));
+        let mut incremental = Incremental::new(plan);
         let loaded = seconds_per_sample(&case.inputs, |input| incremental.load(input));
         let plain = seconds_per_sample(&case.inputs[..1], |input| {
             black_box(evaluate(network, &parameters, input));

@@ -13,6 +13,7 @@
 //!
 //! ```
 //! use std::path::Path;
+//! use std::sync::Arc;
 //!
 //! use radstream::accelerator::{Accelerator, Hardware};
 //! use radstream::fault;
@@ -33,8 +34,8 @@
 //! let (before, after) = (flips[0].value_before.unwrap(), flips[0].value_after.unwrap());
 //! assert_eq!((before - after).abs(), 32);
 //!
-//! let plan = Plan::new(network);
-//! let mut engine = Incremental::new(&plan);
+//! let plan = Arc::new(Plan::new(Arc::new(network.clone())));
+//! let mut engine = Incremental::new(plan);
 //! let mut flipped = Parameters::of(network);
 //! let changes = fault::changes(&accelerator, &[bit]);
 //! for change in &changes {
@@ -46,7 +47,7 @@
 //!     let fault_free = engine.output().to_vec();
 //!     changed += usize::from(engine.strike(&changes));
 //!     assert_eq!(engine.output(), evaluate(network, &flipped, sample).tensor(network.output));
-//!     engine.heal();
+//!     engine.restore();
 //!     assert_eq!(engine.output(), fault_free);
 //! }
 //! assert!(changed > 0);
@@ -67,10 +68,13 @@ pub mod network;
 pub mod outcome;
 pub mod protection;
 pub mod radiation;
+pub mod report;
 pub mod rtl;
 pub mod scheme;
 pub mod sensitivity;
 pub mod simulate;
+pub mod study;
+pub mod text;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/published-claims.md")]

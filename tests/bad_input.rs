@@ -50,10 +50,10 @@ fn networks_that_cannot_be_read() {
     for command in ["inspect", "run", "harden", "rate"] {
         place.refuses(
             &[command, "none.onnx"],
-            &["none.onnx", "cannot be read", "check the path"],
+            &["none.onnx", "there is no such file", "check the path"],
         );
     }
-    place.refuses(&["inspect", "none.fml"], &["none.fml", "cannot be read"]);
+    place.refuses(&["inspect", "none.fml"], &["none.fml", "there is no such file"]);
     place.refuses(&["inspect", "none"], &["none", ".onnx", ".fml"]);
     place.refuses(&["inspect", "network.txt"], &["network.txt", "unknown ending"]);
     place.refuses(
@@ -448,14 +448,17 @@ fn option_values_that_are_wrong() {
             );
         }
     }
-    place.refuses(&["harden", "--limit", "0"], &["--limit 0", "at least 1"]);
+    place.refuses(
+        &["harden", "--limit", "0"],
+        &["a limit of 0", "--limit N", "at least 1"],
+    );
     place.refuses(&["harden", "--threads", "0"], &["--threads 0", "1 to 4096"]);
     place.refuses(&["inspect", "--threads", "0"], &["--threads 0"]);
     place.refuses(&["rate", "--threads", "0"], &["--threads 0"]);
     for option in ["--trials", "--flips"] {
         place.refuses(
             &["harden", "--limit", "2", option, "0"],
-            &[&format!("{option} 0"), "at least 1"],
+            &[&format!("0 {} are", &option[2..]), &format!("{option} "), "1 to"],
         );
         place.refuses(
             &["harden", "--limit", "2", option, "100000000000"],
@@ -481,11 +484,11 @@ fn option_values_that_are_wrong() {
         (&["--mission", "4", "--at", "2,1"], &["rising order"]),
         (
             &["--mission", "4", "--repetitions", "0"],
-            &["--repetitions 0", "1 to"],
+            &["0 missions", "--repetitions N", "1 to"],
         ),
         (
             &["--mission", "4", "--rate-per-s", "-1"],
-            &["--rate-per-s -1", "from 0"],
+            &["-1 strikes per second", "--rate-per-s", "from 0"],
         ),
         (
             &["--mission", "4", "--rate-per-s", "1e9"],
@@ -497,7 +500,7 @@ fn option_values_that_are_wrong() {
         ),
         (
             &["--mission", "4", "--refresh-s", "0"],
-            &["--refresh-s 0", "above 0"],
+            &["every 0 s", "--refresh-s S", "above 0"],
         ),
         (
             &["--mission", "4", "--scheme", "rms"],
@@ -641,10 +644,26 @@ fn records_that_do_not_belong_here() {
         &with_second_line("conv_0,bias,0", "conv_9,bias,0"),
         &["line 2", "conv_9"],
     );
-    refused(
+    place.text(
+        "records.csv",
         &with_second_line("conv_0.bias,0,0", "conv_0.bias,3,0"),
-        &["line 2", "word 0", "word 3", "hardware file"],
     );
+    let output = place.run(&[
+        "protect",
+        "--records",
+        "records.csv",
+        "--limit",
+        "1",
+        "--out",
+        "p",
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("another packing") && said.contains("logical address"),
+        "{said}"
+    );
+    std::fs::remove_dir_all(place.path("p")).expect("the output folder");
     refused(
         &with_second_line("conv_0,bias,0,0,", "conv_0,bias,0,zero,"),
         &["line 2", "zero"],

@@ -2,19 +2,31 @@
 
 mod workload_common;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use radstream::accelerator::{Accelerator, StoredBit};
-use radstream::campaign::{
-    Bench, BitRecord, Records, Silent, Trial, TrialPlan, exhaustive, random_flips, run_trials,
-};
+use radstream::campaign::{Accumulation, Bench, BitRecord, Exhaustive, Kind, Run, Silent, Trial, TrialPlan};
 use radstream::fault;
+use radstream::model::Workload;
 use radstream::outcome::{Evaluator, Outcome, Scratch};
-use radstream::scheme::{Cell, Cells, Scheme};
-use radstream::simulate::functional::{Parameters, Plan, evaluate};
-use rand::{RngExt, SeedableRng};
+use radstream::scheme::{Cells, Place, Protection, Scheme, Store};
+use radstream::simulate::functional::{Parameters, evaluate};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use workload_common::{full, random_bits, workload};
+
+fn bench(accelerator: &Arc<Accelerator>, workload: Workload) -> Arc<Bench> {
+    let bench = Bench::new(Arc::clone(accelerator), workload.inputs, workload.evaluator);
+    Arc::new(bench.expect("a bench"))
+}
+
+/// The records of these bits, each flipped by itself.
+fn flip_each(bench: &Arc<Bench>, bits: &[StoredBit]) -> Vec<BitRecord> {
+    let kind = Exhaustive::new(Arc::clone(bench), bits.to_vec());
+    kind.block(0..kind.trials(), &Silent).expect("nothing stops it")
+}
 
 /// Outputs and outcomes of all samples, by plain inference.
 fn infer(
@@ -60,8 +72,7 @@ fn flipped(accelerator: &Accelerator, bit: StoredBit) -> Parameters {
 
 fn agrees_with_plain_inference(name: &str, samples: usize, bits: usize, seed: u64) {
     let (accelerator, workload) = workload(name, samples);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let bench = bench(&accelerator, workload);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut chosen = random_bits(&accelerator, 2 * bits as u64, &mut random);
     chosen.sort();
@@ -69,12 +80,7 @@ fn agrees_with_plain_inference(name: &str, samples: usize, bits: usize, seed: u6
     chosen.truncate(bits);
     assert_eq!(chosen.len(), bits);
 
-    let mut records: Vec<BitRecord> = Vec::new();
-    let complete = exhaustive(&bench, &chosen, &Silent, |block| {
-        records.extend_from_slice(block);
-        Ok(())
-    });
-    assert!(complete.expect("no sink fails"));
+    let records = flip_each(&bench, &chosen);
     assert_eq!(records.len(), bits);
 
     let evaluator = bench.evaluator();
@@ -152,19 +158,10 @@ fn single_flips_agree_with_plain_inference_of_a_segmentation() {
 #[test]
 fn records_do_not_depend_on_the_company_or_the_order_of_bits() {
     let (accelerator, workload) = workload("digits_medium_cls", 20);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let bench = bench(&accelerator, workload);
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let bits = random_bits(&accelerator, 200, &mut random);
-    let run = |bits: &[StoredBit]| {
-        let mut records = Vec::new();
-        exhaustive(&bench, bits, &Silent, |block| {
-            records.extend_from_slice(block);
-            Ok(())
-        })
-        .expect("no sink fails");
-        records
-    };
+    let run = |bits: &[StoredBit]| flip_each(&bench, bits);
     let together = run(&bits);
     let mut backwards: Vec<StoredBit> = bits.iter().rev().copied().collect();
     let mut reversed = run(&backwards);
@@ -181,13 +178,18 @@ fn records_do_not_depend_on_the_company_or_the_order_of_bits() {
     }
 }
 
+/// The cells of an accelerator with these bits triplicated.
+fn triplicated(accelerator: &Accelerator, bits: &[StoredBit]) -> Cells {
+    let protection = Protection::of(Scheme::Tmr, bits.iter().copied());
+    Cells::new(Store::new(accelerator, |_| true, &protection).expect("one scheme"))
+}
+
 /// The trials of these numbers on a small network of which every third bit is protected.
 fn trials(numbers: std::ops::Range<u64>, seed: u64, threads: usize) -> Vec<Trial> {
     let (accelerator, workload) = workload("digits_small_ae", 6);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let bench = bench(&accelerator, workload);
     let protected: Vec<StoredBit> = accelerator.map().bits().step_by(3).collect();
-    let cells = Cells::new(Scheme::Tmr, accelerator.map().total_bits(), &protected);
+    let cells = triplicated(&accelerator, &protected);
     let plan = TrialPlan {
         trials: 200,
         flips: 25,
@@ -197,7 +199,8 @@ fn trials(numbers: std::ops::Range<u64>, seed: u64, threads: usize) -> Vec<Trial
         .num_threads(threads)
         .build()
         .expect("threads");
-    pool.install(|| run_trials(&bench, &cells, plan, numbers, &Silent))
+    let kind = Accumulation::new(bench, cells, plan);
+    pool.install(|| kind.block(numbers, &Silent))
         .expect("nothing stops it")
 }
 
@@ -217,16 +220,16 @@ fn a_trial_depends_on_the_seed_and_its_number_only() {
 #[test]
 fn a_summary_is_that_of_its_trials() {
     let (accelerator, workload) = workload("digits_small_ae", 8);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
-    let cells = Cells::new(Scheme::Tmr, accelerator.map().total_bits(), &[]);
+    let bench = bench(&accelerator, workload);
+    let cells = triplicated(&accelerator, &[]);
     let plan = TrialPlan {
         trials: 50,
         flips: 100,
         seed: 3,
     };
-    let single = run_trials(&bench, &cells, plan, 0..50, &Silent).expect("nothing stops it");
-    let summary = random_flips(&bench, &cells, plan, &Silent).expect("nothing stops it");
+    let kind = Accumulation::new(bench, cells, plan);
+    let single = kind.block(0..50, &Silent).expect("nothing stops it");
+    let summary = Run::new(&kind).go(&Silent).expect("a run").report(&kind);
     let mean = |value: &dyn Fn(&Trial) -> f64| single.iter().map(value).sum::<f64>() / 50.0;
     assert_eq!(summary.mean_loss, mean(&|trial| trial.score.loss));
     assert_eq!(summary.mean_wrong_bits, mean(&|trial| trial.wrong_bits as f64));
@@ -244,10 +247,9 @@ fn a_summary_is_that_of_its_trials() {
 #[test]
 fn one_flip_never_gets_through_full_triplication() {
     let (accelerator, workload) = workload("digits_small_ae", 3);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
+    let bench = bench(&accelerator, workload);
     let all: Vec<StoredBit> = accelerator.map().bits().collect();
-    let cells = Cells::new(Scheme::Tmr, all.len() as u64, &all);
+    let cells = triplicated(&accelerator, &all);
     for index in 0..cells.total() {
         let cell = cells.cell(index).expect("a cell");
         assert!(cells.read_inverted(&[cell]).is_empty(), "{cell:?}");
@@ -257,7 +259,8 @@ fn one_flip_never_gets_through_full_triplication() {
         flips: 1,
         seed: 1,
     };
-    let trials = run_trials(&bench, &cells, plan, 0..300, &Silent).expect("nothing stops it");
+    let kind = Accumulation::new(Arc::clone(&bench), cells, plan);
+    let trials = kind.block(0..300, &Silent).expect("nothing stops it");
     for trial in trials {
         assert_eq!((trial.wrong_bits, trial.score.changed), (0, 0));
         assert_eq!(
@@ -274,20 +277,23 @@ proptest! {
     fn voters_outvote_one_cell_and_not_two(
         bits in 1u64..60,
         protected in proptest::collection::vec(0u64..60, 0..40),
-        hits in proptest::collection::vec((0u64..60, 0u8..3), 0..80),
+        hits in proptest::collection::vec((0u64..60, 0u32..3), 0..80),
     ) {
         let protected: Vec<StoredBit> = protected.into_iter().map(StoredBit).collect();
-        let cells = Cells::new(Scheme::Tmr, bits, &protected);
+        let protection = Protection::of(Scheme::Tmr, protected);
+        let is_protected = |bit| protection.scheme_of(bit).is_some();
+        let cells = Cells::new(Store::protected_memory(bits, 1, 1, &protection).unwrap());
+        let cell = |bit: StoredBit, copy: u32| Place { memory: 0, unit: bit.0, cell: copy };
         // Every cell has one number, and the copies of a protected bit are three.
         for bit in (0..bits).map(StoredBit) {
-            let copies: Vec<Cell> = (0..cells.total())
+            let copies: Vec<Place> = (0..cells.total())
                 .filter_map(|index| cells.cell(index))
-                .filter(|cell| cell.bit == bit)
+                .filter(|cell| cell.unit == bit.0)
                 .collect();
-            prop_assert_eq!(copies.len(), if cells.is_protected(bit) { 3 } else { 1 });
+            prop_assert_eq!(copies.len(), if is_protected(bit) { 3 } else { 1 });
             for (at, &a) in copies.iter().enumerate() {
                 let single = cells.read_inverted(&[a]);
-                prop_assert_eq!(single.is_empty(), cells.is_protected(bit));
+                prop_assert_eq!(single.is_empty(), is_protected(bit));
                 prop_assert!(cells.read_inverted(&[a, a]).is_empty());
                 for &b in &copies[at + 1..] {
                     prop_assert_eq!(cells.read_inverted(&[a, b]), vec![bit]);
@@ -295,63 +301,21 @@ proptest! {
             }
         }
         // Any set of hits against the definition: the majority of the three cells.
-        let hits: Vec<Cell> = hits
+        let hits: Vec<Place> = hits
             .into_iter()
-            .map(|(bit, copy)| Cell { bit: StoredBit(bit % bits), copy })
-            .map(|cell| Cell { copy: if cells.is_protected(cell.bit) { cell.copy } else { 0 }, ..cell })
+            .map(|(bit, copy)| (StoredBit(bit % bits), copy))
+            .map(|(bit, copy)| cell(bit, if is_protected(bit) { copy } else { 0 }))
             .collect();
         let expected: Vec<StoredBit> = (0..bits)
             .map(StoredBit)
             .filter(|&bit| {
                 let odd = (0..3)
-                    .filter(|&copy| hits.iter().filter(|&&hit| hit == Cell { bit, copy }).count() % 2 == 1)
+                    .filter(|&copy| hits.iter().filter(|&&hit| hit == cell(bit, copy)).count() % 2 == 1)
                     .count();
-                if cells.is_protected(bit) { odd >= 2 } else { odd == 1 }
+                if is_protected(bit) { odd >= 2 } else { odd == 1 }
             })
             .collect();
         prop_assert_eq!(cells.read_inverted(&hits), expected);
-    }
-}
-
-#[test]
-fn records_survive_a_cut_at_any_byte() {
-    let (accelerator, workload) = workload("digits_small_cls", 2);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, workload.inputs, workload.evaluator).expect("a bench");
-    let bits: Vec<StoredBit> = accelerator.map().bits().take(12).collect();
-    let mut records = Vec::new();
-    exhaustive(&bench, &bits, &Silent, |block| {
-        records.extend_from_slice(block);
-        Ok(())
-    })
-    .expect("no sink fails");
-    let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, records: &[BitRecord]| {
-        let path = folder.path().join(name);
-        let mut file = Records::open(&path, "a plan", &accelerator, &bits).expect("a file");
-        let kept = file.finished().len();
-        assert_eq!(file.finished(), &records[..kept], "{name}");
-        file.append(&accelerator, &records[kept..]).expect("to write");
-        (kept, file.finish().expect("to finish"))
-    };
-    let (_, whole) = write("whole", &records);
-    let whole = std::fs::read_to_string(whole).expect("the records");
-    assert_eq!(whole.lines().count(), 13);
-    let header = whole.find('\n').expect("a header") + 1;
-    let mut random = ChaCha8Rng::seed_from_u64(2);
-    for _ in 0..40 {
-        let cut = random.random_range(header..=whole.len());
-        let path = folder.path().join("cut");
-        drop(Records::open(&path, "a plan", &accelerator, &bits).expect("a file"));
-        std::fs::write(path.join("records.partial"), &whole[..cut]).expect("to write");
-        assert!(Records::open(&path, "another plan", &accelerator, &bits).is_err());
-        let (kept, file) = write("cut", &records);
-        assert_eq!(kept, whole[..cut].matches('\n').count() - 1);
-        assert_eq!(
-            std::fs::read_to_string(file).expect("the records"),
-            whole,
-            "cut at {cut}"
-        );
     }
 }
 

@@ -121,7 +121,11 @@ fn what_layers_hand_on_is_the_same_in_both_engines() {
     }
     let refused = place.run(&["run", "--engine", "cycle", "--trace", "--limit", "1"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("--trace has nowhere to go"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("nowhere to go") && said.contains("--trace needs --outputs"),
+        "{said}"
+    );
 }
 
 #[test]

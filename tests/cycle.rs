@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use radstream::accelerator::{Accelerator, Hardware};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::Network;
-use radstream::simulate::cycle::pipeline::Pipeline;
-use radstream::simulate::cycle::run;
+use radstream::simulate::cycle;
+use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
 
 /// Both engines on these inputs; `None` where the accelerator cannot be built.
@@ -18,14 +18,14 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
     let elements = network.tensor(network.input).len();
     let pipeline = Pipeline::new(&accelerator).unwrap_or_else(|error| panic!("{name}: {error}"));
     let started = std::time::Instant::now();
-    let done = run::run(&pipeline, &accelerator, inputs, &[], run::Settings::default());
+    let done = cycle::run(&pipeline, &accelerator, inputs, &[], cycle::Settings::default());
     let elapsed = started.elapsed();
-    let plain = run::Settings {
+    let plain = cycle::Settings {
         plain: true,
-        ..run::Settings::default()
+        ..cycle::Settings::default()
     };
     let started = std::time::Instant::now();
-    let ticked = run::run(&pipeline, &accelerator, inputs, &[], plain);
+    let ticked = cycle::run(&pipeline, &accelerator, inputs, &[], plain);
     let plain_elapsed = started.elapsed();
     assert_eq!(done, ticked, "{name}: fast and tick by tick");
     let parameters = Parameters::of(network);
@@ -41,7 +41,7 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
         "{name}: {:?} {:?} {elapsed:?} {plain_elapsed:?}",
         done.timing, done.end
     );
-    assert_eq!(done.end, run::End::Completed, "{name}");
+    assert_eq!(done.end, cycle::End::Completed, "{name}");
     assert_eq!(done.outputs, expected, "{name}");
 }
 

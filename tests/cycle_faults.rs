@@ -5,6 +5,7 @@ mod nets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use radstream::accelerator::{
@@ -14,18 +15,18 @@ use radstream::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
 use radstream::fault::{self, Targets};
 use radstream::model::{Description, Files, Settings as ModelSettings, Workload, load_network};
 use radstream::network::{Geometry, LayerId, Network, Op};
-use radstream::simulate::cycle::build::BuildError;
-use radstream::simulate::cycle::engine::{Engine, Rate};
-use radstream::simulate::cycle::pipeline::Pipeline;
+use radstream::simulate::cycle::BuildError;
+use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::cycle::register::RegisterClass;
-use radstream::simulate::cycle::run::{self, CycleFault, End, Settings, Site};
+use radstream::simulate::cycle::{self, CycleFault, End, Settings, Site};
+use radstream::simulate::cycle::{Engine, Rate};
 use radstream::simulate::functional::{Parameters, evaluate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 struct Chip {
-    accelerator: Accelerator,
-    pipeline: Pipeline,
+    accelerator: Arc<Accelerator>,
+    pipeline: Arc<Pipeline>,
     inputs: Vec<i64>,
     workload: Workload,
 }
@@ -49,7 +50,7 @@ fn chip(name: &str, samples: usize, hardware: &Hardware) -> Chip {
     let elements = network.tensor(network.input).len();
     let inputs = workload.inputs[..samples * elements].to_vec();
     Chip {
-        accelerator,
+        accelerator: Arc::new(accelerator),
         pipeline,
         inputs,
         workload,
@@ -62,7 +63,7 @@ fn addresses(chip: &Chip) -> Vec<(String, String, u64, u32)> {
     let network = chip.accelerator.network();
     let mut addresses = Vec::new();
     let mut next: BTreeMap<(LayerId, RegisterClass), u64> = BTreeMap::new();
-    for placed in &chip.pipeline.stages {
+    for placed in chip.pipeline.stages() {
         for register in &placed.registers {
             let element = next.entry((placed.layer, register.class)).or_default();
             let layer = &network.layer(placed.layer).name;
@@ -98,9 +99,9 @@ fn stored(accelerator: &Accelerator) -> Vec<bool> {
 }
 
 /// Every bit of the accelerator.
-fn dump(chip: &Chip, stored: &[bool], engine: &Engine<'_>) -> Vec<bool> {
+fn dump(chip: &Chip, stored: &[bool], engine: &Engine) -> Vec<bool> {
     let mut bits = Vec::new();
-    for placed in &chip.pipeline.stages {
+    for placed in chip.pipeline.stages() {
         let mut limb = placed.state.start;
         for register in &placed.registers {
             let word_bits = register.lanes * register.lane_bits as usize;
@@ -121,8 +122,8 @@ fn dump(chip: &Chip, stored: &[bool], engine: &Engine<'_>) -> Vec<bool> {
 #[test]
 fn a_flip_changes_exactly_its_bit_and_nothing_else_in_that_cycle() {
     let chip = chip("digits_small_cls", 1, &Hardware::default());
-    let targets = Targets::of(&chip.accelerator, &chip.pipeline);
-    let total = run::run(
+    let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
+    let total = cycle::run(
         &chip.pipeline,
         &chip.accelerator,
         &chip.inputs,
@@ -194,7 +195,7 @@ fn a_flip_changes_exactly_its_bit_and_nothing_else_in_that_cycle() {
 #[test]
 fn every_register_bit_has_two_addresses_that_lead_to_it() {
     let chip = chip("digits_medium_cls", 1, &Hardware::default());
-    let targets = Targets::of(&chip.accelerator, &chip.pipeline);
+    let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
     let mut seen = std::collections::HashSet::new();
     for tensor in targets.registers() {
         for (element, bit) in tensor.bits_of_elements() {
@@ -222,12 +223,12 @@ fn every_register_bit_has_two_addresses_that_lead_to_it() {
 #[test]
 fn control_faults_hang_and_corrupt_streams() {
     let chip = chip("digits_small_cls", 2, &Hardware::default());
-    let targets = Targets::of(&chip.accelerator, &chip.pipeline);
+    let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
     let bench = StrikeBench::new(
-        &chip.accelerator,
-        &chip.pipeline,
-        &chip.inputs,
-        &chip.workload.evaluator,
+        Arc::clone(&chip.accelerator),
+        Arc::clone(&chip.pipeline),
+        chip.inputs.clone(),
+        Arc::new(chip.workload.evaluator.clone()),
     );
     let total = bench.fault_free().timing.total;
     let control = draw_strikes(&targets, &[RegisterClass::Control], total, 400, 9);
@@ -263,12 +264,12 @@ fn control_faults_hang_and_corrupt_streams() {
 fn struck_runs_are_the_same_tick_by_tick() {
     for name in ["digits_small_cls", "digits_medium_ae"] {
         let chip = chip(name, 2, &Hardware::default());
-        let targets = Targets::of(&chip.accelerator, &chip.pipeline);
+        let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
         let bench = StrikeBench::new(
-            &chip.accelerator,
-            &chip.pipeline,
-            &chip.inputs,
-            &chip.workload.evaluator,
+            Arc::clone(&chip.accelerator),
+            Arc::clone(&chip.pipeline),
+            chip.inputs.clone(),
+            Arc::new(chip.workload.evaluator.clone()),
         );
         let total = bench.fault_free().timing.total;
         for fault in draw_strikes(&targets, &RegisterClass::ALL, total, 300, 3) {
@@ -276,7 +277,7 @@ fn struck_runs_are_the_same_tick_by_tick() {
                 bound: Some(bench.bound()),
                 ..Settings::default()
             };
-            let fast = run::run(
+            let fast = cycle::run(
                 &chip.pipeline,
                 &chip.accelerator,
                 &chip.inputs,
@@ -287,7 +288,7 @@ fn struck_runs_are_the_same_tick_by_tick() {
                 plain: true,
                 ..settings
             };
-            let ticked = run::run(&chip.pipeline, &chip.accelerator, &chip.inputs, &[fault], plain);
+            let ticked = cycle::run(&chip.pipeline, &chip.accelerator, &chip.inputs, &[fault], plain);
             let named = targets.named(fault.site);
             assert_eq!(
                 (fast.outputs, fast.strikes),
@@ -321,7 +322,7 @@ fn a_weight_flip_lives_until_the_weights_are_rewritten() {
     let pipeline = Pipeline::new(&accelerator).unwrap();
     let samples = 20;
     let inputs = [10, 1].repeat(samples);
-    let fault_free = run::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
+    let fault_free = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
     assert_eq!(fault_free.outputs, vec![35; samples]);
     // Bit 2 of the weight 3 makes it 7.
     let bit = accelerator.find_logical("fc", "weight", 0, 2).unwrap();
@@ -346,7 +347,7 @@ fn a_weight_flip_lives_until_the_weights_are_rewritten() {
         cycle: None,
         site: Site::Stored(bit),
     };
-    let persistent = run::run(&pipeline, &accelerator, &inputs, &[fault], Settings::default());
+    let persistent = cycle::run(&pipeline, &accelerator, &inputs, &[fault], Settings::default());
     assert_eq!(persistent.outputs, vec![75; samples]);
 }
 
@@ -366,11 +367,11 @@ fn a_transient_in_a_multiplier_is_gone_after_its_cycle() {
             },
             ..Hardware::default()
         };
-        let accelerator = Accelerator::build(&network, &hardware).unwrap();
+        let accelerator = Arc::new(Accelerator::build(&network, &hardware).unwrap());
         let pipeline = Pipeline::new(&accelerator).unwrap();
-        let targets = Targets::of(&accelerator, &pipeline);
+        let targets = Targets::of(Arc::clone(&accelerator), &pipeline);
         let inputs = [10, 1].repeat(5);
-        let total = run::run(&pipeline, &accelerator, &inputs, &[], Settings::default())
+        let total = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default())
             .timing
             .total;
         let site = targets.find_logical("fc", "product_wire", 0, 4).unwrap();
@@ -380,7 +381,7 @@ fn a_transient_in_a_multiplier_is_gone_after_its_cycle() {
                 cycle: Some(cycle),
                 site,
             };
-            let outputs = run::run(&pipeline, &accelerator, &inputs, &[fault], Settings::default()).outputs;
+            let outputs = cycle::run(&pipeline, &accelerator, &inputs, &[fault], Settings::default()).outputs;
             let wrong: Vec<i64> = outputs.into_iter().filter(|&output| output != 35).collect();
             // 3 * 10 = 30 has bit 4 set and 5 * 1 has not: the product is 16 too small or too large.
             assert!(
@@ -480,14 +481,14 @@ fn agree_on_any_hardware(name: &str, samples: usize, seed: u64, rates: [u64; 2])
                 .to_vec()
         })
         .collect();
-    let done = run::run(&pipeline, &accelerator, inputs, &faults, settings);
+    let done = cycle::run(&pipeline, &accelerator, inputs, &faults, settings);
     assert_eq!(done.end, End::Completed, "{name}, seed {seed}");
     assert_eq!(done.outputs, expected, "{name}, seed {seed}");
     let plain = Settings {
         plain: true,
         ..settings
     };
-    let ticked = run::run(&pipeline, &accelerator, inputs, &faults, plain);
+    let ticked = cycle::run(&pipeline, &accelerator, inputs, &faults, plain);
     assert_eq!(done, ticked, "{name}, seed {seed}");
 }
 

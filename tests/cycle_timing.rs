@@ -11,14 +11,14 @@ use radstream::model::{Files, load_network};
 use radstream::network::{
     BuildHints, Encoding, Geometry, Layer, LayerId, Network, Node, Op, Relu, Tensor, TensorId, Window,
 };
-use radstream::simulate::cycle::pipeline::Pipeline;
-use radstream::simulate::cycle::run::{self, Run, Settings, Timing};
+use radstream::simulate::cycle::Pipeline;
+use radstream::simulate::cycle::{self, Run, Settings, Timing};
 
 fn timing(network: &Network, hardware: &Hardware, samples: usize) -> (Run, Timing) {
     let accelerator = Accelerator::build(network, hardware).unwrap();
     let pipeline = Pipeline::new(&accelerator).unwrap_or_else(|error| panic!("{error}"));
     let inputs = vec![0; samples * network.tensor(network.input).len()];
-    let run = run::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
+    let run = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
     let timing = run.timing;
     (run, timing)
 }
@@ -148,7 +148,7 @@ fn conv1d_of_the_published_project() {
     hardware.layers.insert("conv".into(), hls(3, 5));
     let (run, conv) = timing(&builder.network, &hardware, 4);
     assert_eq!((conv.latency, conv.initiation_interval), (Some(393), Some(390)));
-    assert_eq!(run.end, run::End::Completed);
+    assert_eq!(run.end, cycle::End::Completed);
 
     // A rectifier of 128 pixels alone.
     let mut alone = nets::Builder::new(vec![128, 16], nets::signed(16)).network;

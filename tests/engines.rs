@@ -4,6 +4,8 @@ mod common;
 mod hls4ml_common;
 mod workload_common;
 
+use std::sync::Arc;
+
 use std::path::Path;
 
 use common::shared_data;
@@ -18,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use workload_common::{MODELS, full, random_bits, random_input, workload};
 
-fn equal(network: &Network, engine: &Incremental<'_, '_>, trace: &Trace, place: &str) {
+fn equal(network: &Network, engine: &Incremental, trace: &Trace, place: &str) {
     for (index, tensor) in network.tensors.iter().enumerate() {
         assert_eq!(
             engine.tensor(index.into()),
@@ -29,11 +31,11 @@ fn equal(network: &Network, engine: &Incremental<'_, '_>, trace: &Trace, place: 
     }
 }
 
-/// Strikes with random sets of flips, heals between some of them, and compares every tensor.
+/// Strikes with random sets of flips, restores between some of them, and compares every tensor.
 fn compare(name: &str, accelerator: &Accelerator, inputs: &[Vec<i64>], sets: usize, seed: u64) {
     let network = accelerator.network();
-    let plan = Plan::new(network);
-    let mut engine = Incremental::new(&plan);
+    let plan = Arc::new(Plan::new(accelerator.shared_network()));
+    let mut engine = Incremental::new(plan);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let total = accelerator.map().total_bits();
     let clean = Parameters::of(network);
@@ -63,11 +65,11 @@ fn compare(name: &str, accelerator: &Accelerator, inputs: &[Vec<i64>], sets: usi
             );
             effective += usize::from(expected != fault_free);
             if random.random() {
-                engine.heal();
-                equal(network, &engine, &fault_free, &format!("{place}, healed"));
+                engine.restore();
+                equal(network, &engine, &fault_free, &format!("{place}, restored"));
             }
         }
-        engine.heal();
+        engine.restore();
         equal(network, &engine, &fault_free, name);
     }
     assert!(effective > 0, "{name}: no set of faults did anything");

@@ -3,6 +3,8 @@
 mod common;
 mod workload_common;
 
+use std::sync::Arc;
+
 use std::path::Path;
 
 use common::shared_data;
@@ -122,11 +124,11 @@ fn compare_unet(folder: &Path, name: &str, hardware: &str, column: usize) -> usi
     let golden = array(&folder.join("golden_test200.npz"), "x").take(10);
     let inputs = network.quantize_inputs(&golden.reals()).expect("mantissas");
     let network = accelerator.network();
-    let plan = Plan::new(network);
+    let plan = Arc::new(Plan::new(accelerator.shared_network()));
     let counts: Vec<Vec<usize>> = inputs
         .par_chunks_exact(network.tensor(network.input).len())
         .map(|input| {
-            let mut engine = Incremental::new(&plan);
+            let mut engine = Incremental::new(Arc::clone(&plan));
             engine.load(input);
             let fault_free = classes(engine.output(), 5);
             rows.iter()
@@ -203,10 +205,10 @@ fn flips_in_the_memories_of_cnv_as_the_vendors_model_sees_them() {
     let lists = lists["cnvW1A1"].as_array().expect("lists");
     assert_eq!(lists.len(), 3);
     // Each image is loaded once and struck with one list after the other.
-    let plan = Plan::new(network);
+    let plan = Arc::new(Plan::new(accelerator.shared_network()));
     let images: Vec<usize> = if full() { (0..8).collect() } else { vec![0, 3] };
     images.par_iter().for_each(|&image| {
-        let mut engine = Incremental::new(&plan);
+        let mut engine = Incremental::new(Arc::clone(&plan));
         engine.load(&codes[image * elements..][..elements]);
         for list in lists {
             assert_eq!(number(&list["images"][image]), image);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use radstream::accelerator::{Accelerator, Folding, Hardware};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
-use radstream::simulate::cycle::pipeline::Pipeline;
-use radstream::simulate::cycle::run;
+use radstream::simulate::cycle;
+use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
 
 /// Files for networks that are not shipped, and those that speak of no layer.
@@ -51,8 +51,8 @@ fn both_engines_agree(model: &str, samples: usize) {
             assert_eq!(of_style, style, "{}", network.layer(stage.layer).name);
         }
         let pipeline = Pipeline::new(&accelerator).unwrap_or_else(|error| panic!("{error}"));
-        let done = run::run(&pipeline, &accelerator, inputs, &[], run::Settings::default());
-        assert_eq!(done.end, run::End::Completed, "{model}.{style}");
+        let done = cycle::run(&pipeline, &accelerator, inputs, &[], cycle::Settings::default());
+        assert_eq!(done.end, cycle::End::Completed, "{model}.{style}");
         assert!(done.outputs == expected, "{model}.{style}");
     }
 }

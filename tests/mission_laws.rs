@@ -296,7 +296,7 @@ fn what_cannot_be_flown_is_refused() {
 
 #[test]
 fn missions_with_a_strike_stand_for_all() {
-    use radstream::campaign::mission::MemorySummary;
+    use radstream::campaign::{Kind, MemoryMissions, Run, Silent};
     // 0.5 strikes are expected.
     let mut plan = plan(Store::memory(100, 1, 1, Scheme::None), None);
     plan.exposures[0].strikes = RateProfile::constant(0.5 / 400.0);
@@ -313,7 +313,9 @@ fn missions_with_a_strike_stand_for_all() {
         agrees(&format!("{count} strikes"), seen, term / share, 0.2);
     }
     assert!(timelines.iter().all(|t| t.events > 0));
-    let summary = MemorySummary::new(&plan, &timelines);
+    let kind = MemoryMissions::new(vec![("unscrubbed".to_owned(), plan.clone())], trials);
+    let run = Run::new(&kind).go(&Silent).expect("a run");
+    let summary = kind.report(&run.sums).remove(0);
     let wrong = 100.0 * -0.5 * (-2.0f64 * 0.5 / 100.0).exp_m1();
     let found = &summary.wrong_bits_at_end;
     assert!(

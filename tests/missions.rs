@@ -3,24 +3,23 @@
 mod cli_common;
 mod workload_common;
 
+use std::sync::Arc;
+
 use cli_common::{Workplace, model, records};
 use radstream::accelerator::{Accelerator, Scrub, StoredBit};
-use radstream::campaign::mission::{
-    Cause, Exposure, Flight, MISSION_HEADER, MissionPlan, MissionRecords, MissionRow, Tally, fly, summarize,
-};
-use radstream::campaign::{Bench, Silent};
+use radstream::campaign::mission::{Cause, Contents, Exposure, Failure, Flight, MissionPlan, Missions, fly};
+use radstream::campaign::{Bench, Run, Silent};
 use radstream::fault;
 use radstream::model::Workload;
 use radstream::radiation::Clusters;
 use radstream::radiation::rate::Hours;
-use radstream::scheme::{Scheme, Store};
-use radstream::simulate::functional::Plan;
+use radstream::scheme::{Protection, Scheme, Store};
 use workload_common::workload;
 
 fn plan(accelerator: &Accelerator, scheme: Scheme, events_per_hour: f64) -> MissionPlan {
     let half = accelerator.map().total_bits() / 2;
     let bits: Vec<StoredBit> = (0..half).map(StoredBit).collect();
-    let store = Store::new(accelerator, |_| true, scheme, &bits, false);
+    let store = Store::new(accelerator, |_| true, &Protection::of(scheme, bits)).expect("one scheme");
     let arrays = (0..store.arrays().len()).collect();
     let per_bit = events_per_hour / accelerator.map().total_bits() as f64;
     let exposure = Exposure {
@@ -39,16 +38,15 @@ fn plan(accelerator: &Accelerator, scheme: Scheme, events_per_hour: f64) -> Miss
     }
 }
 
-fn with_bench<T>(name: &str, samples: usize, run: impl FnOnce(&Accelerator, &Bench<'_>) -> T) -> T {
+fn with_bench<T>(name: &str, samples: usize, run: impl FnOnce(&Accelerator, &Arc<Bench>) -> T) -> T {
     let (
         accelerator,
         Workload {
             inputs, evaluator, ..
         },
     ) = workload(name, samples);
-    let plan = Plan::new(accelerator.network());
-    let bench = Bench::new(&accelerator, &plan, inputs, evaluator).expect("a bench");
-    run(&accelerator, &bench)
+    let bench = Bench::new(Arc::clone(&accelerator), inputs, evaluator).expect("a bench");
+    run(&accelerator, &Arc::new(bench))
 }
 
 /// The bits that read wrong after so many of a flight's changes, each change by itself.
@@ -62,7 +60,7 @@ fn scores_are_those_of_the_wrong_bits_and_the_first_wrong_output_is_the_first() 
         for scheme in Scheme::ALL {
             let plan = plan(accelerator, scheme, 4.0);
             plan.check().expect("a sound plan");
-            let flights = fly(bench, &plan, 0..8, &Silent).expect("nothing stops it");
+            let flights = fly(bench, &plan, 0..8, Failure::Any, &Silent).expect("nothing stops it");
             let mut found = 0;
             for flight in &flights {
                 let score = |changes: usize| {
@@ -107,8 +105,14 @@ fn flights_do_not_depend_on_threads_or_company() {
             .expect("threads");
         pool.install(|| {
             with_bench("digits_small_ae", 4, |accelerator, bench| {
-                fly(bench, &plan(accelerator, Scheme::Secded, 6.0), trials, &Silent)
-                    .expect("nothing stops it")
+                fly(
+                    bench,
+                    &plan(accelerator, Scheme::Secded, 6.0),
+                    trials,
+                    Failure::Any,
+                    &Silent,
+                )
+                .expect("nothing stops it")
             })
         })
     };
@@ -124,23 +128,23 @@ fn ideal_protection_lets_nothing_through_and_a_vote_lets_less_through_than_nothi
     with_bench("digits_small_ae", 3, |accelerator, bench| {
         let all: Vec<StoredBit> = accelerator.map().bits().collect();
         let mut wrong = Vec::new();
-        for (scheme, ideal) in [
-            (Scheme::None, false),
-            (Scheme::Tmr, false),
-            (Scheme::Secded, false),
-            (Scheme::Tmr, true),
-        ] {
+        for scheme in [Scheme::None, Scheme::Tmr, Scheme::Secded, Scheme::Ideal] {
             let mut plan = plan(accelerator, Scheme::None, 60.0);
-            plan.store = Store::new(accelerator, |_| true, scheme, &all, ideal);
+            plan.store = Store::new(
+                accelerator,
+                |_| true,
+                &Protection::of(scheme, all.iter().copied()),
+            )
+            .expect("one scheme");
             let arrays = (0..plan.store.arrays().len()).collect();
             plan.exposures = vec![Exposure::single(arrays, 60.0 / all.len() as f64)];
-            let flights = fly(bench, &plan, 0..10, &Silent).expect("nothing stops it");
+            let flights = fly(bench, &plan, 0..10, Failure::Any, &Silent).expect("nothing stops it");
             let total: u64 = flights
                 .iter()
                 .flat_map(|f| &f.timeline.observations)
                 .map(|o| o.wrong_bits)
                 .sum();
-            if ideal {
+            if scheme == Scheme::Ideal {
                 assert!(
                     flights
                         .iter()
@@ -162,14 +166,15 @@ fn ideal_protection_lets_nothing_through_and_a_vote_lets_less_through_than_nothi
 fn a_summary_is_that_of_its_flights() {
     with_bench("digits_small_cls", 5, |accelerator, bench| {
         let plan = plan(accelerator, Scheme::Secded, 5.0);
-        let flights = fly(bench, &plan, 0..20, &Silent).expect("nothing stops it");
-        let mut tally = Tally::default();
-        let mut rows = Vec::new();
-        for (trial, flight) in (0..).zip(&flights) {
-            tally.add_flight(accelerator, &plan, flight);
-            rows.extend(MissionRow::of("secded", trial, flight));
-        }
-        let summary = summarize(accelerator, &plan, &tally, &rows, bench.samples());
+        let flights = fly(bench, &plan, 0..20, Failure::Any, &Silent).expect("nothing stops it");
+        let kind = Missions::new(
+            Arc::clone(bench),
+            vec![("secded".to_owned(), plan)],
+            20,
+            Failure::Any,
+        );
+        let run = Run::new(&kind).go(&Silent).expect("a run");
+        let summary = run.report(&kind).remove(0);
         let first: Vec<f64> = flights
             .iter()
             .filter_map(|f| f.first_wrong)
@@ -315,62 +320,6 @@ fn designs_fly_side_by_side_and_resume() {
 }
 
 #[test]
-fn records_survive_a_cut_at_any_byte() {
-    let rows: Vec<MissionRow> = (0..12u64)
-        .map(|at| MissionRow {
-            design: "tmr 32% unscrubbed".to_owned(),
-            repetition: at / 3,
-            time_h: [0.5, 1.0, 1.0 / 3.0][at as usize % 3],
-            events: at,
-            flips: 2 * at,
-            wrong_bits: at % 5,
-            detected: 0,
-            changed: at % 2,
-            newly_wrong: (at % 4 > 0).then_some(at),
-            loss: 0.1 * at as f64,
-            delta_loss: -1e-9 / 3.0 * at as f64,
-            first_wrong_h: (at % 6 > 2).then_some(at as f64 / 7.0),
-        })
-        .collect();
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("cut");
-    let finish = || {
-        let mut file = MissionRecords::open(&path, "a plan", 3).expect("a file");
-        let kept = file.finished().len();
-        assert_eq!(file.finished(), &rows[..kept]);
-        assert_eq!(kept % 3, 0);
-        file.append(&rows[kept..]).expect("to write");
-        (
-            kept,
-            std::fs::read_to_string(file.finish().expect("to finish")).expect("the records"),
-        )
-    };
-    let (_, whole) = finish();
-    assert_eq!(whole.lines().next(), Some(MISSION_HEADER));
-    assert_eq!(whole.lines().count(), 13);
-    for cut in whole.find('\n').expect("a header") + 1..=whole.len() {
-        drop(MissionRecords::open(&path, "a plan", 3).expect("a file"));
-        std::fs::write(path.join("records.partial"), &whole[..cut]).expect("to write");
-        assert!(MissionRecords::open(&path, "another plan", 3).is_err());
-        let (kept, text) = finish();
-        assert_eq!(kept, (whole[..cut].matches('\n').count() - 1) / 3 * 3);
-        assert_eq!(text, whole, "cut at {cut}");
-    }
-    // What cannot be a row is refused with its line.
-    drop(MissionRecords::open(&path, "a plan", 3).expect("a file"));
-    std::fs::write(
-        path.join("records.partial"),
-        format!("{MISSION_HEADER}\na,0,x,0,0,0,0,0,,0,0,\n"),
-    )
-    .expect("to write");
-    let error = MissionRecords::open(&path, "a plan", 3)
-        .err()
-        .expect("a refusal")
-        .to_string();
-    assert!(error.contains("records.partial: line 2"), "{error}");
-}
-
-#[test]
 fn a_memory_by_itself_flies_without_a_network() {
     let place = Workplace::new();
     let fly = |more: &[&str]| {
@@ -445,4 +394,36 @@ fn no_mission_calls_a_closed_form() {
         }
     }
     assert!(files > 5);
+}
+
+#[test]
+fn a_plan_is_serialized_with_all_that_it_holds() {
+    with_bench("digits_small_ae", 1, |accelerator, _| {
+        let base = plan(accelerator, Scheme::Secded, 6.0);
+        let text = |plan: &MissionPlan| serde_json::to_string(plan).expect("a document");
+        let changes: [fn(&Accelerator, &mut MissionPlan); 9] = [
+            |_, plan| plan.seed += 1,
+            |_, plan| plan.refresh_s = None,
+            |_, plan| plan.at.truncate(1),
+            |_, plan| plan.given_strike = true,
+            |_, plan| plan.duration = Hours(3.0),
+            |_, plan| plan.exposures[0].permanent_share = 0.25,
+            |_, plan| plan.exposures[0].clusters = Clusters::single(),
+            |accelerator, plan| plan.contents = Contents::of(accelerator, &plan.store),
+            |accelerator, plan| {
+                let one_less = (1..accelerator.map().total_bits() / 2).map(StoredBit);
+                let protection = Protection::of(Scheme::Tmr, one_less);
+                plan.store = Store::new(accelerator, |_| true, &protection).expect("one scheme");
+            },
+        ];
+        let mut texts = vec![text(&base)];
+        assert_eq!(text(&base.clone()), texts[0]);
+        for change in changes {
+            let mut changed = base.clone();
+            change(accelerator, &mut changed);
+            texts.push(text(&changed));
+        }
+        texts.sort();
+        assert!(texts.windows(2).all(|pair| pair[0] != pair[1]));
+    });
 }

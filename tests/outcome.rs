@@ -106,7 +106,7 @@ fn digits_losses_are_those_of_the_training() {
         let parts = Setup {
             order: None,
             target: Some(golden("x")),
-            ..setup(readout, Loss::Mse)
+            ..setup(readout, Loss::mse())
         };
         let (mse, accuracy) = means(&Evaluator::new(parts, 360, 16).unwrap(), &codes, 360);
         let expected = stated(&folder, "test_mse");
@@ -131,9 +131,9 @@ fn digits_losses_are_those_of_the_training() {
             .sum::<f64>()
             / 360.0;
         for (loss, mean) in [
-            (Loss::Misclassify, 1.0 - expected),
-            (Loss::CrossEntropy, textbook),
-            (Loss::Mismatch, 0.0),
+            (Loss::misclassify(), 1.0 - expected),
+            (Loss::cross_entropy(), textbook),
+            (Loss::mismatch(), 0.0),
         ] {
             let parts = Setup {
                 order: None,
@@ -145,7 +145,7 @@ fn digits_losses_are_those_of_the_training() {
             assert!((accuracy.unwrap() - expected).abs() < 1e-12);
         }
         // Without labels the fault-free predictions stand for them, and those of float32 agree.
-        let mut evaluator = Evaluator::new(setup(load(), Loss::Misclassify), 360, 16).unwrap();
+        let mut evaluator = Evaluator::new(setup(load(), Loss::misclassify()), 360, 16).unwrap();
         evaluator.remember(&codes);
         assert_eq!(means(&evaluator, &codes, 360), (0.0, Some(1.0)));
         let mut scratch = readout::Scratch::default();
@@ -169,7 +169,7 @@ fn segmentation_predicts_every_pixel() {
         let parts = Setup {
             order: None,
             labels: Some(golden(key)),
-            ..setup(Readout::identity(&[32, 32, 5]), Loss::Misclassify)
+            ..setup(Readout::identity(&[32, 32, 5]), Loss::misclassify())
         };
         let evaluator = Evaluator::new(parts, 20, 5 * pixels).unwrap();
         let mut scratch = Scratch::default();
@@ -248,7 +248,7 @@ fn emd_through_the_decoders() {
             order: None,
             gather: Some(econt(&data, "hgcal_geometry.npz", Some("pixel_of_cell"))),
             target: Some(econt(&data, "hgcal_3500.npz", Some("x"))),
-            ..setup(readout, Loss::Emd(cell_distance(&data)))
+            ..setup(readout, Loss::emd(cell_distance(&data)))
         };
         let evaluator = Evaluator::new(parts, 500, 16).unwrap();
         let codes = values(&econt(&data, &format!("econt_{size}_golden_out.npy"), None), frac);

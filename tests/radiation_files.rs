@@ -278,7 +278,7 @@ fn requests_that_do_not_go_together_are_refused() {
         (&["--clusters", "burst:0"], &["burst:0"]),
         (&["--memory", "missing.ron"], &["missing.ron", "cannot be read"]),
         (&["--memory", "BlockRam=kintex7_bram"], &["storage style"]),
-        (&["--dvf", "1.5"], &["--dvf 1.5"]),
+        (&["--dvf", "1.5"], &["a vulnerability factor of 1.5", "--dvf"]),
         (&["--fit-per-mb", "1e300"], &["strikes per bit and hour", "1e12"]),
         (&["--mission", "1e300"], &["hours = 1", "1e15"]),
         (&["--cross-section", "1e-14"], &["--flux", "--environment"]),
@@ -292,7 +292,7 @@ fn requests_that_do_not_go_together_are_refused() {
         ),
         (
             &["--mission", "4", "--analytic", "--scrub-s", "0"],
-            &["--scrub-s 0"],
+            &["every 0 s", "--scrub-s"],
         ),
     ] {
         refused(none, arguments, None, words);

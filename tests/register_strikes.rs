@@ -151,7 +151,7 @@ fn what_cannot_be_struck_is_refused() {
     for (arguments, says) in [
         (
             &["campaign", "--registers", "0"][..],
-            "--registers 0 is out of range",
+            "0 strikes on registers are out of range",
         ),
         (
             &[

@@ -9,7 +9,7 @@ use radstream::accelerator::*;
 use radstream::fixed_point::Format;
 use radstream::network::*;
 use radstream::rtl::*;
-use radstream::scheme::Scheme;
+use radstream::scheme::{Protection, Scheme};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -105,7 +105,7 @@ fn every_format_equals_its_golden_file() {
     let map = ProtectionMap::read(&golden().join("protection.json")).unwrap();
     assert_eq!(
         (map.network(), map.hardware(), map.scheme()),
-        ("toy", "by_hand", Scheme::Tmr)
+        ("toy", "by_hand", Some(Scheme::Tmr))
     );
     let mut written = 0;
     for exporter in exporters() {
@@ -138,7 +138,9 @@ proptest! {
         let again = ProtectionMap::from_json("again.json", &map.to_json()).unwrap();
         prop_assert_eq!(&again, &map);
         prop_assert_eq!(again.to_json(), map.to_json());
-        let mut resolved = again.resolve(&accelerator).unwrap();
+        let resolved = again.resolve(&accelerator).unwrap();
+        prop_assert_eq!(&resolved.protection, &Protection::of(Scheme::Tmr, bits.iter().map(|bit| bit.0)));
+        let mut resolved = resolved.scores;
         let mut expected = bits;
         expected.sort_by_key(|(bit, _)| *bit);
         resolved.sort_by_key(|(bit, _)| *bit);
@@ -394,4 +396,98 @@ fn verilator_compiles_the_package_and_finds_the_bits() {
         text.contains(&format!("size {} {}\n", memory.depth, memory.word_bits)),
         "{text}"
     );
+}
+
+#[test]
+fn a_mixed_map_names_the_scheme_of_every_bit() {
+    let accelerator = accelerator(2, 0);
+    let map = accelerator.map();
+    let first = |memory: usize| map.memories()[memory].first.0;
+    let mut protection = Protection::of(Scheme::Secded, (0..3).map(|bit| StoredBit(first(0) + bit)));
+    for bit in 0..5 {
+        protection.protect(StoredBit(first(1) + bit), Scheme::Tmr);
+    }
+    let mixed = ProtectionMap::of(&accelerator, &protection, |bit| bit.0 as f64 / 4.0).unwrap();
+    assert_eq!((mixed.scheme(), mixed.scheme_name()), (None, "mixed"));
+    let text = mixed.to_json();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&document["version"], document.get("scheme")), (&2.into(), None));
+    for entry in document["protected"].as_array().unwrap() {
+        let memory = entry["memory"].as_str().unwrap();
+        let expected = if memory == map.memories()[0].name {
+            "secded"
+        } else {
+            "tmr"
+        };
+        assert_eq!(entry["scheme"], expected);
+    }
+    let again = ProtectionMap::from_json("m.json", &text).unwrap();
+    assert_eq!(again, mixed);
+    let resolved = again.resolve(&accelerator).unwrap();
+    assert_eq!(resolved.protection, protection);
+    for (bit, score) in resolved.scores {
+        assert_eq!(score, bit.0 as f64 / 4.0);
+    }
+    let table = &exporter("csv").unwrap().files(&mixed)[0].text;
+    assert!(table.starts_with("layer,tensor,element,bit,memory,word,word_bit,score,scheme\n"));
+    assert_eq!(table.lines().filter(|line| line.ends_with(",tmr")).count(), 5);
+    let masks = exporter("readmemh").unwrap().files(&mixed);
+    assert!(masks[0].text.contains("scheme secded") && masks[1].text.contains("scheme tmr"));
+    assert_eq!(masks.len(), map.memories().len());
+    // Where schemes meet in one memory, each has a mask of its own, and together they are all.
+    let mut meeting = protection.clone();
+    for bit in 0..4 {
+        meeting.protect(StoredBit(first(1) - 1 - bit), Scheme::Tmr);
+    }
+    let meeting = ProtectionMap::of(&accelerator, &meeting, |_| 0.0).unwrap();
+    assert_eq!(meeting.schemes_of_memory(0), [Scheme::Tmr, Scheme::Secded]);
+    let masks = exporter("readmemh").unwrap().files(&meeting);
+    assert_eq!(masks.len(), map.memories().len() + 2);
+    let words = |file: &ExportFile| -> Vec<u128> {
+        let lines = file.text.lines().filter(|line| !line.starts_with("//"));
+        lines
+            .map(|line| u128::from_str_radix(line, 16).unwrap())
+            .collect()
+    };
+    let of = |folder: &str| {
+        let found = masks.iter().find(|file| {
+            file.path.parent() == Some(Path::new(folder))
+                && file.path.file_name() == masks[0].path.file_name()
+        });
+        words(found.unwrap())
+    };
+    let (all, tmr, secded) = (of("masks"), of("masks/tmr"), of("masks/secded"));
+    assert_eq!(
+        (tmr.iter().map(|word| word.count_ones()).sum::<u32>(), secded[0]),
+        (4, 7)
+    );
+    for (word, mask) in all.iter().enumerate() {
+        assert_eq!((tmr[word] | secded[word], tmr[word] & secded[word]), (*mask, 0));
+    }
+    let package = &exporter("systemverilog").unwrap().files(&meeting)[0].text;
+    assert!(
+        package.contains("fc_weight_WORD_MASK_TMR [0:") && package.contains("fc_weight_WORD_MASK_SECDED [0:")
+    );
+    // One scheme alone is the map of that scheme.
+    let single = Protection::of(Scheme::Tmr, [StoredBit(1), StoredBit(0)]);
+    let bits = [(StoredBit(0), 0.5), (StoredBit(1), 0.5)];
+    assert_eq!(
+        ProtectionMap::of(&accelerator, &single, |_| 0.5).unwrap(),
+        ProtectionMap::new(&accelerator, Scheme::Tmr, &bits).unwrap()
+    );
+    // What cannot be.
+    let none = text.replacen(",\"scheme\":\"tmr\"", "", 1);
+    let refused = ProtectionMap::from_json("m.json", &none).unwrap_err();
+    assert!(matches!(refused, MapError::NoScheme { .. }), "{refused}");
+    let twice = text.replacen("\"scheme\":\"secded\"", "\"scheme\":\"parity\"", 1);
+    let refused = ProtectionMap::from_json("m.json", &twice)
+        .unwrap()
+        .resolve(&accelerator)
+        .unwrap_err();
+    assert!(matches!(refused, MapError::Schemes { .. }), "{refused}");
+    let ideal = Protection::of(Scheme::Ideal, [StoredBit(0)]);
+    let refused = ProtectionMap::of(&accelerator, &ideal, |_| 0.0).unwrap_err();
+    assert!(matches!(refused, MapError::Scheme { .. }), "{refused}");
+    let asked = text.replacen("\"scheme\":\"tmr\"", "\"scheme\":\"ideal\"", 1);
+    assert!(ProtectionMap::from_json("m.json", &asked).is_err());
 }

@@ -35,7 +35,10 @@ pub struct NamedBit {
 pub enum AddressError {
     /// No such layer.
     #[error("there is no layer `{name}`")]
-    #[diagnostic(code(radstream::address::layer), help("expected one of: {}", listed(known)))]
+    #[diagnostic(
+        code(radstream::address::layer),
+        help("expected one of: {}{}", listed(known), near(name, known))
+    )]
     Layer {
         /// What was asked for.
         name: String,
@@ -47,8 +50,9 @@ pub enum AddressError {
     #[diagnostic(
         code(radstream::address::tensor),
         help(
-            "expected one of: {}; a tensor in style Constant is not stored",
-            listed(known)
+            "expected one of: {}; a tensor in style Constant is not stored{}",
+            listed(known),
+            near(name, known)
         )
     )]
     Tensor {
@@ -90,7 +94,10 @@ pub enum AddressError {
     },
     /// No such memory.
     #[error("there is no memory `{name}`")]
-    #[diagnostic(code(radstream::address::memory), help("expected one of: {}", listed(known)))]
+    #[diagnostic(
+        code(radstream::address::memory),
+        help("expected one of: {}{}", listed(known), near(name, known))
+    )]
     Memory {
         /// What was asked for.
         name: String,
@@ -120,6 +127,10 @@ pub enum AddressError {
         /// Its text.
         text: String,
     },
+}
+
+fn near<S: AsRef<str>>(name: &str, known: &[S]) -> String {
+    crate::data::did_you_mean(name, known.iter().map(AsRef::as_ref))
 }
 
 fn padding_range(elements: u64, padding: u64) -> String {

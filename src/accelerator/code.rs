@@ -3,9 +3,10 @@
 use super::hardware::ThresholdEncoding;
 use crate::fixed_point::Format;
 use crate::network::Encoding;
+use serde::Serialize;
 
 /// The code of one stored tensor: an encoding of the number that is stored, and which number that is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct StoredCode {
     number: Encoding,
     transform: ThresholdEncoding,

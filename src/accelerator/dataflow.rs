@@ -1,61 +1,13 @@
 //! How the stages of the accelerator are coupled and timed: FIFOs, loops, weight streams, rates at
 //! the ends.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::hardware::{Hardware, Problem, WindowGenerator};
+use super::hardware::{FifoDepth, Hardware, LoopTiming, Problem, StreamEnd, WeightMemory, WindowGenerator};
 use crate::network::{LayerId, Network};
 
-/// Depth of the FIFOs in front of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FifoDepth {
-    /// Deep enough that the FIFO never holds up the fault-free run; found by simulating it.
-    Auto,
-    /// So many words.
-    Words(u32),
-}
-
-/// The loop of a layer that is built by high-level synthesis, as its report states it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoopTiming {
-    /// Cycles between the starts of two iterations (`II` of the report).
-    pub initiation_interval: u32,
-    /// Cycles of one iteration (`Iteration Latency` of the report).
-    pub iteration_latency: u32,
-}
-
-/// Where a FINN-style matrix product finds its weights.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WeightMemory {
-    /// Inside the unit.
-    #[default]
-    Embedded,
-    /// In a memory of its own that streams one word per cycle.
-    Decoupled,
-}
-
-/// Rate and width at an end of the accelerator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StreamEnd {
-    /// Elements per word; otherwise what the first layer takes or the last one hands out.
-    pub lanes: Option<u32>,
-    /// Cycles per word at least.
-    pub interval: u32,
-}
-
-impl Default for StreamEnd {
-    fn default() -> Self {
-        Self {
-            lanes: None,
-            interval: 1,
-        }
-    }
-}
-
 /// What the hardware file says about one layer's place in the stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LayerDataflow {
     /// The FIFOs in front of it.
     pub fifo: Option<FifoDepth>,
@@ -68,7 +20,7 @@ pub struct LayerDataflow {
 }
 
 /// How the stages are coupled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Dataflow {
     /// Which sliding window generator feeds the convolutions.
     pub window_generator: WindowGenerator,

@@ -2,9 +2,10 @@
 
 use super::hardware::{Folding, Hardware, HardwareError, Problem, WindowGenerator};
 use crate::network::{Geometry, LayerId, Mac, Network, Op, ParamId};
+use serde::Serialize;
 
 /// Sizes of a matrix product as hardware sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MatrixShape {
     /// Rows of the weight matrix: output channels.
     pub rows: u64,
@@ -27,7 +28,7 @@ pub enum FoldingSource {
 }
 
 /// A matrix product of the accelerator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Stage {
     /// The layer.
     pub layer: LayerId,

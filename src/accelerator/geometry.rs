@@ -1,11 +1,13 @@
 //! Where the cells of a memory lie beside each other on the chip.
 
+use serde::Serialize;
+
 /// The physical array of one memory: rows of columns.
 ///
 /// With an interleave of `I` a row holds `I` words, and adjacent columns belong to `I` different words:
 /// bit `b` of word `w` lies in row `w / I`, column `b*I + w % I`. Without interleaving (`I` = 1) a row is
 /// a word. The array is rectangular; places beyond the last word hold nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Geometry {
     cells: u64,
     word_bits: u64,

@@ -4,8 +4,10 @@
 //! element is left for, are padding. The `j`-th padding bit of a tensor, counted over its memories,
 //! words and bits in this order, is bit 0 of element `n + j`, where `n` is the number of elements.
 
+use serde::Serialize;
+
 /// Order of the elements over memories, words and lanes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Arrangement {
     /// Consecutive elements side by side.
     Linear,
@@ -26,7 +28,7 @@ pub(super) struct Place {
 }
 
 /// Memories of one tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Layout {
     arrangement: Arrangement,
     elements: u64,

@@ -52,7 +52,7 @@ pub struct LogicalBit {
 }
 
 /// One memory: `depth` words of `word_bits`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Memory {
     /// `<layer>.<tensor>`, or `<layer>.<tensor>.<pe>` where each PE has its own.
     pub name: String,
@@ -91,7 +91,7 @@ impl Memory {
 }
 
 /// A tensor with its memories.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredTensor {
     /// The tensor.
     pub param: ParamId,
@@ -129,7 +129,7 @@ impl StoredTensor {
 }
 
 /// All memories of an accelerator.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct MemoryMap {
     memories: Vec<Memory>,
     tensors: Vec<StoredTensor>,

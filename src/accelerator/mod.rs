@@ -36,16 +36,20 @@ mod layout;
 mod memory;
 mod technology;
 
+use std::sync::Arc;
+
+use serde::Serialize;
 use std::collections::HashSet;
 
 pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
-pub use dataflow::{Dataflow, FifoDepth, LayerDataflow, LoopTiming, StreamEnd, WeightMemory};
+pub use dataflow::{Dataflow, LayerDataflow};
 pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
 pub use geometry::Geometry;
 pub use hardware::{
-    AccumulatorFormat, AccumulatorOverflow, Folding, Hardware, HardwareError, LayerHardware, Packing,
-    Problem, Scrub, Storage, Style, ThresholdEncoding, ThresholdStorage, WindowGenerator,
+    AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, LayerHardware,
+    LoopTiming, Packing, Problem, Scrub, Storage, StreamEnd, Style, ThresholdEncoding, ThresholdStorage,
+    WeightMemory, WindowGenerator,
 };
 pub use memory::{
     BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,
@@ -70,15 +74,17 @@ pub const STORED_KINDS: [ParamKind; 5] = [
 ];
 
 /// A network as it is built.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Accelerator {
     name: String,
     clock_mhz: Option<f64>,
     scrub: Option<Scrub>,
     refresh_s: Option<f64>,
+    /// For diagnostics only.
+    #[serde(skip)]
     hardware_text: Option<SourceText>,
     technology: Technology,
-    network: Network,
+    network: Arc<Network>,
     stages: Vec<Stage>,
     dataflow: Dataflow,
     map: MemoryMap,
@@ -144,7 +150,7 @@ impl Accelerator {
             refresh_s: hardware.refresh_s,
             hardware_text: hardware.source.clone(),
             technology,
-            network,
+            network: Arc::new(network),
             stages,
             dataflow,
             map,
@@ -192,6 +198,12 @@ impl Accelerator {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The same, shared.
+    #[must_use]
+    pub fn shared_network(&self) -> Arc<Network> {
+        Arc::clone(&self.network)
     }
 
     /// The matrix products in order.

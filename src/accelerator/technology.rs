@@ -7,7 +7,7 @@ use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::data::{RonError, SourceText, parse_ron, read_ron};
+use crate::data::{MOST_OF_NAME, RonError, SourceText, did_you_mean, parse_ron, read_ron, shortened};
 
 /// Amounts of the things that area is made of; what a technology does not have stays 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -314,14 +314,18 @@ pub enum TechnologyError {
     #[error("no technology is called `{name}`")]
     #[diagnostic(
         code(radstream::technology::unknown),
-        help("expected one of {}, or the path of a file that ends in .ron", Technology::preset_names().join(", "))
+        help(
+            "expected one of {}, or the path of a file that ends in .ron{}",
+            Technology::preset_names().join(", "),
+            did_you_mean(name, Technology::preset_names())
+        )
     )]
     Unknown {
         /// What was asked for.
         name: String,
     },
     /// A number that no area can be.
-    #[error("technology `{name}`: `{field}` is not an amount")]
+    #[error("technology `{}`: `{field}` is not an amount", shortened(name, MOST_OF_NAME))]
     #[diagnostic(
         code(radstream::technology::amount),
         help(

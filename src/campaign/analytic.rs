@@ -8,8 +8,10 @@
 //! (1990) 114, for periodic scrubbing; R. Leveugle et al., "Statistical fault injection: quantified
 //! error and confidence", DATE 2009, for sample sizes.
 
-use crate::radiation::rate::Hours;
 use serde::Serialize;
+
+use crate::radiation::rate::Hours;
+use crate::scheme::{Code, Tolerance};
 
 /// Probability that a bit is wrong after a time: that it was hit an odd number of times,
 /// `(1 - exp(-2 lambda t)) / 2`.
@@ -26,10 +28,10 @@ pub fn p_wrong(upsets_per_bit_h: f64, time: Hours) -> f64 {
     -0.5 * libm::expm1(-2.0 * upsets_per_bit_h * time.0)
 }
 
-/// What protects a memory, as far as closed forms go.
+/// How the units of a memory are stored, as far as closed forms go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Protected {
+pub enum Redundancy {
     /// Nothing: a unit is a bit, and it fails where it is wrong.
     None,
     /// Three copies with a voter per module of so many bits (1: a voter per bit): a unit is a module,
@@ -48,14 +50,32 @@ pub enum Protected {
     },
 }
 
-impl Protected {
+impl Redundancy {
+    /// That of units under a scheme; none where there is no closed form.
+    #[must_use]
+    pub fn of(code: &Code) -> Option<Self> {
+        code.scheme()
+            .definition()
+            .tolerates()
+            .map(|tolerance| match tolerance {
+                Tolerance::Nothing => Self::None,
+                Tolerance::OneCopy => Self::Tmr {
+                    module_bits: code.data_bits(),
+                },
+                Tolerance::OneCell => Self::Secded {
+                    n: code.cells(),
+                    k: code.data_bits(),
+                },
+            })
+    }
+
     /// Units that hold so many data bits.
     #[must_use]
     pub fn units(self, data_bits: u64) -> u64 {
         match self {
-            Protected::None => data_bits,
-            Protected::Tmr { module_bits } => data_bits.div_ceil(u64::from(module_bits.max(1))),
-            Protected::Secded { k, .. } => data_bits.div_ceil(u64::from(k.max(1))),
+            Redundancy::None => data_bits,
+            Redundancy::Tmr { module_bits } => data_bits.div_ceil(u64::from(module_bits.max(1))),
+            Redundancy::Secded { k, .. } => data_bits.div_ceil(u64::from(k.max(1))),
         }
     }
 
@@ -63,9 +83,9 @@ impl Protected {
     #[must_use]
     pub fn stored_bits_per_unit(self) -> u64 {
         match self {
-            Protected::None => 1,
-            Protected::Tmr { module_bits } => 3 * u64::from(module_bits),
-            Protected::Secded { n, .. } => u64::from(n),
+            Redundancy::None => 1,
+            Redundancy::Tmr { module_bits } => 3 * u64::from(module_bits),
+            Redundancy::Secded { n, .. } => u64::from(n),
         }
     }
 
@@ -73,9 +93,9 @@ impl Protected {
     #[must_use]
     pub fn p_unit_fails(self, p: f64) -> f64 {
         match self {
-            Protected::None => p,
-            Protected::Tmr { module_bits } => p_tmr(module_bits, p),
-            Protected::Secded { n, .. } => p_two_or_more(n, p),
+            Redundancy::None => p,
+            Redundancy::Tmr { module_bits } => p_tmr(module_bits, p),
+            Redundancy::Secded { n, .. } => p_two_or_more(n, p),
         }
     }
 }
@@ -127,7 +147,7 @@ pub fn p_two_or_more(n: u32, p: f64) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Accumulation {
     /// What protects it.
-    pub scheme: Protected,
+    pub scheme: Redundancy,
     /// Units: bits, modules or words.
     pub units: u64,
     /// Upsets per stored bit and hour.
@@ -212,12 +232,12 @@ impl Accumulation {
         let (lambda, mission) = (self.upsets_per_bit_h, self.mission.0);
         let tau = self.interval().0;
         match self.scheme {
-            Protected::None => units * lambda * mission,
-            Protected::Tmr { module_bits } => {
+            Redundancy::None => units * lambda * mission,
+            Redundancy::Tmr { module_bits } => {
                 let m = f64::from(module_bits);
                 3.0 * m * m * units * mission * tau * lambda * lambda
             }
-            Protected::Secded { n, .. } => {
+            Redundancy::Secded { n, .. } => {
                 let n = f64::from(n);
                 n * (n - 1.0) / 2.0 * units * mission * tau * lambda * lambda
             }
@@ -350,10 +370,10 @@ mod tests {
     #[test]
     fn a_scrub_interval_as_long_as_the_mission_is_none() {
         for scheme in [
-            Protected::None,
-            Protected::Tmr { module_bits: 1 },
-            Protected::Tmr { module_bits: 8 },
-            Protected::Secded { n: 72, k: 64 },
+            Redundancy::None,
+            Redundancy::Tmr { module_bits: 1 },
+            Redundancy::Tmr { module_bits: 8 },
+            Redundancy::Secded { n: 72, k: 64 },
         ] {
             let of = |scrub: Option<f64>| Accumulation {
                 scheme,

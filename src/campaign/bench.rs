@@ -1,8 +1,10 @@
 //! A workload on an accelerator: the samples, the fault-free run, and fault sets scored against it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde::Serialize;
 use thiserror::Error;
 
 use super::Monitor;
@@ -59,13 +61,15 @@ pub enum BenchError {
     },
 }
 
-/// A workload on an accelerator.
-pub struct Bench<'a> {
-    /// The accelerator.
-    pub accelerator: &'a Accelerator,
-    plan: &'a Plan<'a>,
+/// A workload on an accelerator. Its serialized form is all that determines a score.
+#[derive(Debug, Serialize)]
+pub struct Bench {
+    accelerator: Arc<Accelerator>,
     inputs: Vec<i64>,
     evaluator: Evaluator,
+    #[serde(skip)]
+    plan: Arc<Plan>,
+    #[serde(skip)]
     baseline: Baseline,
 }
 
@@ -86,15 +90,13 @@ struct Column {
     differences: Vec<f64>,
 }
 
-impl<'a> Bench<'a> {
-    /// Runs the workload without faults. `inputs` are mantissas, `[sample][element]`; `plan` is that
-    /// of the accelerator's network.
+impl Bench {
+    /// Runs the workload without faults. `inputs` are mantissas, `[sample][element]`.
     ///
     /// # Errors
     /// [`BenchError`] where there is no sample or `inputs` is no whole number of samples.
     pub fn new(
-        accelerator: &'a Accelerator,
-        plan: &'a Plan<'a>,
+        accelerator: Arc<Accelerator>,
         inputs: Vec<i64>,
         mut evaluator: Evaluator,
     ) -> Result<Self, BenchError> {
@@ -110,7 +112,7 @@ impl<'a> Bench<'a> {
             });
         }
         let output = network.tensor(network.output);
-        let fast = FastPlan::new(network);
+        let fast = FastPlan::new(accelerator.shared_network());
         let outputs = FastEngine::new(&fast, &Parameters::of(network)).run_all(&inputs);
         let values: Vec<f64> = outputs
             .iter()
@@ -139,12 +141,18 @@ impl<'a> Bench<'a> {
             accuracy: accuracy.map(|sum| sum / count),
         };
         Ok(Self {
+            plan: Arc::new(Plan::new(accelerator.shared_network())),
             accelerator,
-            plan,
             inputs,
             evaluator,
             baseline,
         })
+    }
+
+    /// The accelerator.
+    #[must_use]
+    pub fn accelerator(&self) -> &Arc<Accelerator> {
+        &self.accelerator
     }
 
     /// The fault-free run.
@@ -192,7 +200,13 @@ impl<'a> Bench<'a> {
             .into_par_iter()
             .with_min_len(least)
             .map_init(
-                || (Incremental::new(self.plan), Scratch::default(), Vec::new()),
+                || {
+                    (
+                        Incremental::new(Arc::clone(&self.plan)),
+                        Scratch::default(),
+                        Vec::new(),
+                    )
+                },
                 |(engine, scratch, values), sample| {
                     if monitor.stopped() {
                         return None;
@@ -212,7 +226,7 @@ impl<'a> Bench<'a> {
         sample: usize,
         input: &[i64],
         scenarios: &[Scenario],
-        engine: &mut Incremental<'_, '_>,
+        engine: &mut Incremental,
         scratch: &mut Scratch,
         values: &mut Vec<f64>,
     ) -> Column {

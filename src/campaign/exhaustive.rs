@@ -1,87 +1,239 @@
 //! Every stored bit by itself.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Bench, Monitor, Scenario};
+use serde::Serialize;
+
+use super::{Bench, BitRecord, BitRow, Kind, Monitor, Scenario};
 use crate::accelerator::StoredBit;
 use crate::fault;
 
-/// What the flip of one stored bit did.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BitRecord {
-    /// The bit.
-    pub bit: StoredBit,
-    /// Samples with any output changed.
-    pub changed: u64,
-    /// Samples right without and wrong with the flip; 0 where nothing is known to be right.
-    pub newly_wrong: u64,
-    /// Mean loss over the samples.
-    pub loss: f64,
-    /// Mean loss minus the fault-free mean loss.
-    pub delta_loss: f64,
+/// Flips each of some bits by itself: trial `t` is the bit number `t` of the list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exhaustive {
+    bench: Arc<Bench>,
+    bits: Vec<StoredBit>,
 }
 
-/// Smallest rise of the mean loss that makes a bit sensitive.
-pub const SENSITIVE_ABOVE: f64 = 1e-9;
+/// What the flips of one bit position of one tensor come to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BitGroup {
+    /// The layer.
+    pub layer: String,
+    /// The tensor.
+    pub tensor: &'static str,
+    /// Bit of the element, 0 least significant.
+    pub bit: u32,
+    /// Bits that were flipped.
+    pub bits: u64,
+    /// Sensitive ones.
+    pub sensitive: u64,
+    /// Mean of `|delta_loss|`.
+    pub mean_abs_delta_loss: f64,
+    /// Newly wrong samples, summed.
+    pub newly_wrong: u64,
+}
 
-impl BitRecord {
-    /// Whether the flip raises the mean loss.
+/// Sums over the flips.
+#[derive(Clone, Debug, Default)]
+pub struct ExhaustiveSums {
+    bits: u64,
+    sensitive: u64,
+    raised: f64,
+    largest: f64,
+    harmless: u64,
+    newly_wrong: u64,
+    /// In the order in which they first come; the mean is a sum until the report.
+    groups: Vec<BitGroup>,
+}
+
+/// What an exhaustive campaign comes to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExhaustiveReport {
+    /// The network.
+    pub network: String,
+    /// The hardware file's name.
+    pub hardware: String,
+    /// `exhaustive`.
+    pub kind: &'static str,
+    /// Samples of the workload.
+    pub samples: usize,
+    /// The loss.
+    pub loss: &'static str,
+    /// Mean loss without faults.
+    pub fault_free_loss: f64,
+    /// Mean share of right classes without faults, where it is known what is right.
+    pub fault_free_accuracy: Option<f64>,
+    /// Stored bits of the accelerator.
+    pub stored_bits: u64,
+    /// Bits that were flipped.
+    pub bits: u64,
+    /// Stored bits that were not.
+    pub not_examined_bits: u64,
+    /// Bits whose flip raises the mean loss.
+    pub sensitive_bits: u64,
+    /// Their share of the flipped ones.
+    pub sensitive_share: f64,
+    /// When a bit is sensitive.
+    pub sensitive_means: &'static str,
+    /// Sum of all rises of the mean loss.
+    pub cumulative_delta_loss: f64,
+    /// Largest rise of the mean loss.
+    pub largest_delta_loss: f64,
+    /// Bits whose flip changed no output of any sample.
+    pub harmless_bits: u64,
+    /// Bits whose flip made a right sample wrong.
+    pub newly_wrong_bits: u64,
+    /// By layer, tensor and bit position.
+    pub by_bit: Vec<BitGroup>,
+}
+
+impl Exhaustive {
+    /// Flips of these bits, in their order.
     #[must_use]
-    pub fn is_sensitive(&self) -> bool {
-        self.delta_loss > SENSITIVE_ABOVE
+    pub fn new(bench: Arc<Bench>, bits: Vec<StoredBit>) -> Self {
+        Self { bench, bits }
+    }
+
+    /// The bits.
+    #[must_use]
+    pub fn bits(&self) -> &[StoredBit] {
+        &self.bits
     }
 }
 
-/// Bits of the first block; later ones grow and shrink with the time they take.
-const FIRST_BLOCK: usize = 64;
-/// Shortest and longest time that a block should take: an interruption loses one block.
-const BLOCK_TIME: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
+impl Kind for Exhaustive {
+    type Trial = BitRecord;
+    type Row = BitRow;
+    type Sums = ExhaustiveSums;
+    type Report = ExhaustiveReport;
 
-/// Flips each of `bits` by itself and hands the records over in blocks, in the order of `bits`.
-/// Returns whether it came to the end: `false` where the monitor stopped it, and then what was
-/// handed over stands.
-///
-/// # Errors
-/// What `sink` returns.
-pub fn exhaustive(
-    bench: &Bench<'_>,
-    bits: &[StoredBit],
-    monitor: &dyn Monitor,
-    mut sink: impl FnMut(&[BitRecord]) -> io::Result<()>,
-) -> io::Result<bool> {
-    let mut rest = bits;
-    let mut size = FIRST_BLOCK;
-    while !rest.is_empty() {
-        size = size.clamp(1, bench.block());
-        let (block, later) = rest.split_at(size.min(rest.len()));
-        let started = Instant::now();
-        let scenarios: Vec<Scenario> = block
+    fn name(&self) -> &'static str {
+        "exhaustive"
+    }
+
+    fn columns(&self) -> &'static str {
+        BitRow::COLUMNS
+    }
+
+    fn trials(&self) -> u64 {
+        self.bits.len() as u64
+    }
+
+    fn work_per_trial(&self) -> u64 {
+        self.bench.samples() as u64
+    }
+
+    fn largest_block(&self) -> u64 {
+        self.bench.block() as u64
+    }
+
+    fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<BitRecord>> {
+        let bits = &self.bits[numbers.start as usize..numbers.end as usize];
+        let scenarios: Vec<Scenario> = bits
             .iter()
-            .map(|&bit| fault::changes(bench.accelerator, &[bit]))
+            .map(|&bit| fault::changes(self.bench.accelerator(), &[bit]))
             .collect();
-        let Some(scores) = bench.score(&scenarios, monitor) else {
-            return Ok(false);
-        };
-        let records: Vec<BitRecord> = block
-            .iter()
-            .zip(scores)
-            .map(|(&bit, score)| BitRecord {
-                bit,
-                changed: score.changed,
-                newly_wrong: score.newly_wrong.unwrap_or(0),
-                loss: score.loss,
-                delta_loss: score.delta_loss,
-            })
-            .collect();
-        sink(&records)?;
-        rest = later;
-        let elapsed = started.elapsed();
-        if elapsed < BLOCK_TIME.0 {
-            size *= 2;
-        } else if elapsed > BLOCK_TIME.1 {
-            size /= 2;
+        let scores = self.bench.score(&scenarios, monitor)?;
+        let records = bits.iter().zip(scores).map(|(&bit, score)| BitRecord {
+            bit,
+            changed: score.changed,
+            newly_wrong: score.newly_wrong.unwrap_or(0),
+            loss: score.loss,
+            delta_loss: score.delta_loss,
+        });
+        Some(records.collect())
+    }
+
+    fn rows(&self, _number: u64, record: &BitRecord) -> Vec<BitRow> {
+        vec![BitRow::new(self.bench.accelerator(), record)]
+    }
+
+    fn recall(&self, number: u64, rows: Vec<BitRow>) -> Result<BitRecord, String> {
+        let bit = self.bits[number as usize];
+        let stored = self.bench.accelerator().named(bit);
+        match &rows[..] {
+            [row] if row.address() == stored => Ok(row.record(bit)),
+            _ => Err(format!(
+                "is not the line of {}.{} element {} bit {}",
+                stored.layer, stored.tensor, stored.element, stored.bit
+            )),
         }
     }
-    Ok(true)
+
+    fn sums(&self) -> ExhaustiveSums {
+        ExhaustiveSums::default()
+    }
+
+    fn add(&self, sums: &mut ExhaustiveSums, _number: u64, record: &BitRecord) {
+        sums.bits += 1;
+        sums.sensitive += u64::from(record.is_sensitive());
+        if record.delta_loss > 0.0 {
+            sums.raised += record.delta_loss;
+        }
+        sums.largest = sums.largest.max(record.delta_loss);
+        sums.harmless += u64::from(record.changed == 0);
+        sums.newly_wrong += u64::from(record.newly_wrong > 0);
+        let accelerator = self.bench.accelerator();
+        let map = accelerator.map();
+        if map.is_padding(record.bit) {
+            return;
+        }
+        let logical = map.logical(record.bit);
+        let param = accelerator.network().param(logical.param);
+        let layer = &accelerator.network().layer(param.layer).name;
+        let tensor = param.kind.name();
+        let known = sums
+            .groups
+            .iter()
+            .position(|g| g.bit == logical.bit && g.tensor == tensor && g.layer == *layer);
+        let at = known.unwrap_or_else(|| {
+            sums.groups.push(BitGroup {
+                layer: layer.clone(),
+                tensor,
+                bit: logical.bit,
+                bits: 0,
+                sensitive: 0,
+                mean_abs_delta_loss: 0.0,
+                newly_wrong: 0,
+            });
+            sums.groups.len() - 1
+        });
+        let group = &mut sums.groups[at];
+        group.bits += 1;
+        group.sensitive += u64::from(record.is_sensitive());
+        group.mean_abs_delta_loss += record.delta_loss.abs();
+        group.newly_wrong += record.newly_wrong;
+    }
+
+    fn report(&self, sums: &ExhaustiveSums) -> ExhaustiveReport {
+        let accelerator = self.bench.accelerator();
+        let baseline = self.bench.baseline();
+        let stored_bits = accelerator.map().total_bits();
+        let by_bit = sums.groups.iter().map(|group| BitGroup {
+            mean_abs_delta_loss: group.mean_abs_delta_loss / group.bits as f64,
+            ..group.clone()
+        });
+        ExhaustiveReport {
+            network: accelerator.network().name.clone(),
+            hardware: accelerator.name().to_owned(),
+            kind: self.name(),
+            samples: self.bench.samples(),
+            loss: self.bench.evaluator().loss().name(),
+            fault_free_loss: baseline.loss,
+            fault_free_accuracy: baseline.accuracy,
+            stored_bits,
+            bits: sums.bits,
+            not_examined_bits: stored_bits - sums.bits,
+            sensitive_bits: sums.sensitive,
+            sensitive_share: sums.sensitive as f64 / sums.bits.max(1) as f64,
+            sensitive_means: "delta_loss > 1e-9",
+            cumulative_delta_loss: sums.raised,
+            largest_delta_loss: sums.largest,
+            harmless_bits: sums.harmless,
+            newly_wrong_bits: sums.newly_wrong,
+            by_bit: by_bit.collect(),
+        }
+    }
 }

@@ -1,23 +1,38 @@
-//! Plans, trials, records: what happens to a workload under many fault sets.
+//! What happens to a workload under many fault sets: kinds of campaigns, and the one loop that runs them.
+//!
+//! A [`Kind`] says how many trials there are, runs a block of them, writes a trial down and sums trials up;
+//! [`Run`] takes it through blocks, progress, records, resuming, shards and stop rules. Each kind is one file:
+//! [`Exhaustive`], [`Accumulation`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`].
 
+mod accumulation;
 pub mod analytic;
 mod bench;
+mod bit_records;
+mod estimates;
 mod exhaustive;
-mod growing;
+mod kind;
+mod memory;
 pub mod mission;
 mod monitor;
 mod records;
-mod statistics;
+mod registers;
+mod run;
+pub mod statistics;
+mod stream;
 mod strikes;
-mod trials;
 
+pub use accumulation::{Accumulation, LargestRise, Trial, TrialPlan, TrialRow, TrialSummary, TrialSums};
 pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
-pub use exhaustive::{BitRecord, SENSITIVE_ABOVE, exhaustive};
+pub use bit_records::{BitRecord, BitRecordError, BitRecords, BitRow, SENSITIVE_ABOVE, read_bit_records};
+pub use estimates::{Count, Mean};
+pub use exhaustive::{BitGroup, Exhaustive, ExhaustiveReport, ExhaustiveSums};
+pub use kind::Kind;
+pub use memory::{MemoryMissions, MemoryRow, MemorySummary, MemorySums};
 pub use monitor::{Monitor, Silent};
-pub use records::{RecordError, Records, fingerprint, read_records};
-pub use statistics::{Interval, bootstrap_mean, garwood, wilson};
+pub use records::RecordError;
+pub use registers::{RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
+pub use run::{Finished, Run, RunError, Shard, ShardError, StopRule};
+pub use stream::{Stream, stream};
 pub use strikes::{
-    OutcomeShare, RegisterStrike, StrikeBench, StrikeOutcome, StrikeShares, draw_strikes, register_shares,
-    shares, strike_registers,
+    OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, draw_strikes, draw_strikes_anywhere,
 };
-pub use trials::{Trial, TrialPlan, TrialSummary, random_flips, run_trials};

@@ -1,20 +1,16 @@
-//! Records of an exhaustive campaign on disk: growing, resumable, complete only under their name.
+//! Records on disk: they grow, can be resumed, and get their name when complete.
 
-use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::BitRecord;
-use super::growing::{Growing, PARTIAL, Rows};
-use crate::accelerator::{Accelerator, AddressError, StoredBit};
-
-/// Columns of `records.csv`.
-const HEADER: &str = "layer,tensor,element,bit,memory,word,word_bit,changed,newly_wrong,loss,delta_loss";
+use super::Kind;
+use crate::data::shortened;
 
 /// Why records could not be read or written.
 #[derive(Debug, Error, Diagnostic)]
@@ -23,7 +19,7 @@ pub enum RecordError {
     #[error("{}: cannot be read: {reason}", file.display())]
     #[diagnostic(
         code(radstream::records::unreadable),
-        help("expected the records of an exhaustive campaign; check the path and its permissions")
+        help("expected the records of a campaign; check the path and its permissions")
     )]
     Unreadable {
         /// The file.
@@ -35,7 +31,7 @@ pub enum RecordError {
     #[error("{}: cannot be written: {reason}", file.display())]
     #[diagnostic(
         code(radstream::records::unwritable),
-        help("expected a folder that can be written to; check --out, its permissions and the free space")
+        help("expected a folder that can be written to; check its permissions and the free space")
     )]
     Unwritable {
         /// The file or folder.
@@ -43,23 +39,13 @@ pub enum RecordError {
         /// The system's word.
         reason: String,
     },
-    /// The folder holds the beginning of another campaign.
-    #[error("{}: holds an unfinished campaign with another plan", folder.display())]
-    #[diagnostic(
-        code(radstream::records::other_plan),
-        help(
-            "expected the plan of this run; choose another --out, repeat the former command to finish it, or delete {PARTIAL}"
-        )
-    )]
-    OtherPlan {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A line of a finished file cannot be read.
+    /// A line cannot be read.
     #[error("{}: line {line}: {reason}", file.display())]
     #[diagnostic(
         code(radstream::records::line),
-        help("expected the columns {HEADER}; run the campaign again")
+        help(
+            "expected the columns {columns}, and the lines of one campaign; run the campaign again in a new folder"
+        )
     )]
     Line {
         /// The file.
@@ -68,251 +54,225 @@ pub enum RecordError {
         line: u64,
         /// What is wrong.
         reason: String,
-    },
-    /// A line of a mission's records cannot be read.
-    #[error("{}: line {line}: {reason}", file.display())]
-    #[diagnostic(
-        code(radstream::records::mission_line),
-        help(
-            "expected the columns {}; delete {PARTIAL} and fly the missions again",
-            super::mission::MISSION_HEADER
-        )
-    )]
-    MissionLine {
-        /// The file.
-        file: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A line names a bit that this accelerator does not store.
-    #[error("{}: line {line}: {error}", file.display())]
-    #[diagnostic(
-        code(radstream::records::address),
-        help("{}; use the network and the hardware file of the campaign", error.help().map_or_else(String::new, |help| help.to_string()))
-    )]
-    Address {
-        /// The file.
-        file: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
-        /// Why.
-        error: Box<AddressError>,
-    },
-    /// The two addresses of a line are different bits of this accelerator.
-    #[error("{}: line {line}: the bit is stored in {found}, not in {listed}", file.display())]
-    #[diagnostic(
-        code(radstream::records::address),
-        help(
-            "expected both addresses to name one bit; use the network and the hardware file of the campaign"
-        )
-    )]
-    Contradiction {
-        /// The file.
-        file: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
-        /// Where the logical address lies.
-        found: String,
-        /// The physical address beside it.
-        listed: String,
-    },
-    /// A bit has two lines.
-    #[error("{}: line {line}: the bit has an earlier line", file.display())]
-    #[diagnostic(
-        code(radstream::records::duplicate),
-        help("expected every bit once; remove one of the two lines, or run the campaign again")
-    )]
-    Duplicate {
-        /// The file.
-        file: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
+        /// The columns.
+        columns: String,
     },
 }
 
-/// A fingerprint of everything that determines the records: SHA-256 over the parts, hexadecimal.
-#[must_use]
-pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+impl RecordError {
+    /// Whether the system failed, and not what was asked for.
+    #[must_use]
+    pub fn is_work(&self) -> bool {
+        matches!(self, Self::Unwritable { .. })
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
-/// Growing records in a folder.
-pub struct Records {
-    file: Growing,
-    finished: Vec<BitRecord>,
+fn unwritable(file: &Path) -> impl Fn(io::Error) -> RecordError + use<> {
+    let file = file.to_owned();
+    move |error| RecordError::Unwritable {
+        file: file.clone(),
+        reason: error.to_string(),
+    }
 }
 
-impl Records {
-    /// Opens the records of a folder. Where it holds an unfinished campaign of the same plan, the
-    /// complete lines at its beginning are kept and returned by [`Records::finished`].
-    ///
-    /// # Errors
-    /// [`RecordError`] where the system refuses or the folder holds another plan's beginning.
-    pub fn open(
+/// Records that grow in `<stem>.partial` and are called `<stem>.csv` when complete.
+pub(super) struct RecordFile {
+    partial: PathBuf,
+    finished: PathBuf,
+    /// None where an earlier run completed the records.
+    file: Option<BufWriter<File>>,
+}
+
+impl RecordFile {
+    /// Opens the records of a campaign. With `resume`, the whole trials at the beginning of what is there are
+    /// handed to `each`; otherwise, and where there is nothing, the file begins anew.
+    pub fn open<K: Kind>(
+        kind: &K,
         folder: &Path,
-        plan: &str,
-        accelerator: &Accelerator,
-        bits: &[StoredBit],
+        stem: &str,
+        range: Range<u64>,
+        resume: bool,
+        each: impl FnMut(u64, K::Trial),
     ) -> Result<Self, RecordError> {
-        let mut finished = Vec::new();
-        if let Some(text) = Growing::left(folder, plan)? {
-            let records = parse(&folder.join(PARTIAL), &text, accelerator)?;
-            for (record, &bit) in records.into_iter().zip(bits) {
-                if record.bit != bit {
-                    return Err(RecordError::OtherPlan {
-                        folder: folder.to_owned(),
-                    });
-                }
-                finished.push(record);
+        fs::create_dir_all(folder).map_err(unwritable(folder))?;
+        let partial = folder.join(format!("{stem}.partial"));
+        let finished = folder.join(format!("{stem}.csv"));
+        if resume && finished.exists() {
+            read(kind, &finished, range, false, each)?;
+            return Ok(Self {
+                partial,
+                finished,
+                file: None,
+            });
+        }
+        if resume && partial.exists() {
+            let whole = read(kind, &partial, range, true, each)?;
+            if whole > 0 {
+                let error = unwritable(&partial);
+                let mut file = OpenOptions::new().write(true).open(&partial).map_err(&error)?;
+                // A trial cut short by the interruption is computed again.
+                file.set_len(whole).map_err(&error)?;
+                file.seek(SeekFrom::End(0)).map_err(&error)?;
+                return Ok(Self {
+                    partial,
+                    finished,
+                    file: Some(BufWriter::new(file)),
+                });
             }
         }
-        let file = Growing::restart(folder, HEADER, |rows| write(rows, accelerator, &finished))?;
-        Ok(Self { file, finished })
+        let error = unwritable(&partial);
+        let mut file = BufWriter::new(File::create(&partial).map_err(&error)?);
+        writeln!(file, "{}", kind.columns())
+            .and_then(|()| file.flush())
+            .map_err(&error)?;
+        Ok(Self {
+            partial,
+            finished,
+            file: Some(file),
+        })
     }
 
-    /// The records that an earlier run left.
-    #[must_use]
-    pub fn finished(&self) -> &[BitRecord] {
-        &self.finished
+    /// Whether an earlier run completed the records.
+    pub fn is_complete(&self) -> bool {
+        self.file.is_none()
     }
 
-    /// Appends records and makes sure that they are on disk.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn append(&mut self, accelerator: &Accelerator, records: &[BitRecord]) -> io::Result<()> {
-        self.file.append(|rows| write(rows, accelerator, records))
+    /// What is wrong with complete records that have only so many trials.
+    pub fn too_short<K: Kind>(&self, kind: &K, trials: u64, range: Range<u64>) -> RecordError {
+        RecordError::Line {
+            file: self.finished.clone(),
+            line: 2 + trials * kind.rows_per_trial() as u64,
+            reason: format!("ends after {trials} of {} trials", range.end - range.start),
+            columns: kind.columns().to_owned(),
+        }
+    }
+
+    /// Appends rows and hands them to the system.
+    pub fn append(&mut self, rows: impl Iterator<Item = impl serde::Serialize>) -> Result<(), RecordError> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let write = || -> io::Result<()> {
+            let mut writer = csv::WriterBuilder::new()
+                .has_headers(false)
+                .from_writer(&mut *file);
+            for row in rows {
+                writer.serialize(row)?;
+            }
+            writer.flush()
+        };
+        write()
+            .and_then(|()| file.flush())
+            .map_err(unwritable(&self.partial))
     }
 
     /// Gives the complete file its name.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn finish(self) -> io::Result<PathBuf> {
-        self.file.finish()
+    pub fn finish(mut self) -> Result<(), RecordError> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(());
+        };
+        file.flush()
+            .and_then(|()| file.get_ref().sync_all())
+            .and_then(|()| fs::rename(&self.partial, &self.finished))
+            .map_err(unwritable(&self.finished))
     }
 }
 
-fn write(rows: &mut Rows<'_>, accelerator: &Accelerator, records: &[BitRecord]) -> io::Result<()> {
-    for record in records {
-        let name = accelerator.named(record.bit);
-        rows.serialize((
-            name.layer,
-            name.tensor,
-            name.element,
-            name.bit,
-            name.memory,
-            name.word,
-            name.word_bit,
-            record.changed,
-            record.newly_wrong,
-            record.loss,
-            record.delta_loss,
-        ))?;
-    }
-    Ok(())
-}
-
-/// Reads the records of a finished (or partial) file.
-///
-/// # Errors
-/// [`RecordError`] with the line.
-pub fn read_records(file: &Path, accelerator: &Accelerator) -> Result<Vec<BitRecord>, RecordError> {
-    let text = fs::read_to_string(file).map_err(|error| RecordError::Unreadable {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })?;
-    let records = parse(file, &text, accelerator)?;
-    match records.iter().position(|record| !record.delta_loss.is_finite()) {
-        None => Ok(records),
-        Some(at) => Err(RecordError::Line {
-            file: file.to_owned(),
-            line: at as u64 + 2,
-            reason: format!("delta_loss = {} cannot be ranked", records[at].delta_loss),
-        }),
-    }
-}
-
-fn parse(file: &Path, text: &str, accelerator: &Accelerator) -> Result<Vec<BitRecord>, RecordError> {
+/// Reads trial after trial and returns where the last whole one ends, in bytes; 0 where not even the header
+/// is whole. A tail that is no whole trial is an error unless the file is `partial`.
+fn read<K: Kind>(
+    kind: &K,
+    path: &Path,
+    range: Range<u64>,
+    partial: bool,
+    mut each: impl FnMut(u64, K::Trial),
+) -> Result<u64, RecordError> {
     let bad = |line: u64, reason: String| RecordError::Line {
-        file: file.to_owned(),
+        file: path.to_owned(),
         line,
         reason,
+        columns: kind.columns().to_owned(),
     };
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let unreadable = |error: &dyn fmt::Display| RecordError::Unreadable {
+        file: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let file = crate::data::open_file(path).map_err(|error| unreadable(&error))?;
+    let whole_lines = end_of_last_line(&file).map_err(|error| unreadable(&error))?;
+    let mut reader = csv::Reader::from_reader(BufReader::new(io::Read::take(file, whole_lines)));
     let header = reader.headers().map_err(|error| bad(1, error.to_string()))?;
-    if header.iter().ne(HEADER.split(',')) {
-        return Err(bad(
-            1,
-            format!("has the columns {:?}", header.iter().collect::<Vec<_>>()),
-        ));
-    }
-    let mut records = Vec::new();
-    let mut seen = HashSet::new();
-    for record in reader.records() {
-        let record = record
-            .map_err(|error| bad(error.position().map_or(0, csv::Position::line), error.to_string()))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let bit = accelerator
-            .parse_logical(&record[0], &record[1], &record[2], &record[3])
-            .map_err(|error| RecordError::Address {
-                file: file.to_owned(),
-                line,
-                error: Box::new(error),
-            })?;
-        let stored = accelerator.named(bit);
-        let physical = [
-            stored.memory.clone(),
-            stored.word.to_string(),
-            stored.word_bit.to_string(),
-        ];
-        let place = |[memory, word, bit]: [&str; 3]| format!("{memory} word {word} bit {bit}");
-        if physical
-            .iter()
-            .map(String::as_str)
-            .ne([&record[4], &record[5], &record[6]])
-        {
-            return Err(RecordError::Contradiction {
-                file: file.to_owned(),
-                line,
-                found: place([&physical[0], &physical[1], &physical[2]]),
-                listed: place([&record[4], &record[5], &record[6]]),
-            });
+    if header.iter().ne(kind.columns().split(',')) {
+        if partial && whole_lines == 0 {
+            return Ok(0);
         }
-        if !seen.insert(bit) {
-            return Err(RecordError::Duplicate {
-                file: file.to_owned(),
-                line,
-            });
-        }
-        let count = |at: usize| {
-            record[at]
-                .parse::<u64>()
-                .map_err(|_| bad(line, format!("`{}` is no count", &record[at])))
-        };
-        let real = |at: usize| {
-            record[at]
-                .parse::<f64>()
-                .map_err(|_| bad(line, format!("`{}` is no number", &record[at])))
-        };
-        records.push(BitRecord {
-            bit,
-            changed: count(7)?,
-            newly_wrong: count(8)?,
-            loss: real(9)?,
-            delta_loss: real(10)?,
-        });
+        let found: Vec<&str> = header.iter().collect();
+        return Err(bad(1, format!("has the columns {}", found.join(","))));
     }
-    Ok(records)
+    let per_trial = kind.rows_per_trial().max(1);
+    let mut end = reader.position().byte();
+    let mut rows = Vec::with_capacity(per_trial);
+    let mut number = range.start;
+    let mut cells = csv::StringRecord::new();
+    loop {
+        let line = reader.position().line();
+        let more = reader.read_record(&mut cells);
+        if !more.map_err(|error| bad(line, error.to_string()))? {
+            break;
+        }
+        if number >= range.end {
+            return Err(bad(line, "is beyond the last trial".to_owned()));
+        }
+        let row = cells.deserialize(None);
+        rows.push(row.map_err(|error| bad(line, cell_problem(&error, kind.columns(), &cells)))?);
+        if rows.len() == per_trial {
+            let trial = kind
+                .recall(number, std::mem::take(&mut rows))
+                .map_err(|reason| bad(line, reason))?;
+            each(number, trial);
+            number += 1;
+            end = reader.position().byte();
+        }
+    }
+    if !partial && !rows.is_empty() {
+        let line = reader.position().line();
+        return Err(bad(line, "ends within a trial".to_owned()));
+    }
+    Ok(end)
+}
+
+/// What is wrong with a row, the cell quoted where it is one.
+pub(super) fn cell_problem(error: &csv::Error, columns: &str, cells: &csv::StringRecord) -> String {
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else {
+        return error.to_string();
+    };
+    let cell = err.field().and_then(|at| {
+        let at = usize::try_from(at).ok()?;
+        Some((columns.split(',').nth(at)?, cells.get(at)?))
+    });
+    match cell {
+        Some((column, cell)) => format!("{column} = `{}`: {}", shortened(cell, 40), err.kind()),
+        None => error.to_string(),
+    }
+}
+
+/// Where the last line that ends with its line break ends, in bytes.
+fn end_of_last_line(file: &File) -> io::Result<u64> {
+    use io::Read;
+    let mut file: &File = file;
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut end = length;
+    let mut buffer = vec![0; 1 << 16];
+    while end > 0 {
+        let begin = end.saturating_sub(buffer.len() as u64);
+        let part = &mut buffer[..(end - begin) as usize];
+        file.seek(SeekFrom::Start(begin))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|&byte| byte == b'\n') {
+            end = begin + at as u64 + 1;
+            break;
+        }
+        end = begin;
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(end)
 }

@@ -1,20 +1,20 @@
 //! Single strikes at single cycles, each on its own in a run of the cycle engine.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
-use serde::Serialize;
+use std::sync::Arc;
 
-use super::{Interval, Monitor, wilson};
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::statistics::Interval;
+use super::{Monitor, stream};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::outcome::{Evaluator, Scratch};
-use crate::simulate::cycle::pipeline::Pipeline;
-use crate::simulate::cycle::register::RegisterClass;
-use crate::simulate::cycle::run::{self, CycleFault, End, Run, Settings};
+use crate::simulate::cycle::{self, CycleFault, End, Pipeline, RegisterClass, Run, Settings};
 
 /// What a strike came to, from harmless to fatal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrikeOutcome {
     /// Every output is as without it.
@@ -53,11 +53,11 @@ impl StrikeOutcome {
 }
 
 /// One accelerator with its inputs and the run without faults.
-pub struct StrikeBench<'a> {
-    accelerator: &'a Accelerator,
-    pipeline: &'a Pipeline,
-    inputs: &'a [i64],
-    evaluator: &'a Evaluator,
+pub struct StrikeBench {
+    accelerator: Arc<Accelerator>,
+    pipeline: Arc<Pipeline>,
+    inputs: Vec<i64>,
+    evaluator: Arc<Evaluator>,
     fault_free: Run,
     classes: Vec<Vec<usize>>,
     bound: u64,
@@ -66,16 +66,16 @@ pub struct StrikeBench<'a> {
 /// Cycles beyond twice the fault-free run that a sample is waited for.
 const PATIENCE: u64 = 1000;
 
-impl<'a> StrikeBench<'a> {
+impl StrikeBench {
     /// Runs the samples (mantissas, one after the other) without faults.
     #[must_use]
     pub fn new(
-        accelerator: &'a Accelerator,
-        pipeline: &'a Pipeline,
-        inputs: &'a [i64],
-        evaluator: &'a Evaluator,
+        accelerator: Arc<Accelerator>,
+        pipeline: Arc<Pipeline>,
+        inputs: Vec<i64>,
+        evaluator: Arc<Evaluator>,
     ) -> Self {
-        let fault_free = run::run(pipeline, accelerator, inputs, &[], Settings::default());
+        let fault_free = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
         let bound = 2 * fault_free.timing.total + PATIENCE;
         let mut bench = Self {
             accelerator,
@@ -125,7 +125,7 @@ impl<'a> StrikeBench<'a> {
             bound: Some(self.bound),
             ..Settings::default()
         };
-        let run = run::run(self.pipeline, self.accelerator, self.inputs, faults, settings);
+        let run = cycle::run(&self.pipeline, &self.accelerator, &self.inputs, faults, settings);
         let outcome = self.judge(&run);
         (run, outcome)
     }
@@ -160,10 +160,10 @@ impl<'a> StrikeBench<'a> {
 }
 
 /// Draws `count` strikes uniformly over the register bits of these classes and the cycles of the
-/// fault-free run. Strike `s` draws from stream `s` of ChaCha8.
+/// fault-free run. Strike `s` draws from stream `s`.
 #[must_use]
 pub fn draw_strikes(
-    targets: &Targets<'_>,
+    targets: &Targets,
     classes: &[RegisterClass],
     cycles: u64,
     count: u64,
@@ -179,9 +179,32 @@ pub fn draw_strikes(
     }
     (0..count)
         .filter_map(|strike| {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            random.set_stream(strike);
+            let mut random = stream(seed, strike);
             let site = targets.register_bit(classes, random.random_range(0..bits))?;
+            Some(CycleFault {
+                cycle: Some(random.random_range(0..cycles)),
+                site,
+            })
+        })
+        .collect()
+}
+
+/// Draws `count` strikes uniformly over all stored bits and all register bits, and over the cycles of the
+/// fault-free run. Strike `s` draws from stream `s`; stored bits come before registers.
+#[must_use]
+pub fn draw_strikes_anywhere(targets: &Targets, cycles: u64, count: u64, seed: u64) -> Vec<CycleFault> {
+    let stored = targets.accelerator().map().total_bits();
+    let bits = stored + targets.register_bits();
+    if bits == 0 || cycles == 0 {
+        return Vec::new();
+    }
+    (0..count)
+        .filter_map(|strike| {
+            let mut random = stream(seed, strike);
+            let bit = random.random_range(0..bits);
+            let site = targets
+                .stored_bit(bit)
+                .or_else(|| targets.register_bit(&RegisterClass::ALL, bit - stored))?;
             Some(CycleFault {
                 cycle: Some(random.random_range(0..cycles)),
                 site,
@@ -218,171 +241,4 @@ pub struct OutcomeShare {
     pub share: f64,
     /// Interval of the share.
     pub interval: Interval,
-}
-
-/// Counts outcomes.
-#[must_use]
-pub fn shares(class: &str, bits: u64, outcomes: &[StrikeOutcome]) -> StrikeShares {
-    let strikes = outcomes.len() as u64;
-    let count = |wanted: StrikeOutcome| outcomes.iter().filter(|&&outcome| outcome == wanted).count() as u64;
-    let share = |count: u64| {
-        if strikes == 0 {
-            0.0
-        } else {
-            count as f64 / strikes as f64
-        }
-    };
-    let effective = strikes - count(StrikeOutcome::NoEffect);
-    StrikeShares {
-        class: class.to_owned(),
-        bits,
-        strikes,
-        outcomes: StrikeOutcome::ALL
-            .into_iter()
-            .map(|outcome| {
-                let count = count(outcome);
-                OutcomeShare {
-                    outcome,
-                    strikes: count,
-                    share: share(count),
-                    interval: wilson(count, strikes),
-                }
-            })
-            .collect(),
-        effective: share(effective),
-        effective_interval: wilson(effective, strikes),
-    }
-}
-
-/// A strike on a register in the middle of steady operation, and what it came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegisterStrike {
-    /// Bit and cycle.
-    pub fault: CycleFault,
-    /// Which of the windows of samples was running.
-    pub window: usize,
-    /// What it came to.
-    pub outcome: StrikeOutcome,
-}
-
-/// Samples that follow each other in one window: one in front and one behind that which is struck.
-const WINDOW: usize = 3;
-
-/// Most windows: strikes take turns.
-const WINDOWS: usize = 8;
-
-/// Strikes a register bit `count` times, each time another bit in another cycle of steady operation,
-/// every strike in a run of its own on three samples in a row. Bits and cycles are uniform over all
-/// registers and over the cycles between the last outputs of two samples, so a storage weighs as much as
-/// the time that it is live. Strike `s` draws from stream `s` of ChaCha8.
-///
-/// `None` where the monitor stopped it.
-#[must_use]
-pub fn strike_registers(
-    accelerator: &Accelerator,
-    pipeline: &Pipeline,
-    targets: &Targets<'_>,
-    inputs: &[i64],
-    evaluator: &Evaluator,
-    (count, seed): (u64, u64),
-    monitor: &dyn Monitor,
-) -> Option<Vec<RegisterStrike>> {
-    let network = accelerator.network();
-    let elements = network.tensor(network.input).len().max(1);
-    let samples = inputs.len() / elements;
-    let windows: Vec<Vec<i64>> = (0..samples.min(WINDOWS))
-        .map(|first| {
-            let sample = |at: usize| &inputs[(first + at) % samples * elements..][..elements];
-            (0..WINDOW).flat_map(|at| sample(at).iter().copied()).collect()
-        })
-        .collect();
-    let benches: Vec<StrikeBench<'_>> = windows
-        .par_iter()
-        .map(|inputs| StrikeBench::new(accelerator, pipeline, inputs, evaluator))
-        .collect();
-    let bits = targets.register_bits();
-    if benches.is_empty() || bits == 0 {
-        return Some(Vec::new());
-    }
-    (0..count)
-        .into_par_iter()
-        .map(|strike| {
-            if monitor.stopped() {
-                return None;
-            }
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
-            random.set_stream(strike);
-            let window = (strike % benches.len() as u64) as usize;
-            let bench = &benches[window];
-            let cycles = bench.fault_free.steady.clone()?;
-            let site = targets.register_bit(&RegisterClass::ALL, random.random_range(0..bits))?;
-            let fault = CycleFault {
-                cycle: Some(random.random_range(cycles)),
-                site,
-            };
-            let (_, outcome) = bench.strike(&[fault]);
-            monitor.advance(1);
-            Some(RegisterStrike {
-                fault,
-                window,
-                outcome,
-            })
-        })
-        .collect()
-}
-
-/// Outcomes of strikes on registers: of all of them, by class and by layer.
-#[must_use]
-pub fn register_shares(
-    accelerator: &Accelerator,
-    targets: &Targets<'_>,
-    strikes: &[RegisterStrike],
-) -> (StrikeShares, Vec<StrikeShares>, Vec<StrikeShares>) {
-    let outcomes: Vec<StrikeOutcome> = strikes.iter().map(|strike| strike.outcome).collect();
-    let names: Vec<(String, String)> = strikes
-        .iter()
-        .map(|strike| {
-            let named = targets.named(strike.fault.site);
-            (named.tensor, named.layer)
-        })
-        .collect();
-    let group = |wanted: &str, of: &dyn Fn(&(String, String)) -> &str, bits: u64| {
-        let outcomes: Vec<StrikeOutcome> = names
-            .iter()
-            .zip(&outcomes)
-            .filter(|(name, _)| of(name) == wanted)
-            .map(|(_, &outcome)| outcome)
-            .collect();
-        shares(wanted, bits, &outcomes)
-    };
-    let bits_of = |holds: &dyn Fn(&crate::simulate::cycle::pipeline::RegisterTensor) -> bool| {
-        targets
-            .registers()
-            .iter()
-            .filter(|tensor| holds(tensor))
-            .map(|tensor| tensor.bits())
-            .sum::<u64>()
-    };
-    let by_class = RegisterClass::ALL
-        .into_iter()
-        .map(|class| (class.name(), bits_of(&|tensor| tensor.class == class)))
-        .filter(|&(_, bits)| bits > 0)
-        .map(|(name, bits)| group(name, &|name| &name.0, bits))
-        .collect();
-    let by_layer = (0..accelerator.network().layers.len())
-        .map(crate::network::LayerId::from)
-        .map(|layer| {
-            (
-                &accelerator.network().layer(layer).name,
-                bits_of(&|tensor| tensor.layer == layer),
-            )
-        })
-        .filter(|&(_, bits)| bits > 0)
-        .map(|(name, bits)| group(name, &|name| &name.1, bits))
-        .collect();
-    (
-        shares("all", targets.register_bits(), &outcomes),
-        by_class,
-        by_layer,
-    )
 }

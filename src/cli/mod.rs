@@ -1,29 +1,21 @@
 //! The command line: one file per command, each thin.
 
 mod campaign;
-mod chip;
 mod convert;
-mod cycle;
 mod export;
 mod failure;
 mod harden;
+mod hints;
 mod inspect;
+mod merge;
 mod mission;
-mod mission_memory;
-mod mission_run;
 mod options;
 mod output;
 mod progress;
 mod protect;
-mod ranges;
 mod rate;
-mod rate_analytic;
 mod rate_options;
-mod rate_presets;
-mod register_strikes;
-mod registers;
 mod run;
-mod unbuilt;
 
 use std::process::ExitCode;
 
@@ -34,7 +26,12 @@ use failure::Failure;
 /// Which stored bits of a quantized network on a streaming accelerator to protect against
 /// radiation upsets, what it costs, and what it buys.
 #[derive(Debug, Parser)]
-#[command(name = "radstream", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "radstream",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RADSTREAM_COMMIT"), ")"),
+    propagate_version = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,22 +40,24 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The main job: campaign, ranking, protection under a budget, rates, exports, into one folder
-    Harden(harden::Harden),
-    /// Layers, formats, stored bits, memories, registers, cycles, area
-    Inspect(inspect::Inspect),
+    Harden(Box<harden::Harden>),
     /// Inference on the simulated accelerator, with or without faults
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// What flips do to a workload: every stored bit by itself, or missions of hours
     Campaign(Box<campaign::Campaign>),
+    /// Layers, formats, stored bits, memories, registers, cycles, area
+    Inspect(Box<inspect::Inspect>),
     /// Environment and memory technology, or a rate as a number, to upsets per hour
     #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
-    Rate(rate::Rate),
+    Rate(Box<rate::Rate>),
+    /// Join the folders of all parts of one campaign
+    Merge(merge::Merge),
     /// Choose bits to protect under a budget from the records of a campaign
-    Protect(protect::Protect),
+    Protect(Box<protect::Protect>),
     /// Write a protection map in the formats that RTL tools read
     Export(export::Export),
     /// Write an imported network as a model folder
-    Convert(convert::Convert),
+    Convert(Box<convert::Convert>),
 }
 
 /// Runs a parsed command line and reports how it ended: 0 done, 1 the work failed, 2 the request or
@@ -68,10 +67,11 @@ pub fn run(cli: Cli) -> ExitCode {
     failure::install_reports();
     let result = match cli.command {
         Command::Harden(command) => command.run(),
-        Command::Inspect(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Campaign(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Rate(command) => command.run(),
+        Command::Merge(command) => command.run(),
         Command::Protect(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Convert(command) => command.run(),

@@ -1,16 +1,18 @@
 //! Options that several commands share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use miette::Diagnostic;
 
 use super::Failure;
-use super::campaign::write_json;
 use super::output;
+use super::progress::Terminal;
 use crate::data::Source;
-use crate::model::{Description, Files, Located, Settings};
+use crate::outcome::loss::{LOSSES, NamedLoss};
+use crate::study::{NetworkRequest, Request, SamplesRequest, Session};
 
 /// Parses the value of an option; the error also says what was expected.
 pub fn option_value<T>(text: &str) -> Result<T, String>
@@ -24,6 +26,29 @@ where
     })
 }
 
+/// Parses a whole number as people write it: `1000000`, `1_000_000`, `1,000,000` or `1e6`.
+pub fn whole(text: &str) -> Result<u64, String> {
+    let plain: String = text.chars().filter(|digit| !matches!(digit, '_' | ',')).collect();
+    if let Ok(number) = plain.parse() {
+        return Ok(number);
+    }
+    let real = plain.parse::<f64>().ok();
+    real.filter(|number| number.fract() == 0.0 && (0.0..=9e15).contains(number))
+        .map(|number| number as u64)
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is no whole number\n  help: expected one from 0 on, e.g. 1000000, 1_000_000 or 1e6"
+            )
+        })
+}
+
+/// As [`whole`], for numbers of things in memory.
+pub fn amount(text: &str) -> Result<usize, String> {
+    whole(text)?
+        .try_into()
+        .map_err(|_| format!("`{text}` is more than any memory holds"))
+}
+
 /// Which network, on which hardware.
 #[derive(Debug, Args)]
 pub struct Target {
@@ -32,13 +57,24 @@ pub struct Target {
     #[arg(value_name = "NETWORK")]
     pub network: Option<PathBuf>,
     /// How the accelerator is built: a RON file
-    #[arg(long, value_name = "FILE.ron")]
+    #[arg(long, value_name = "FILE.ron", help_heading = "Network")]
     pub hardware: Option<PathBuf>,
 }
 
-/// How a command speaks and how hard it works.
+impl Target {
+    /// These options as a request.
+    pub fn request(&self) -> NetworkRequest {
+        NetworkRequest {
+            network: self.network.clone(),
+            hardware: self.hardware.clone(),
+        }
+    }
+}
+
+/// How a command speaks, where it writes, and how hard it works; no number depends on it.
 #[derive(Debug, Args)]
-pub struct Manner {
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
     /// Print one JSON document on standard output and nothing else there
     #[arg(long)]
     pub json: bool,
@@ -46,57 +82,131 @@ pub struct Manner {
     #[arg(long)]
     pub quiet: bool,
     /// Threads; all cores by default. Results do not depend on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = amount)]
     pub threads: Option<usize>,
-    /// Seed of all that the command draws at random
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
     /// Output folder [default: <command>-<network> where the command writes files]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Replace files in the output folder that this command did not write, or that were changed since
+    #[arg(long)]
+    pub force: bool,
 }
 
-impl Manner {
-    /// The output folder of a command that writes files.
-    pub fn folder(&self, command: &str, network: &str) -> PathBuf {
-        self.out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(format!("{command}-{network}")))
+/// The seed of all that a command draws at random.
+#[derive(Debug, Args)]
+pub struct SeedOption {
+    /// Seed of all that the command draws at random
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole, help_heading = "Output")]
+    pub seed: u64,
+}
+
+impl OutputOptions {
+    /// Sets the number of threads, and hears of Ctrl-C from now on.
+    pub fn session(&self) -> Result<Session, Failure> {
+        if let Some(threads) = self.threads {
+            if threads == 0 || threads > 4096 {
+                return Err(Failure::refused(
+                    format!("--threads {threads} is out of range"),
+                    "expected 1 to 4096",
+                ));
+            }
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()
+                .map_err(|error| Failure::work(format!("the threads cannot be started: {error}")))?;
+        }
+        Ok(Session {
+            folder: self.out.clone(),
+            force: self.force,
+            command_line: std::env::args().collect(),
+            parts: Vec::new(),
+            watch: std::sync::Arc::new(Terminal { quiet: self.quiet }),
+        })
     }
 
-    /// Writes a command's document into the output folder, where one was named, and prints it where
-    /// JSON was asked for; returns whether it did.
-    pub fn deliver(&self, name: &str, document: &serde_json::Value) -> Result<bool, Failure> {
-        if let Some(folder) = &self.out {
-            output::prepare_folder(folder)?;
-            write_json(&folder.join(name), document)?;
-        }
+    /// Prints a report: as JSON where that was asked for, otherwise as text.
+    pub fn print(
+        &self,
+        report: &impl serde::Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         if self.json {
-            output::json(document)?;
+            output::json(report)
+        } else {
+            output::line(&text())
         }
-        Ok(self.json)
     }
+}
 
-    /// Sets the number of threads.
-    pub fn apply(&self) -> Result<(), Failure> {
-        let Some(threads) = self.threads else {
-            return Ok(());
+/// Plans from files, and files for plans.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Plan")]
+pub struct PlanOptions {
+    /// Run the request in this file instead of what the options say
+    #[arg(long, value_name = "PLAN.ron")]
+    pub plan: Option<PathBuf>,
+    /// Print the request that the options mean, as --plan takes it, and do nothing
+    #[arg(long)]
+    pub emit_plan: bool,
+}
+
+/// Asks what would be done.
+#[derive(Debug, Args)]
+pub struct DryRun {
+    /// Say what would be done and how long it would take, and do nothing
+    #[arg(long, help_heading = "Plan")]
+    pub dry_run: bool,
+}
+
+impl PlanOptions {
+    /// The request that is meant: that of the plan file, or `of_options`. None where it was only to be printed.
+    pub fn resolve(&self, command: &str, of_options: Option<Request>) -> Result<Option<Request>, Failure> {
+        let request = match (&self.plan, of_options) {
+            (Some(file), None) => {
+                let request = Request::read(file)?;
+                if request.command() != command {
+                    return Err(Failure::refused(
+                        format!(
+                            "{}: is a plan for `radstream {}`",
+                            file.display(),
+                            request.command()
+                        ),
+                        format!("expected a plan for `radstream {command}`"),
+                    ));
+                }
+                request
+            }
+            (Some(file), Some(_)) => {
+                return Err(Failure::refused(
+                    format!("both {} and other options say what to do", file.display()),
+                    "expected --plan alone, besides options of output; edit the plan instead",
+                ));
+            }
+            (None, Some(request)) => request,
+            (None, None) => {
+                return Err(Failure::refused(
+                    "nothing says what to do",
+                    "expected options or --plan PLAN.ron",
+                ));
+            }
         };
-        if threads == 0 || threads > 4096 {
-            return Err(Failure::refused(
-                format!("--threads {threads} is out of range"),
-                "expected 1 to 4096",
-            ));
+        if self.emit_plan {
+            output::line(&request.to_ron()?)?;
+            return Ok(None);
         }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(|error| Failure::work(format!("the threads cannot be started: {error}")))
+        Ok(Some(request))
     }
+}
+
+/// The losses that there are.
+fn losses() -> PossibleValuesParser {
+    let value = |loss: &NamedLoss| PossibleValue::new(loss.name).help(loss.about);
+    LOSSES.iter().map(value).collect::<Vec<_>>().into()
 }
 
 /// The samples and what judges their outputs.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Samples and loss")]
 pub struct Samples {
     /// Samples: .npy, .npz (FILE:KEY) or .csv
     #[arg(long, value_name = "FILE[:KEY]")]
@@ -105,7 +215,7 @@ pub struct Samples {
     #[arg(long, value_name = "FILE[:KEY]")]
     pub labels: Option<Source>,
     /// Take the first N samples only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = amount)]
     pub limit: Option<usize>,
     /// Factor on real inputs before they are quantized
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
@@ -120,8 +230,8 @@ pub struct Samples {
     #[arg(long, value_name = "FILE:KEY")]
     pub gather: Option<Source>,
     /// What counts as damage
-    #[arg(long, value_enum)]
-    pub loss: Option<LossName>,
+    #[arg(long, value_name = "LOSS", value_parser = losses())]
+    pub loss: Option<String>,
     /// What the readout ought to give; the input itself by default
     #[arg(long, value_name = "FILE[:KEY]")]
     pub target: Option<Source>,
@@ -129,122 +239,39 @@ pub struct Samples {
     #[arg(long, value_name = "FILE:KEY")]
     pub distance: Option<Source>,
     /// Only the first N outputs are classes
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = amount)]
     pub classes: Option<usize>,
 }
 
-/// Losses by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LossName {
-    /// Any output mantissa differs
-    Mismatch,
-    /// The class is wrong
-    Misclassify,
-    /// Mean squared error
-    Mse,
-    /// Cross-entropy of the labels
-    CrossEntropy,
-    /// Earth mover's distance
-    Emd,
-}
-
-impl LossName {
-    fn name(self) -> &'static str {
-        match self {
-            LossName::Mismatch => "mismatch",
-            LossName::Misclassify => "misclassify",
-            LossName::Mse => "mse",
-            LossName::CrossEntropy => "cross-entropy",
-            LossName::Emd => "emd",
-        }
-    }
-}
-
 impl Samples {
-    /// These options as settings.
-    pub fn settings(&self) -> Result<Settings, Failure> {
-        if self.limit == Some(0) {
-            return Err(Failure::refused(
-                "--limit 0 leaves no sample",
-                "expected at least 1",
-            ));
-        }
-        if let Some(scale) = self.input_scale
-            && !scale.is_finite()
-        {
-            return Err(Failure::refused(
-                format!("--input-scale {scale} is not finite"),
-                "expected a finite factor",
-            ));
-        }
-        let here = |source: &Option<Source>| {
-            source.clone().map(|source| Located {
-                files: Files::Folder(PathBuf::new()),
-                source,
-            })
-        };
-        Ok(Settings {
-            inputs: here(&self.inputs),
-            labels: here(&self.labels),
+    /// These options as a request.
+    pub fn request(&self) -> SamplesRequest {
+        SamplesRequest {
+            inputs: self.inputs.clone(),
+            labels: self.labels.clone(),
             limit: self.limit,
             input_scale: self.input_scale,
-            raw_inputs: self.raw_inputs.then_some(true),
-            readout: here(&self.readout.as_ref().map(|file| Source {
-                file: file.clone(),
-                key: None,
-            })),
-            gather: here(&self.gather),
-            loss: self.loss.map(|loss| loss.name().to_owned()),
-            target: here(&self.target),
-            distance: here(&self.distance),
+            raw_inputs: self.raw_inputs,
+            readout: self.readout.clone(),
+            gather: self.gather.clone(),
+            loss: self.loss.clone(),
+            target: self.target.clone(),
+            distance: self.distance.clone(),
             classes: self.classes,
-            hardware: None,
-        })
-    }
-}
-
-/// Where a network comes from.
-pub struct Origin {
-    /// Where its file names lead.
-    pub files: Files,
-    /// The network file.
-    pub network: PathBuf,
-    /// Name for people and files.
-    pub name: String,
-    /// What the model folder says about data, readout and loss.
-    pub settings: Settings,
-}
-
-impl Target {
-    /// Finds the network that is meant.
-    pub fn origin(&self) -> Result<Origin, Failure> {
-        let described = |files: Files| -> Result<Origin, Failure> {
-            let description = Description::read(&files)?;
-            Ok(Origin {
-                settings: Settings::of(&description, &files),
-                network: PathBuf::from(&description.network),
-                name: description.name,
-                files,
-            })
-        };
-        match &self.network {
-            None => described(Files::Embedded),
-            Some(path) if path.is_dir() => described(Files::Folder(path.clone())),
-            Some(path) if path.file_name().is_some_and(|name| name == "model.ron") => {
-                described(Files::Folder(path.parent().unwrap_or(Path::new("")).to_owned()))
-            }
-            Some(path) => {
-                let name = path
-                    .file_stem()
-                    .map(|stem| stem.to_string_lossy().into_owned())
-                    .unwrap_or_default();
-                Ok(Origin {
-                    files: Files::Folder(PathBuf::new()),
-                    network: path.clone(),
-                    name: name.trim_end_matches(".qonnx").to_owned(),
-                    settings: Settings::default(),
-                })
-            }
         }
     }
+}
+
+/// Which stored bits are examined or struck.
+#[derive(Debug, Args)]
+pub struct Scope {
+    /// Which stored tensors: weight, bias, threshold, ..., separated by commas, or all
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "all",
+        help_heading = "Network"
+    )]
+    pub tensors: Vec<String>,
 }

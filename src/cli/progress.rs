@@ -1,67 +1,96 @@
-//! A progress bar on terminals, and Ctrl-C.
+//! Progress: a bar on terminals, a line every ten seconds elsewhere; and Ctrl-C.
 
 use std::io::IsTerminal;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::campaign::Monitor;
+use crate::report::count;
+use crate::study::Watch;
 
 /// Set by the first Ctrl-C.
 static STOPPED: AtomicBool = AtomicBool::new(false);
+static HANDLER: Once = Once::new();
+
+/// Exit status of a process that Ctrl-C ended.
+pub const INTERRUPTED: u8 = 130;
 
 /// Makes the first Ctrl-C end the run in good order; a second one ends the process.
-pub fn heed_interrupts() {
-    let handler = ctrlc::set_handler(|| {
-        if STOPPED.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        eprintln!("\nstopping; what is finished is kept (press again to leave at once)");
+fn heed_interrupts() {
+    HANDLER.call_once(|| {
+        let handler = ctrlc::set_handler(|| {
+            if STOPPED.swap(true, Ordering::SeqCst) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            eprintln!("\nstopping in good order (press again to leave at once)");
+        });
+        // Without a handler Ctrl-C ends the process as usual, and the records on disk stand.
+        drop(handler);
     });
-    // Without a handler Ctrl-C ends the process as usual, and the records on disk stand.
-    drop(handler);
 }
 
-/// Whether Ctrl-C was pressed.
-pub fn interrupted() -> bool {
-    STOPPED.load(Ordering::SeqCst)
+/// Watches studies from a terminal or a log.
+pub struct Terminal {
+    /// Whether nothing is said.
+    pub quiet: bool,
 }
 
-/// A bar that counts pairs of fault and sample.
-pub struct Bar {
+impl Watch for Terminal {
+    fn begin(&self, what: &'static str, units: u64) -> Box<dyn Monitor> {
+        heed_interrupts();
+        if self.quiet {
+            Box::new(Quiet)
+        } else if std::io::stderr().is_terminal() {
+            Box::new(Bar::new(what, units))
+        } else {
+            Box::new(Lines::new(what, units))
+        }
+    }
+
+    fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.note(&format!("warning: {text}\n  see: radstream inspect --ranges"));
+    }
+}
+
+/// Says nothing, and hears of Ctrl-C.
+struct Quiet;
+
+impl Monitor for Quiet {
+    fn advance(&self, _done: u64) {}
+
+    fn stopped(&self) -> bool {
+        STOPPED.load(Ordering::SeqCst)
+    }
+}
+
+/// A bar on a terminal.
+struct Bar {
     bar: ProgressBar,
     pending: AtomicU64,
 }
 
 impl Bar {
-    /// A bar for `total` pairs; hidden where standard error is no terminal or `quiet`.
-    pub fn new(what: &'static str, total: u64, quiet: bool) -> Self {
-        let shown = !quiet && std::io::stderr().is_terminal();
-        let target = if shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template =
-            "{msg} [{bar:32}] {percent:>3} % | {per_sec} fault x input | {elapsed} gone, {eta} left";
+    fn new(what: &'static str, units: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(units), ProgressDrawTarget::stderr());
+        let template = "{msg} [{bar:32}] {percent:>3} % | {per_sec} | {elapsed} gone, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(what);
-        if shown {
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
+        bar.enable_steady_tick(Duration::from_millis(200));
         Self {
             bar,
             pending: AtomicU64::new(0),
         }
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
     }
 }
 
@@ -80,6 +109,66 @@ impl Monitor for Bar {
     }
 
     fn stopped(&self) -> bool {
-        interrupted()
+        STOPPED.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Plain lines in a log.
+struct Lines {
+    what: &'static str,
+    units: u64,
+    done: AtomicU64,
+    started: Instant,
+    /// When the last line was written, in seconds from the start.
+    said: AtomicU64,
+}
+
+/// Seconds between two lines.
+const EVERY: u64 = 10;
+
+impl Lines {
+    fn new(what: &'static str, units: u64) -> Self {
+        Self {
+            what,
+            units,
+            done: AtomicU64::new(0),
+            started: Instant::now(),
+            said: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Monitor for Lines {
+    fn advance(&self, done: u64) {
+        let done = self.done.fetch_add(done, Ordering::Relaxed) + done;
+        let gone = self.started.elapsed();
+        let said = self.said.load(Ordering::Relaxed);
+        let due = gone.as_secs() >= said + EVERY;
+        let mine = due
+            && self
+                .said
+                .compare_exchange(said, gone.as_secs(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if mine && done > 0 {
+            let share = done as f64 / self.units.max(1) as f64;
+            let left = gone.as_secs_f64() * (1.0 / share - 1.0).max(0.0);
+            eprintln!(
+                "{}: {:.0} % of {} units, {} s gone, about {left:.0} s left",
+                self.what,
+                100.0 * share,
+                count(self.units),
+                gone.as_secs()
+            );
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        STOPPED.load(Ordering::SeqCst)
     }
 }

@@ -121,7 +121,7 @@ pub enum DataError {
 /// # Errors
 /// [`DataError`] where the file is missing, damaged, of another kind, or has no such array.
 pub fn read(source: &Source) -> Result<Array, DataError> {
-    let bytes = std::fs::read(&source.file).map_err(|error| DataError::Unreadable {
+    let bytes = super::read_file(&source.file).map_err(|error| DataError::Unreadable {
         file: source.file.clone(),
         reason: error.to_string(),
     })?;

@@ -4,10 +4,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use miette::{Diagnostic, NamedSource, SourceSpan};
+use miette::{Diagnostic, SourceSpan};
 use ron::extensions::Extensions;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+
+use super::{Excerpt, MOST_OF_PROBLEM, shortened};
 
 /// Text of a file together with its name, shared by everything that points into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +30,10 @@ impl SourceText {
         }
     }
 
-    /// The same text in the form in which diagnostics quote it.
+    /// The lines around a place in bytes, as diagnostics quote them.
     #[must_use]
-    pub fn named(&self) -> NamedSource<Arc<str>> {
-        NamedSource::new(&self.name, Arc::clone(&self.text))
+    pub fn excerpt(&self, place: Range<usize>) -> Excerpt {
+        Excerpt::new(&self.name, &self.text, place)
     }
 
     /// Byte range of the first string literal with exactly this content, comments left out.
@@ -131,10 +133,10 @@ pub struct RonSyntaxError {
     pub problem: String,
     /// What the file should hold.
     pub expected: &'static str,
-    /// The text.
+    /// The lines around the place.
     #[source_code]
-    pub source_code: NamedSource<Arc<str>>,
-    /// The place in bytes.
+    pub excerpt: Excerpt,
+    /// The place in the excerpt, in bytes.
     #[label("here")]
     pub span: SourceSpan,
 }
@@ -148,11 +150,7 @@ pub fn read_ron<T: DeserializeOwned>(
     file: &Path,
     expected: &'static str,
 ) -> Result<(T, SourceText), RonError> {
-    let bytes = std::fs::read(file).map_err(|error| RonError::Unreadable {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    })?;
-    let text = String::from_utf8(bytes).map_err(|error| RonError::Unreadable {
+    let text = super::read_text(file).map_err(|error| RonError::Unreadable {
         file: file.to_owned(),
         reason: error.to_string(),
     })?;
@@ -169,14 +167,15 @@ pub fn parse_ron<T: DeserializeOwned>(source: &SourceText, expected: &'static st
     options.from_str(&source.text).map_err(|error| {
         let start = byte_offset(&source.text, error.span.start);
         let end = byte_offset(&source.text, error.span.end).max(start);
+        let excerpt = source.excerpt(start..end);
         RonError::Syntax(Box::new(RonSyntaxError {
             name: source.name.clone(),
             line: error.span.start.line,
             column: error.span.start.col,
-            problem: problem(&error.code),
+            problem: shortened(&problem(&error.code), MOST_OF_PROBLEM).into_owned(),
             expected,
-            source_code: source.named(),
-            span: (start, end - start).into(),
+            span: excerpt.place(),
+            excerpt,
         }))
     })
 }
@@ -218,7 +217,10 @@ mod tests {
             panic!("not a syntax error")
         };
         assert_eq!(error.line, 2);
-        assert_eq!(&source.text[error.span.offset()..=error.span.offset()], "x");
+        assert_eq!(
+            &error.excerpt.window()[error.span.offset()..=error.span.offset()],
+            "x"
+        );
     }
 
     #[test]

@@ -17,6 +17,18 @@ pub enum Effect {
     Padding,
 }
 
+impl Effect {
+    /// Name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ValueChanged => "value_changed",
+            Self::SameValue => "same_value",
+            Self::Padding => "padding",
+        }
+    }
+}
+
 /// One flipped bit with its word before and after all flips of the set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Injection {
@@ -97,9 +109,13 @@ pub fn describe(accelerator: &Accelerator, wrong: &[StoredBit]) -> Vec<Injection
             let padding = map.is_padding(bit);
             let value_before = (!padding)
                 .then(|| accelerator.network().param(logical.param).values[logical.element as usize]);
+            // Changes come in the order of their elements.
             let now = changed
-                .iter()
-                .find(|change| change.param == logical.param && u64::from(change.element) == logical.element);
+                .binary_search_by_key(&(logical.param, logical.element), |change| {
+                    (change.param, u64::from(change.element))
+                })
+                .ok()
+                .map(|at| changed[at]);
             let effect = match (padding, now) {
                 (true, _) => Effect::Padding,
                 (false, Some(_)) => Effect::ValueChanged,

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::strike::Targets;
 use crate::accelerator::{Accelerator, AddressError, StoredBit};
-use crate::simulate::cycle::run::{CycleFault, Site};
+use crate::simulate::cycle::{CycleFault, Site};
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub struct ListedStrike {
 ///
 /// # Errors
 /// [`FaultListError`] with the line and what was expected; a wire without a cycle is refused.
-pub fn read_strikes(file: &Path, targets: &Targets<'_>) -> Result<Vec<ListedStrike>, FaultListError> {
+pub fn read_strikes(file: &Path, targets: &Targets) -> Result<Vec<ListedStrike>, FaultListError> {
     let number = |field: &'static str, text: &str| -> Result<u64, AddressError> {
         text.trim().parse().map_err(|_| AddressError::Number {
             field,
@@ -185,7 +185,7 @@ fn read_lines<T>(
         file: file.to_owned(),
         reason: error.to_string(),
     };
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    let text = crate::data::read_text(file).map_err(|error| unreadable(&error))?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .comment(Some(b'#'))

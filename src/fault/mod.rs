@@ -10,16 +10,14 @@ pub use list::{FaultListError, ListedFault, ListedStrike, read_list, read_strike
 pub use placement::place;
 pub use strike::{Targets, WireTensor};
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 
 use crate::accelerator::{Accelerator, StoredBit};
 
-/// Draws `count` hits uniformly over all stored bits, with replacement, from ChaCha8.
+/// Draws `count` hits uniformly over all stored bits, with replacement, from a stream of random numbers.
 #[must_use]
-pub fn draw(accelerator: &Accelerator, count: u64, seed: u64) -> Vec<ListedFault> {
+pub fn draw(accelerator: &Accelerator, count: u64, random: &mut impl Rng) -> Vec<ListedFault> {
     let total = accelerator.map().total_bits();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
     let hits = if total == 0 { 0 } else { count };
     (0..hits)
         .map(|hit| ListedFault {

@@ -1,12 +1,14 @@
 //! Faults on everything that the accelerator stores: memories, registers, and the wires between
 //! registers.
 
+use std::sync::Arc;
+
 use crate::accelerator::{Accelerator, AddressError, NamedBit, StoredBit};
 use crate::network::LayerId;
-use crate::simulate::cycle::pipeline::{Pipeline, RegisterTensor};
+use crate::simulate::cycle::Site;
 use crate::simulate::cycle::register::RegisterClass;
-use crate::simulate::cycle::run::Site;
-use crate::simulate::cycle::stage::{Transient, Wire};
+use crate::simulate::cycle::{Pipeline, RegisterTensor};
+use crate::simulate::cycle::{Transient, Wire};
 
 /// Wires of one kind in one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,18 +51,18 @@ impl WireTensor {
 
 /// Everything that can be struck, by name and by number.
 #[derive(Clone, Debug)]
-pub struct Targets<'a> {
-    accelerator: &'a Accelerator,
+pub struct Targets {
+    accelerator: Arc<Accelerator>,
     registers: Vec<RegisterTensor>,
     wires: Vec<WireTensor>,
 }
 
-impl<'a> Targets<'a> {
+impl Targets {
     /// The targets of an accelerator and its pipeline.
     #[must_use]
-    pub fn of(accelerator: &'a Accelerator, pipeline: &Pipeline) -> Self {
+    pub fn of(accelerator: Arc<Accelerator>, pipeline: &Pipeline) -> Self {
         let mut wires: Vec<WireTensor> = Vec::new();
-        for (index, placed) in pipeline.stages.iter().enumerate() {
+        for (index, placed) in pipeline.stages().iter().enumerate() {
             for shape in placed.stage.wires() {
                 let part = (index, shape.lanes, shape.lane_bits);
                 match wires
@@ -86,8 +88,8 @@ impl<'a> Targets<'a> {
 
     /// The accelerator.
     #[must_use]
-    pub fn accelerator(&self) -> &'a Accelerator {
-        self.accelerator
+    pub fn accelerator(&self) -> &Arc<Accelerator> {
+        &self.accelerator
     }
 
     /// All register tensors.

@@ -2,8 +2,10 @@
 
 mod description;
 mod embedded;
+mod files;
 mod workload;
 
 pub use description::{Description, ModelError};
 pub use embedded::EMBEDDED_NAME;
-pub use workload::{Files, InputSet, Located, Settings, Workload, WorkloadError, load_network};
+pub use files::Files;
+pub use workload::{InputSet, Located, Settings, Workload, WorkloadError, load_network};

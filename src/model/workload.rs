@@ -1,70 +1,17 @@
 //! A network with samples, readout and loss, from a model folder, the command line, or both.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::embedded;
-use super::{Description, EMBEDDED_NAME, ModelError};
+use super::{Description, Files, ModelError};
 use crate::data::{self, Array, DataError, Elements, Source};
 use crate::network::import::onnx::OnnxGraph;
 use crate::network::import::{ImportError, fml, qonnx};
 use crate::network::{InputError, Network};
-use crate::outcome::emd::EarthMover;
-use crate::outcome::{Evaluator, Loss, OutcomeError, Readout, Setup};
-
-/// Where relative names lead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Files {
-    /// A folder; an empty path is the working directory.
-    Folder(PathBuf),
-    /// The files that are built in.
-    Embedded,
-}
-
-impl Files {
-    /// The path of a name, for people.
-    #[must_use]
-    pub fn path(&self, name: &Path) -> PathBuf {
-        match self {
-            Files::Folder(folder) => folder.join(name),
-            Files::Embedded => Path::new("models").join(EMBEDDED_NAME).join(name),
-        }
-    }
-
-    /// The bytes of a file.
-    ///
-    /// # Errors
-    /// The system's, or that there is no such embedded file.
-    pub fn read(&self, name: &Path) -> io::Result<Vec<u8>> {
-        match self {
-            Files::Folder(folder) => std::fs::read(folder.join(name)),
-            Files::Embedded => embedded::FILES
-                .iter()
-                .find(|(known, _)| Path::new(known) == name)
-                .map(|(_, bytes)| bytes.to_vec())
-                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such embedded file")),
-        }
-    }
-
-    /// An array.
-    fn array(&self, source: &Source) -> Result<Array, DataError> {
-        let path = self.path(&source.file);
-        let bytes = self.read(&source.file).map_err(|error| DataError::Unreadable {
-            file: path.clone(),
-            reason: error.to_string(),
-        })?;
-        data::read_bytes(
-            &Source {
-                file: path,
-                key: source.key.clone(),
-            },
-            bytes,
-        )
-    }
-}
+use crate::outcome::loss::{self, LOSSES};
+use crate::outcome::{Evaluator, OutcomeError, OutcomePart, Readout, Setup};
 
 /// Why a workload could not be put together.
 #[derive(Debug, Error, Diagnostic)]
@@ -99,14 +46,39 @@ pub enum WorkloadError {
         /// Why.
         error: OutcomeError,
     },
-    /// Something that was not said.
-    #[error("{problem}")]
-    #[diagnostic(code(radstream::workload), help("{repair}"))]
-    Missing {
-        /// What is missing or unknown.
-        problem: String,
-        /// How to say it.
-        repair: String,
+    /// Nobody said which samples.
+    #[error("no samples were given for the network `{network}`")]
+    #[diagnostic(
+        code(radstream::workload::inputs),
+        help("expected samples; name an array of them, or pass a model folder that does")
+    )]
+    NoInputs {
+        /// The network.
+        network: String,
+    },
+    /// An array without samples.
+    #[error("{source_name}: holds no sample")]
+    #[diagnostic(
+        code(radstream::workload::empty),
+        help("expected rows of shape {shape:?}; name an array that has some")
+    )]
+    Empty {
+        /// The array.
+        source_name: String,
+        /// Shape of a sample.
+        shape: Vec<usize>,
+    },
+    /// A loss that there is not.
+    #[error("there is no loss `{name}`")]
+    #[diagnostic(
+        code(radstream::workload::loss),
+        help("expected one of {}{}", known.join(", "), data::did_you_mean(name, known.iter().copied()))
+    )]
+    UnknownLoss {
+        /// What was asked for.
+        name: String,
+        /// The losses.
+        known: Vec<&'static str>,
     },
 }
 
@@ -245,6 +217,8 @@ pub struct Workload {
     pub samples: usize,
     /// Labels, where given.
     pub labels: Option<Array>,
+    /// Share of the real input elements that lie outside the input's range; none where inputs are mantissas.
+    pub saturated: Option<f64>,
     /// Readout and loss.
     pub evaluator: Evaluator,
 }
@@ -267,9 +241,8 @@ impl Workload {
     /// [`WorkloadError`] where there are none or they do not enter the network.
     pub fn inputs(network: &Network, settings: &Settings) -> Result<InputSet, WorkloadError> {
         let Some(located) = &settings.inputs else {
-            return Err(WorkloadError::Missing {
-                problem: format!("no samples were given for the network `{}`", network.name),
-                repair: "expected samples; name an array with --inputs FILE[:KEY], or pass a model folder that does".to_owned(),
+            return Err(WorkloadError::NoInputs {
+                network: network.name.clone(),
             });
         };
         let mut array = located.array()?;
@@ -280,12 +253,9 @@ impl Workload {
         let samples = array.samples();
         let tensor = network.tensor(network.input);
         if samples == 0 {
-            return Err(WorkloadError::Missing {
-                problem: format!("{source_name}: holds no sample"),
-                repair: format!(
-                    "expected rows of shape {:?}; name an array that has some",
-                    tensor.shape
-                ),
+            return Err(WorkloadError::Empty {
+                source_name,
+                shape: tensor.shape.clone(),
             });
         }
         let refused = || WorkloadError::Input {
@@ -350,11 +320,14 @@ impl Workload {
             samples,
         } = Self::inputs(network, settings)?;
         let labels = settings.labels.as_ref().map(Located::array).transpose()?;
+        let saturated = (!settings.raw_inputs.unwrap_or(false))
+            .then(|| network.input_overflows(&reals) as f64 / reals.len().max(1) as f64);
         let evaluator = evaluator(network, settings, samples, reals, labels.clone())?;
         Ok(Self {
             inputs: mantissas,
             samples,
             labels,
+            saturated,
             evaluator,
         })
     }
@@ -436,28 +409,20 @@ fn evaluator(
             "mismatch".to_owned()
         }
     });
-    let loss = match name.as_str() {
-        "mismatch" => Loss::Mismatch,
-        "misclassify" => Loss::Misclassify,
-        "mse" => Loss::Mse,
-        "cross-entropy" => Loss::CrossEntropy,
-        "emd" => {
-            let Some(distance) = array(&settings.distance)? else {
-                return Err(WorkloadError::Missing {
-                    problem: "the earth mover's distance needs a ground distance".to_owned(),
-                    repair: "expected a square matrix; name it with --distance FILE:KEY".to_owned(),
-                });
-            };
-            let mover = EarthMover::new(&distance.shape, &distance.reals());
-            Loss::Emd(mover.map_err(|error| located_outcome(error, settings))?)
-        }
-        _ => {
-            return Err(WorkloadError::Missing {
-                problem: format!("there is no loss `{name}`"),
-                repair: "expected mismatch, misclassify, mse, cross-entropy or emd".to_owned(),
-            });
-        }
+    let Some(named) = loss::named(&name) else {
+        return Err(WorkloadError::UnknownLoss {
+            name,
+            known: LOSSES.iter().map(|loss| loss.name).collect(),
+        });
     };
+    let distance = if named.takes_distance {
+        array(&settings.distance)?
+    } else {
+        None
+    };
+    let loss = named
+        .make(distance.as_ref())
+        .map_err(|error| located_outcome(error, settings))?;
     let target = match array(&settings.target)? {
         Some(target) => Some(target),
         None if loss.needs_target() => {
@@ -483,15 +448,15 @@ fn evaluator(
 
 /// Adds the file that the refused part came from.
 fn located_outcome(error: OutcomeError, settings: &Settings) -> WorkloadError {
-    let located = match error.place.as_str() {
-        "the readout" => &settings.readout,
-        "the gather" => &settings.gather,
+    let located = match error.place {
+        OutcomePart::Readout => &settings.readout,
+        OutcomePart::Gather => &settings.gather,
         // Without targets of their own the inputs are the targets.
-        "the targets" if settings.target.is_none() => &settings.inputs,
-        "the targets" => &settings.target,
-        "the labels" => &settings.labels,
-        "the ground distance" => &settings.distance,
-        _ => &None,
+        OutcomePart::Targets if settings.target.is_none() => &settings.inputs,
+        OutcomePart::Targets => &settings.target,
+        OutcomePart::Labels => &settings.labels,
+        OutcomePart::GroundDistance => &settings.distance,
+        OutcomePart::Classes => &None,
     };
     WorkloadError::Outcome {
         source_name: located.as_ref().map(Located::name),

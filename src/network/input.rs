@@ -45,7 +45,7 @@ pub enum InputError {
     #[diagnostic(
         code(radstream::input::mantissa),
         help(
-            "expected integers from {low} to {high}; without --raw-inputs real values are quantized instead"
+            "expected integers from {low} to {high}; real values are quantized where the inputs are not declared to be mantissas"
         )
     )]
     Mantissa {
@@ -67,7 +67,7 @@ pub enum InputError {
     #[diagnostic(
         code(radstream::input::rule),
         help(
-            "expected integer mantissas; give them with --raw-inputs, or export the network with a quantizer on its input"
+            "expected integer mantissas; declare the inputs to be mantissas, or export the network with a quantizer on its input"
         )
     )]
     NoQuantizer {

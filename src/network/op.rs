@@ -68,6 +68,36 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The parameters that the operation reads.
+    #[must_use]
+    pub fn params(&self) -> Vec<ParamId> {
+        match self {
+            Op::Mac(mac) => std::iter::once(mac.weight).chain(mac.bias).collect(),
+            Op::Affine(affine) => std::iter::once(affine.scale).chain(affine.bias).collect(),
+            Op::MultiThreshold(thresholds) => vec![thresholds.thresholds],
+            Op::Relu(relu) => match relu.slope {
+                Some(Slope::Param(param)) => vec![param],
+                Some(_) | None => Vec::new(),
+            },
+            // No wildcard: a new operation has to say what it reads, or faults would miss it.
+            Op::Cast
+            | Op::Table(_)
+            | Op::Softmax(_)
+            | Op::Pool(_)
+            | Op::Combine(_)
+            | Op::Concat { .. }
+            | Op::Reshape
+            | Op::Transpose { .. }
+            | Op::Pad(_)
+            | Op::Upsample { .. }
+            | Op::ArgMax(_)
+            | Op::Clip { .. }
+            | Op::Rescale { .. } => Vec::new(),
+        }
+    }
+}
+
 /// Spatial arrangement of a windowed operation. A one-dimensional layer has height 1; a dense
 /// layer is a 1x1 window over its leading dimensions as width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

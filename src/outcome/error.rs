@@ -3,12 +3,56 @@
 use miette::Diagnostic;
 use thiserror::Error;
 
+/// What an evaluation is made of and an [`OutcomeError`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OutcomePart {
+    /// The readout behind the accelerator.
+    Readout,
+    /// The indices picked from its output.
+    Gather,
+    /// What the output ought to be.
+    Targets,
+    /// The classes of the samples.
+    Labels,
+    /// The ground distance of the earth mover's distance.
+    GroundDistance,
+    /// The number of classes.
+    Classes,
+}
+
+impl OutcomePart {
+    /// The last part of a diagnostic's code.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Readout => "readout",
+            Self::Gather => "gather",
+            Self::Targets => "targets",
+            Self::Labels => "labels",
+            Self::GroundDistance => "distance",
+            Self::Classes => "classes",
+        }
+    }
+}
+
+impl std::fmt::Display for OutcomePart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Readout => "the readout",
+            Self::Gather => "the gather",
+            Self::Targets => "the targets",
+            Self::Labels => "the labels",
+            Self::GroundDistance => "the ground distance",
+            Self::Classes => "the classes",
+        })
+    }
+}
+
 /// A readout, target, label, gather or distance that does not fit the others.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{place}: {problem}")]
 pub struct OutcomeError {
-    /// Which of the inputs: the gather, the targets, the labels, the ground distance, the readout.
-    pub place: String,
+    /// Which of the inputs.
+    pub place: OutcomePart,
     /// What is wrong with it.
     pub problem: String,
     /// What would have been right.
@@ -20,9 +64,9 @@ pub struct OutcomeError {
 impl OutcomeError {
     /// An error without its remedy.
     #[must_use]
-    pub(super) fn new(place: &str, problem: String) -> Self {
+    pub(super) fn new(place: OutcomePart, problem: String) -> Self {
         Self {
-            place: place.to_owned(),
+            place,
             problem,
             expected: String::new(),
             repair: String::new(),
@@ -40,7 +84,7 @@ impl OutcomeError {
 
 impl Diagnostic for OutcomeError {
     fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new("radstream::outcome"))
+        Some(Box::new(format!("radstream::outcome::{}", self.place.code())))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {

@@ -1,8 +1,10 @@
 //! From the values behind the accelerator to a loss and a verdict.
 
-use super::loss::{Loss, cross_entropy, mean_squared_error, top1};
+use super::loss::{Loss, SampleView, top1, wrong_pixels};
 use super::readout::{self, Readout};
-use super::{OutcomeError, emd};
+use super::{OutcomeError, OutcomePart};
+use serde::Serialize;
+
 use crate::data::Array;
 
 /// What one sample's run came to.
@@ -40,8 +42,9 @@ pub struct Setup {
 
 /// Readout, gather, loss, targets and labels of a campaign.
 ///
-/// Classes lie on the last axis of the (gathered) output; every other axis counts pixels.
-#[derive(Clone, Debug)]
+/// Classes lie on the last axis of the (gathered) output; every other axis counts pixels. Its serialized form is
+/// all that determines an outcome.
+#[derive(Clone, Debug, Serialize)]
 pub struct Evaluator {
     readout: Readout,
     order: Option<Vec<usize>>,
@@ -53,6 +56,8 @@ pub struct Evaluator {
     labels: Vec<usize>,
     /// `[sample][pixel]`: what takes the place of labels.
     predictions: Vec<usize>,
+    /// Whether classes are to be known whatever the loss.
+    wants_classes: bool,
     /// Values of a sample behind readout and gather.
     width: usize,
     /// Values of a pixel.
@@ -66,7 +71,6 @@ pub struct Scratch {
     readout: readout::Scratch,
     ordered: Vec<f64>,
     gathered: Vec<f64>,
-    emd: emd::Scratch,
 }
 
 impl Evaluator {
@@ -83,7 +87,7 @@ impl Evaluator {
                 readout.input_len(),
                 readout.input_shape()
             );
-            return Err(OutcomeError::new("the readout", problem).remedy(
+            return Err(OutcomeError::new(OutcomePart::Readout, problem).remedy(
                 "as many inputs as the network has outputs",
                 "use the readout that was trained with this network",
             ));
@@ -101,9 +105,9 @@ impl Evaluator {
         let classes = setup.classes.unwrap_or(pixel_width);
         if classes == 0 || classes > pixel_width {
             let problem = format!("are {classes}; the last axis of the output {shape:?} has {pixel_width}");
-            return Err(OutcomeError::new("the classes", problem).remedy(
+            return Err(OutcomeError::new(OutcomePart::Classes, problem).remedy(
                 "at least one, and no more than the last axis has",
-                "state the number of classes, e.g. `--classes N`",
+                "state the number of classes",
             ));
         }
         let target = match setup.target {
@@ -112,30 +116,25 @@ impl Evaluator {
             }
             None if loss.needs_target() => {
                 let problem = format!("are missing for the loss `{}`", loss.name());
-                return Err(OutcomeError::new("the targets", problem)
-                    .remedy("one row per sample", "name an array, e.g. `--target FILE:KEY`"));
+                return Err(OutcomeError::new(OutcomePart::Targets, problem)
+                    .remedy("one row per sample", "name an array of targets"));
             }
             _ => Vec::new(),
         };
-        if let Loss::Emd(mover) = &loss
-            && mover.cells() != width
-        {
-            let problem = format!(
-                "is between {} cells; the output has {width} values",
-                mover.cells()
-            );
-            return Err(OutcomeError::new("the ground distance", problem).remedy(
+        if let Some(cells) = loss.cells().filter(|&cells| cells != width) {
+            let problem = format!("is between {cells} cells; the output has {width} values");
+            return Err(OutcomeError::new(OutcomePart::GroundDistance, problem).remedy(
                 "one cell per value",
-                "pick the values that are cells with a gather, e.g. `--gather FILE:KEY`",
+                "pick the values that are cells with a gather",
             ));
         }
         let pixels = width / pixel_width;
         let labels = match setup.labels {
             Some(array) => check_labels(&array, samples, pixels, classes)?,
-            None if matches!(loss, Loss::CrossEntropy) => {
-                let problem = "are missing for the loss `cross-entropy`".to_owned();
-                return Err(OutcomeError::new("the labels", problem)
-                    .remedy("one class per sample", "name an array, e.g. `--labels FILE:KEY`"));
+            None if loss.needs_labels() => {
+                let problem = format!("are missing for the loss `{}`", loss.name());
+                return Err(OutcomeError::new(OutcomePart::Labels, problem)
+                    .remedy("one class per sample", "name an array of labels"));
             }
             None => Vec::new(),
         };
@@ -147,6 +146,7 @@ impl Evaluator {
             target,
             labels,
             predictions: Vec::new(),
+            wants_classes: false,
             width,
             pixel_width,
             classes,
@@ -169,7 +169,39 @@ impl Evaluator {
     /// the loss is about classes and there are no labels.
     #[must_use]
     pub fn needs_fault_free(&self) -> bool {
-        matches!(self.loss, Loss::Misclassify) && self.labels.is_empty() && self.predictions.is_empty()
+        (self.wants_classes || self.loss.needs_classes())
+            && self.labels.is_empty()
+            && self.predictions.is_empty()
+    }
+
+    /// Makes the classes known whatever the loss: without labels the fault-free ones take their place.
+    pub fn ask_for_classes(&mut self) {
+        self.wants_classes = true;
+    }
+
+    /// The same with another loss, which sees the targets and labels that there are.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] where the loss needs targets or labels that are not there, or another number of values.
+    pub fn with_loss(self, loss: Loss) -> Result<Self, OutcomeError> {
+        let missing = |part, what: &str| {
+            let problem = format!("are missing for the loss `{}`", loss.name());
+            OutcomeError::new(part, problem).remedy(format!("{what} per sample"), "name an array of them")
+        };
+        if loss.needs_target() && self.target.is_empty() {
+            return Err(missing(OutcomePart::Targets, "one row"));
+        }
+        if loss.needs_labels() && self.labels.is_empty() {
+            return Err(missing(OutcomePart::Labels, "one class"));
+        }
+        if let Some(cells) = loss.cells().filter(|&cells| cells != self.width) {
+            let problem = format!("is between {cells} cells; the output has {} values", self.width);
+            return Err(OutcomeError::new(OutcomePart::GroundDistance, problem).remedy(
+                "one cell per value",
+                "pick the values that are cells with a gather",
+            ));
+        }
+        Ok(Self { loss, ..self })
     }
 
     /// Takes the classes predicted by the fault-free run for labels where there are none.
@@ -197,6 +229,20 @@ impl Evaluator {
             predictions.extend(self.predicted(output));
         }
         self.predictions = predictions;
+    }
+
+    /// The share of each class among the labels; none without labels.
+    #[must_use]
+    pub fn label_shares(&self) -> Option<Vec<f64>> {
+        if self.labels.is_empty() {
+            return None;
+        }
+        let mut counts = vec![0u64; self.classes];
+        for &label in &self.labels {
+            counts[label] += 1;
+        }
+        let all = self.labels.len() as f64;
+        Some(counts.into_iter().map(|count| count as f64 / all).collect())
     }
 
     /// The class of one sample, or of each of its pixels.
@@ -260,13 +306,20 @@ impl Evaluator {
         } else {
             &self.labels
         };
-        let mismatch = Outcome {
-            loss: f64::from(u8::from(differs)),
-            correct: None,
-            accuracy: None,
+        let view = |output, target, labels| SampleView {
+            output,
+            target,
+            labels,
+            pixel_width: self.pixel_width,
+            classes: self.classes,
+            differs,
         };
-        if matches!(self.loss, Loss::Mismatch) && reference.is_empty() {
-            return mismatch;
+        if !self.loss.reads_output() && reference.is_empty() {
+            return Outcome {
+                loss: self.loss.evaluate(&view(&[], &[], &[])),
+                correct: None,
+                accuracy: None,
+            };
         }
         let output = self.output(
             values,
@@ -280,27 +333,16 @@ impl Evaluator {
         } else {
             &reference[sample * pixels..][..pixels]
         };
-        let wrong = self
-            .predicted(output)
-            .zip(expected)
-            .filter(|(predicted, expected)| predicted != *expected)
-            .count();
+        let target = if self.target.is_empty() {
+            &[]
+        } else {
+            &self.target[sample * self.width..][..self.width]
+        };
+        let view = view(output, target, expected);
+        let wrong = wrong_pixels(&view);
         let known = !expected.is_empty();
-        let target = || &self.target[sample * self.width..][..self.width];
         Outcome {
-            loss: match &self.loss {
-                Loss::Mismatch => mismatch.loss,
-                Loss::Misclassify => wrong as f64 / pixels as f64,
-                Loss::Mse => mean_squared_error(target(), output),
-                Loss::CrossEntropy => {
-                    let mut sum = 0.0;
-                    for (pixel, &label) in output.chunks_exact(self.pixel_width).zip(expected) {
-                        sum += cross_entropy(&pixel[..self.classes], label);
-                    }
-                    sum / pixels as f64
-                }
-                Loss::Emd(mover) => mover.emd(target(), output, &mut scratch.emd),
-            },
+            loss: self.loss.evaluate(&view),
             correct: known.then_some(wrong == 0),
             accuracy: known.then(|| (pixels - wrong) as f64 / pixels as f64),
         }
@@ -309,7 +351,7 @@ impl Evaluator {
 
 fn check_gather(array: &Array, readout: &Readout) -> Result<Vec<usize>, OutcomeError> {
     let fail = |problem: String| {
-        OutcomeError::new("the gather", problem).remedy(
+        OutcomeError::new(OutcomePart::Gather, problem).remedy(
             format!("indices from 0 to {}", readout.output_len().saturating_sub(1)),
             "name an array of indices into the readout's flattened output",
         )
@@ -332,12 +374,12 @@ fn check_gather(array: &Array, readout: &Readout) -> Result<Vec<usize>, OutcomeE
 }
 
 /// Elements per sample, where there are enough samples.
-fn row_len(place: &str, array: &Array, samples: usize) -> Result<usize, OutcomeError> {
+fn row_len(place: OutcomePart, array: &Array, samples: usize) -> Result<usize, OutcomeError> {
     if array.samples() < samples {
         let problem = format!("are {} rows for {samples} samples", array.samples());
         return Err(OutcomeError::new(place, problem).remedy(
             "one row per sample",
-            "name the array that belongs to the inputs, or take fewer samples with `--limit N`",
+            "name the array that belongs to the inputs, or take fewer samples",
         ));
     }
     Ok(array.len() / array.samples().max(1))
@@ -350,7 +392,7 @@ fn check_target(
     gather: Option<&[usize]>,
     output_len: usize,
 ) -> Result<Vec<f64>, OutcomeError> {
-    let place = "the targets";
+    let place = OutcomePart::Targets;
     let row = row_len(place, array, samples)?;
     let values = array.reals();
     let picked: Vec<f64> = match gather {
@@ -381,12 +423,16 @@ fn check_labels(
     pixels: usize,
     classes: usize,
 ) -> Result<Vec<usize>, OutcomeError> {
-    let place = "the labels";
+    let place = OutcomePart::Labels;
     let row = row_len(place, array, samples)?;
+    // A class per pixel goes first, where a shape could be read both ways.
+    if row != pixels && row == pixels * classes && array.shape.len() > 1 {
+        return one_hot(array, samples, pixels, classes);
+    }
     if row != pixels {
         let problem = format!("are {row} per sample; the output has {pixels} pixels with classes");
         return Err(OutcomeError::new(place, problem).remedy(
-            "one class per sample, or per pixel where the output is a map with its classes last",
+            "one class per sample, or per pixel where the output is a map with its classes last; or, for each, a one among as many zeros as there are other classes",
             "name the array of classes that belongs to the inputs",
         ));
     }
@@ -407,6 +453,27 @@ fn check_labels(
                 .ok()
                 .filter(|&label| label < classes)
                 .ok_or_else(|| fail(format!("hold {label} in sample {}", at / pixels)))
+        })
+        .collect()
+}
+
+/// Classes from rows with a one at the class and zeros elsewhere.
+fn one_hot(array: &Array, samples: usize, pixels: usize, classes: usize) -> Result<Vec<usize>, OutcomeError> {
+    let values = array.reals();
+    values
+        .chunks_exact(classes)
+        .take(samples * pixels)
+        .enumerate()
+        .map(|(at, row)| {
+            let class = row.iter().position(|&value| value == 1.0);
+            let zeros = row.iter().filter(|&&value| value == 0.0).count();
+            class.filter(|_| zeros == classes - 1).ok_or_else(|| {
+                let problem = format!("hold {row:?} in sample {}", at / pixels);
+                OutcomeError::new(OutcomePart::Labels, problem).remedy(
+                    "one 1 and otherwise 0 in each row of one-hot labels",
+                    "name an array of classes, or of one-hot rows",
+                )
+            })
         })
         .collect()
 }

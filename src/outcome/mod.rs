@@ -7,7 +7,7 @@ mod evaluator;
 pub mod loss;
 pub mod readout;
 
-pub use error::OutcomeError;
+pub use error::{OutcomeError, OutcomePart};
 pub use evaluator::{Evaluator, Outcome, Scratch, Setup};
-pub use loss::Loss;
+pub use loss::{Loss, SampleLoss, SampleView};
 pub use readout::Readout;

@@ -5,7 +5,7 @@ mod budget;
 pub use budget::{Budget, BudgetError};
 
 use crate::accelerator::Accelerator;
-use crate::scheme::{AreaReport, Ledger, Scheme};
+use crate::scheme::{AreaReport, Ledger, Protection, Scheme};
 use crate::sensitivity::RankedBit;
 
 /// The chosen bits and what they cost.
@@ -13,11 +13,13 @@ use crate::sensitivity::RankedBit;
 pub struct Selection {
     /// Chosen bits with their scores, most important first.
     pub chosen: Vec<RankedBit>,
-    /// The scheme of all of them.
+    /// The scheme that was asked for.
     pub scheme: Scheme,
+    /// What is protected.
+    pub protection: Protection,
     /// Extra area that the budget allows, in the technology's unit.
     pub allowed_area: f64,
-    /// Area of the plain design, of this choice, and of protecting everything.
+    /// Area of the plain design, of this choice, and of protecting everything under the scheme.
     pub area: AreaReport,
 }
 
@@ -34,21 +36,23 @@ pub fn select(
     budget: Budget,
 ) -> Selection {
     let mut ledger = Ledger::new(accelerator, scheme);
-    let allowed_area = budget.allowed_area(&ledger.report());
+    let allowed_area = budget.allowed_area(&ledger.report(accelerator));
     let mut chosen = Vec::new();
     // Rounding of a sum of thousands of cells must not decide about the last one.
     let ceiling = allowed_area * (1.0 + 1e-12);
     for ranked in ranking.iter().filter(|ranked| ranked.score > least_score) {
-        if ledger.protect(ranked.bit) <= ceiling {
+        let area = ledger.protect(accelerator, ranked.bit, scheme);
+        if area.is_ok_and(|area| area <= ceiling) {
             chosen.push(*ranked);
         } else {
-            ledger.release(ranked.bit);
+            ledger.release(accelerator, ranked.bit);
         }
     }
     Selection {
         chosen,
         scheme,
         allowed_area,
-        area: ledger.report(),
+        area: ledger.report(accelerator),
+        protection: ledger.into_protection(),
     }
 }

@@ -8,10 +8,7 @@ use rand::{Rng, RngExt};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::field::{Status, share, unique_keys};
-
-/// Largest number of cells of one strike, and farthest distance of two of them.
-pub(super) const MAX_EXTENT: u32 = 4096;
+use super::field::{MAX_EXTENT, Status, share, unique_keys};
 
 /// How far the sum of measured shares may be from 1.
 const SUM_TOLERANCE: f64 = 1e-3;

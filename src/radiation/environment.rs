@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::RadiationError;
 use super::error::Contradiction;
 use super::field::{Status, amount, optional_amount, share};
-use super::presets::{ENVIRONMENTS, find};
+use super::presets::{ENVIRONMENTS, Named, find};
 use super::rate::{Flux, Hours};
 
 /// What strikes.
@@ -260,4 +260,14 @@ fn check(segment: &Segment, previous_end: f64) -> Result<(), String> {
         return Err("TimesNewYork counts neutrons above 10 MeV".to_owned());
     }
     Ok(())
+}
+
+impl Named for Environment {
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.wrong_multiple()
+    }
 }

@@ -1,12 +1,10 @@
 //! Why environments and memory technologies do not go together.
 
-use std::sync::Arc;
-
-use miette::{Diagnostic, NamedSource, SourceSpan};
+use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
 use super::rate::RateError;
-use crate::data::{RonError, SourceText};
+use crate::data::{Excerpt, RonError, SourceText};
 
 /// Why there is no rate.
 #[derive(Debug, Error, Diagnostic)]
@@ -23,7 +21,7 @@ pub enum RadiationError {
     #[error("no {what} is called `{name}`")]
     #[diagnostic(
         code(radstream::radiation::unknown),
-        help("expected one of {known}; or the path of a file that ends in .ron")
+        help("expected one of {known}; or the path of a file that ends in .ron{near}")
     )]
     Unknown {
         /// What was looked for.
@@ -32,12 +30,14 @@ pub enum RadiationError {
         name: String,
         /// What there is.
         known: String,
+        /// What may have been meant, as the end of a sentence.
+        near: String,
     },
     /// The rate needs a flux.
     #[error("memory technology `{memory}` gives a {form}, which is no rate without a flux")]
     #[diagnostic(
         code(radstream::radiation::needs_environment),
-        help("expected an environment, for instance --environment nyc_sea_level")
+        help("expected an environment, for instance nyc_sea_level")
     )]
     NeedsEnvironment {
         /// The memory technology.
@@ -134,9 +134,9 @@ pub enum RadiationError {
         problem: String,
         /// What would be right.
         help: String,
-        /// The text.
+        /// The lines around it.
         #[source_code]
-        source_code: NamedSource<Arc<str>>,
+        excerpt: Excerpt,
         /// The entry.
         #[label("here")]
         span: SourceSpan,
@@ -151,9 +151,9 @@ pub enum RadiationError {
         problem: String,
         /// What would be right.
         expected: &'static str,
-        /// The text.
+        /// The lines around it.
         #[source_code]
-        source_code: NamedSource<Arc<str>>,
+        excerpt: Excerpt,
         /// The field.
         #[label("here")]
         span: Option<SourceSpan>,
@@ -173,12 +173,14 @@ pub(super) struct Contradiction {
 impl Contradiction {
     /// The error with its place in the file.
     pub fn in_file(self, source: &SourceText) -> RadiationError {
+        let place = source.find_field(self.field);
+        let excerpt = source.excerpt(place.clone().unwrap_or(0..0));
         RadiationError::Contradiction {
             file: source.name.clone(),
             problem: self.problem,
             expected: self.expected,
-            source_code: source.named(),
-            span: source.find_field(self.field).map(SourceSpan::from),
+            span: place.map(|_| excerpt.place()),
+            excerpt,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::rate::Hours;
-use super::{Assessment, Environment, MemoryTechnology, RadiationError, RateForm};
+use super::{Assessment, Assumption, Environment, MemoryTechnology, RadiationError, RateForm};
 
 const FIT_PER_HOUR: f64 = 1e9;
 
@@ -115,6 +115,18 @@ impl Exposures {
         self.0
             .iter()
             .any(|part| part.assessment.uncertainty_factor.is_some())
+    }
+
+    /// What the rates rest on, each assumption once.
+    #[must_use]
+    pub fn assumptions(&self) -> Vec<Assumption> {
+        let mut all: Vec<Assumption> = Vec::new();
+        for assumption in self.0.iter().flat_map(|part| &part.assessment.assumptions) {
+            if !all.contains(assumption) {
+                all.push(assumption.clone());
+            }
+        }
+        all
     }
 
     /// Strikes per hour.

@@ -8,8 +8,10 @@ use indexmap::IndexMap;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::cluster::MAX_EXTENT;
 use super::rate::{CROSS_SECTION_RANGE_CM2, CrossSection};
+
+/// Largest number of cells of one strike, and farthest distance of two of them.
+pub(super) const MAX_EXTENT: u32 = 4096;
 
 /// How well a number is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::field::{
     Status, amount, bits, burst_bits, cross_section, optional_amount, optional_factor, share,
 };
 use super::heavy_ions::Weibull;
-use super::presets::{CLUSTERS, MEMORIES, find};
+use super::presets::{CLUSTERS, MEMORIES, Named, find};
 use super::rate::{Counts, FitPerMb, Megabit};
 use super::{RadiationError, RateProfile};
 
@@ -338,5 +338,21 @@ pub(super) fn as_events(rate: f64, counts: Counts, bits_per_event: f64) -> f64 {
     match counts {
         Counts::Event => rate,
         Counts::Bit => rate / bits_per_event,
+    }
+}
+
+impl Named for MemoryTechnology {
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    fn contradiction(&self) -> Option<Contradiction> {
+        self.clashing_forms()
+    }
+}
+
+impl Named for ClusterTable {
+    fn aliases(&self) -> &[String] {
+        &self.aliases
     }
 }

@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod assess;
+mod catalogue;
 mod cluster;
 mod environment;
 mod error;
@@ -21,6 +22,7 @@ mod technologies;
 
 pub use arrivals::RateProfile;
 pub use assess::{Assessment, Assumption, RateForm};
+pub use catalogue::{cluster_presets, environment_presets, memory_presets};
 pub use cluster::{ClusterTable, Clusters, Offset, Shape, TwoInWord};
 pub use environment::{Environment, LetPoint, Particle, Segment, SegmentFlux};
 pub use error::RadiationError;
@@ -29,5 +31,5 @@ pub use field::Status;
 pub use heavy_ions::Weibull;
 pub use memory::{AddedRate, ClusterSource, MemoryRate, MemoryTechnology, PermanentFaults, PermanentRate};
 pub use poisson::poisson;
-pub use presets::{Preset, cluster_presets, environment_presets, memory_presets};
+pub use presets::Preset;
 pub use technologies::MemoryTechnologies;

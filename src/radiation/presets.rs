@@ -5,11 +5,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::RadiationError;
-use super::cluster::ClusterTable;
-use super::environment::Environment;
 use super::error::Contradiction;
-use super::memory::MemoryTechnology;
-use crate::data::{SourceText, parse_ron, read_ron};
+use crate::data::{SourceText, did_you_mean, parse_ron, read_ron};
 
 /// Name and text of an embedded file.
 type Embedded = (&'static str, &'static str);
@@ -64,32 +61,6 @@ pub(super) trait Named: DeserializeOwned {
     }
 }
 
-impl Named for Environment {
-    fn aliases(&self) -> &[String] {
-        &self.aliases
-    }
-
-    fn contradiction(&self) -> Option<Contradiction> {
-        self.wrong_multiple()
-    }
-}
-
-impl Named for ClusterTable {
-    fn aliases(&self) -> &[String] {
-        &self.aliases
-    }
-}
-
-impl Named for MemoryTechnology {
-    fn aliases(&self) -> &[String] {
-        &self.aliases
-    }
-
-    fn contradiction(&self) -> Option<Contradiction> {
-        self.clashing_forms()
-    }
-}
-
 /// The preset of that name or alias, or the file of that path.
 pub(super) fn find<T: Named>(
     what: &'static str,
@@ -123,9 +94,11 @@ pub(super) fn find<T: Named>(
             return Ok(file);
         }
     }
+    let names = presets.iter().map(|(preset, _)| *preset);
     Err(RadiationError::Unknown {
         what,
         name: name.to_owned(),
+        near: did_you_mean(name, names),
         known: presets
             .iter()
             .map(|(preset, _)| *preset)
@@ -143,7 +116,8 @@ pub struct Preset {
     pub aliases: Vec<String>,
 }
 
-fn names<T: Named>(presets: &[Embedded], expected: &'static str) -> Vec<Preset> {
+/// Names of all presets of a sort.
+pub(super) fn names<T: Named>(presets: &[Embedded], expected: &'static str) -> Vec<Preset> {
     presets
         .iter()
         .map(|(name, text)| Preset {
@@ -153,22 +127,4 @@ fn names<T: Named>(presets: &[Embedded], expected: &'static str) -> Vec<Preset> 
                 .unwrap_or_default(),
         })
         .collect()
-}
-
-/// The environments that need no file.
-#[must_use]
-pub fn environment_presets() -> Vec<Preset> {
-    names::<Environment>(&ENVIRONMENTS, "an environment")
-}
-
-/// The memory technologies that need no file.
-#[must_use]
-pub fn memory_presets() -> Vec<Preset> {
-    names::<MemoryTechnology>(&MEMORIES, "a memory technology")
-}
-
-/// The cluster tables that need no file.
-#[must_use]
-pub fn cluster_presets() -> Vec<Preset> {
-    names::<ClusterTable>(&CLUSTERS, "a cluster table")
 }

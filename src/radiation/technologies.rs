@@ -5,6 +5,7 @@ use miette::Diagnostic;
 
 use super::{MemoryTechnology, RadiationError};
 use crate::accelerator::{Hardware, Style};
+use crate::data::{MOST_OF_PROBLEM, shortened};
 
 /// Memory technologies by storage style.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,13 +76,14 @@ fn in_hardware(hardware: &Hardware, style: Style, name: &str, error: RadiationEr
     let Some(source) = &hardware.source else {
         return error;
     };
-    let span = source.find_string(name).unwrap_or(0..0);
+    let excerpt = source.excerpt(source.find_string(name).unwrap_or(0..0));
+    let help = error.help().map_or_else(String::new, |help| help.to_string());
     RadiationError::Hardware {
         name: source.name.clone(),
         style: style.name(),
-        help: error.help().map_or_else(String::new, |help| help.to_string()),
-        problem: error.to_string(),
-        source_code: source.named(),
-        span: span.into(),
+        help: shortened(&help, MOST_OF_PROBLEM).into_owned(),
+        problem: shortened(&error.to_string(), MOST_OF_PROBLEM).into_owned(),
+        span: excerpt.place(),
+        excerpt,
     }
 }

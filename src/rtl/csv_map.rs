@@ -15,10 +15,13 @@ impl Exporter for CsvMap {
     }
 
     fn files(&self, map: &ProtectionMap) -> Vec<ExportFile> {
-        let mut text = String::from("layer,tensor,element,bit,memory,word,word_bit,score\n");
+        // The scheme has a column only where it is not the same for all bits.
+        let is_mixed = map.scheme().is_none();
+        let mut text = String::from("layer,tensor,element,bit,memory,word,word_bit,score");
+        text.push_str(if is_mixed { ",scheme\n" } else { "\n" });
         for bit in map.protected() {
             text.push_str(&format!(
-                "{},{},{},{},{},{},{},{}\n",
+                "{},{},{},{},{},{},{},{}",
                 field(&bit.layer),
                 field(&bit.tensor),
                 bit.element,
@@ -28,6 +31,10 @@ impl Exporter for CsvMap {
                 bit.word_bit,
                 bit.score
             ));
+            if is_mixed {
+                text.push_str(&format!(",{}", bit.scheme));
+            }
+            text.push('\n');
         }
         vec![ExportFile {
             path: "protection.csv".into(),

@@ -1,12 +1,13 @@
 //! Why a protection map cannot be made, read or written.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use miette::{Diagnostic, NamedSource, SourceSpan};
+use miette::{Diagnostic, SourceSpan};
 use thiserror::Error;
 
 use crate::accelerator::AddressError;
+use crate::data::{Excerpt, MOST_OF_NAME, shortened};
+use crate::scheme::{ProtectionError, Scheme};
 
 /// Why an export failed.
 #[derive(Debug, Error, Diagnostic)]
@@ -15,7 +16,7 @@ pub enum ExportError {
     #[error("there is no export format `{name}`")]
     #[diagnostic(
         code(radstream::export::format),
-        help("expected one of: {}; correct --format", known.join(", "))
+        help("expected one of: {}{}", known.join(", "), crate::data::did_you_mean(name, known.iter().copied()))
     )]
     Format {
         /// What was asked for.
@@ -27,7 +28,7 @@ pub enum ExportError {
     #[error("{}: cannot be written: {reason}", file.display())]
     #[diagnostic(
         code(radstream::export::write),
-        help("expected a folder that can be written to; check --out and its permissions")
+        help("expected a folder that can be written to; check its permissions and the free space")
     )]
     Write {
         /// The file.
@@ -57,13 +58,14 @@ pub enum MapError {
     #[diagnostic(transparent)]
     Syntax(Box<MapSyntaxError>),
     /// The file is of another kind or version.
-    #[error("{name}: is `{found}`, version {version}")]
+    #[error("{name}: is `{}`, version {version}", shortened(found, MOST_OF_NAME))]
     #[diagnostic(
         code(radstream::map::kind),
         help(
-            "expected `{}`, version {}; write it again with `radstream export --format json`",
-            super::json::KIND,
-            super::json::VERSION
+            "expected `{}`, version {} or {}; export it again in the format json",
+            super::form::KIND,
+            super::form::VERSION,
+            super::form::MIXED_VERSION
         )
     )]
     Kind {
@@ -75,7 +77,7 @@ pub enum MapError {
         version: u64,
     },
     /// Two memories have one name.
-    #[error("{name}: memory `{memory}` is listed twice")]
+    #[error("{name}: memory `{}` is listed twice", shortened(memory, MOST_OF_NAME))]
     #[diagnostic(
         code(radstream::map::memory),
         help("expected every memory once; remove one of the two")
@@ -87,7 +89,10 @@ pub enum MapError {
         memory: String,
     },
     /// A memory without words or bits, or beyond what an address can name.
-    #[error("{name}: memory `{memory}` of {depth} words of {word_bits} bits cannot be")]
+    #[error(
+        "{name}: memory `{}` of {depth} words of {word_bits} bits cannot be",
+        shortened(memory, MOST_OF_NAME)
+    )]
     #[diagnostic(
         code(radstream::map::memory),
         help("expected at least one word and one bit, and fewer than 2^30 bits in all; correct the memory")
@@ -103,7 +108,10 @@ pub enum MapError {
         word_bits: u32,
     },
     /// A protected bit outside the listed memories.
-    #[error("{name}: protected bit {position}: memory `{memory}` has no word {word}, bit {word_bit}")]
+    #[error(
+        "{name}: protected bit {position}: memory `{}` has no word {word}, bit {word_bit}",
+        shortened(memory, MOST_OF_NAME)
+    )]
     #[diagnostic(
         code(radstream::map::address),
         help("expected {expected}; correct the address")
@@ -123,7 +131,10 @@ pub enum MapError {
         expected: String,
     },
     /// A bit that is listed twice.
-    #[error("{name}: protected bit {position}: word {word}, bit {word_bit} of `{memory}` is listed twice")]
+    #[error(
+        "{name}: protected bit {position}: word {word}, bit {word_bit} of `{}` is listed twice",
+        shortened(memory, MOST_OF_NAME)
+    )]
     #[diagnostic(
         code(radstream::map::duplicate),
         help("expected every bit once; remove one of the two")
@@ -153,6 +164,44 @@ pub enum MapError {
         position: usize,
         /// The score.
         score: f64,
+    },
+    /// A bit without a scheme.
+    #[error("{name}: protected bit {position} has no scheme")]
+    #[diagnostic(
+        code(radstream::map::scheme),
+        help(
+            "expected `scheme` in every entry, or once for all beside `hardware`: one of {}",
+            Scheme::names()
+        )
+    )]
+    NoScheme {
+        /// Name of the map.
+        name: String,
+        /// Position in the list, from 0.
+        position: usize,
+    },
+    /// A scheme that no hardware can have.
+    #[error("{name}: protected bit {position}: no hardware has the scheme `{scheme}`")]
+    #[diagnostic(code(radstream::map::scheme), help("expected one of {}", Scheme::names()))]
+    Scheme {
+        /// Name of the map.
+        name: String,
+        /// Position in the list, from 0.
+        position: usize,
+        /// The scheme.
+        scheme: Scheme,
+    },
+    /// Schemes that cannot stand side by side.
+    #[error("{name}: {error}")]
+    #[diagnostic(
+        code(radstream::map::scheme),
+        help("{}", error.help().map_or_else(String::new, |help| help.to_string()))
+    )]
+    Schemes {
+        /// Name of the map.
+        name: String,
+        /// What is wrong.
+        error: ProtectionError,
     },
     /// An address that the accelerator does not have.
     #[error("{name}: protected bit {position}: {error}")]
@@ -195,7 +244,7 @@ pub enum MapError {
 #[error("{name}:{line}:{column}: {problem}")]
 #[diagnostic(
     code(radstream::map::syntax),
-    help("expected a map as `radstream export --format json` writes it; correct the marked place")
+    help("expected a map in the format json, as an export writes it; correct the marked place")
 )]
 pub struct MapSyntaxError {
     /// Name of the file.
@@ -206,10 +255,10 @@ pub struct MapSyntaxError {
     pub column: usize,
     /// What is wrong there.
     pub problem: String,
-    /// The text.
+    /// The lines around the place.
     #[source_code]
-    pub source_code: NamedSource<Arc<str>>,
-    /// The place in bytes.
+    pub excerpt: Excerpt,
+    /// The place in the excerpt, in bytes.
     #[label("here")]
     pub span: SourceSpan,
 }

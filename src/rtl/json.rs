@@ -1,16 +1,16 @@
 //! The canonical form of a protection map, to be read back.
+//!
+//! Version 1 has one scheme for all bits, behind the hardware's name. Version 2, which is written where
+//! bits are under several schemes, has one in every entry instead.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use miette::NamedSource;
 use serde::{Deserialize, Serialize};
 
+use super::form::{KIND, MIXED_VERSION, VERSION};
 use super::{ExportFile, Exporter, MapError, MapSyntaxError, MappedMemory, ProtectedBit, ProtectionMap};
+use crate::data::{Excerpt, MOST_OF_PROBLEM, shortened};
 use crate::scheme::Scheme;
-
-pub(super) const KIND: &str = "radstream protection map";
-pub(super) const VERSION: u64 = 1;
 
 /// Canonical JSON: one line per memory and per protected bit.
 pub struct JsonMap;
@@ -22,9 +22,25 @@ struct Document {
     version: u64,
     network: String,
     hardware: String,
-    scheme: Scheme,
+    scheme: Option<Scheme>,
     memories: Vec<MappedMemory>,
-    protected: Vec<ProtectedBit>,
+    protected: Vec<Entry<String>>,
+}
+
+/// A protected bit.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry<S> {
+    layer: S,
+    tensor: S,
+    element: u64,
+    bit: u32,
+    memory: S,
+    word: u64,
+    word_bit: u32,
+    score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<Scheme>,
 }
 
 impl Exporter for JsonMap {
@@ -61,14 +77,32 @@ impl ProtectionMap {
     /// The canonical JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
+        let (version, scheme) = match self.scheme() {
+            Some(scheme) => (VERSION, format!("\n  \"scheme\": {},", json(&scheme))),
+            None => (MIXED_VERSION, String::new()),
+        };
+        let entries: Vec<Entry<&str>> = self
+            .protected()
+            .iter()
+            .map(|bit| Entry {
+                layer: bit.layer.as_str(),
+                tensor: bit.tensor.as_str(),
+                element: bit.element,
+                bit: bit.bit,
+                memory: bit.memory.as_str(),
+                word: bit.word,
+                word_bit: bit.word_bit,
+                score: bit.score,
+                scheme: self.scheme().is_none().then_some(bit.scheme),
+            })
+            .collect();
         format!(
-            "{{\n  \"kind\": {},\n  \"version\": {VERSION},\n  \"network\": {},\n  \"hardware\": {},\n  \"scheme\": {},\n  \"memories\": {},\n  \"protected\": {}\n}}\n",
+            "{{\n  \"kind\": {},\n  \"version\": {version},\n  \"network\": {},\n  \"hardware\": {},{scheme}\n  \"memories\": {},\n  \"protected\": {}\n}}\n",
             json(KIND),
             json(self.network()),
             json(self.hardware()),
-            json(&self.scheme()),
             lines(self.memories()),
-            lines(self.protected()),
+            lines(&entries),
         )
     }
 
@@ -81,8 +115,7 @@ impl ProtectionMap {
             file: file.to_owned(),
             reason,
         };
-        let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        let text = crate::data::read_text(file).map_err(|error| unreadable(error.to_string()))?;
         Self::from_json(&file.display().to_string(), &text)
     }
 
@@ -93,21 +126,40 @@ impl ProtectionMap {
     pub fn from_json(name: &str, text: &str) -> Result<Self, MapError> {
         let document: Document = serde_json::from_str(text).map_err(|error| {
             let offset = byte_offset(text, error.line(), error.column());
+            let excerpt = Excerpt::new(name, text, offset..offset);
             let place = format!(" at line {} column {}", error.line(), error.column());
             MapError::Syntax(Box::new(MapSyntaxError {
                 name: name.to_owned(),
                 line: error.line(),
                 column: error.column(),
-                problem: error.to_string().replace(&place, ""),
-                source_code: NamedSource::new(name, Arc::from(text)),
-                span: (offset, 0).into(),
+                problem: shortened(&error.to_string().replace(&place, ""), MOST_OF_PROBLEM).into_owned(),
+                span: excerpt.place(),
+                excerpt,
             }))
         })?;
-        if document.kind != KIND || document.version != VERSION {
+        if document.kind != KIND || ![VERSION, MIXED_VERSION].contains(&document.version) {
             return Err(MapError::Kind {
                 name: name.to_owned(),
                 found: document.kind,
                 version: document.version,
+            });
+        }
+        let mut protected = Vec::with_capacity(document.protected.len());
+        for (position, entry) in document.protected.into_iter().enumerate() {
+            let scheme = entry.scheme.or(document.scheme);
+            protected.push(ProtectedBit {
+                layer: entry.layer,
+                tensor: entry.tensor,
+                element: entry.element,
+                bit: entry.bit,
+                memory: entry.memory,
+                word: entry.word,
+                word_bit: entry.word_bit,
+                score: entry.score,
+                scheme: scheme.ok_or_else(|| MapError::NoScheme {
+                    name: name.to_owned(),
+                    position,
+                })?,
             });
         }
         Self::from_parts(
@@ -116,7 +168,7 @@ impl ProtectionMap {
             document.hardware,
             document.scheme,
             document.memories,
-            document.protected,
+            protected,
         )
     }
 }

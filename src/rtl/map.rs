@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::MapError;
 use crate::accelerator::{Accelerator, NamedBit, StoredBit, Style};
-use crate::scheme::Scheme;
+use crate::scheme::{Protection, Scheme};
 
 /// The protected bits of an accelerator by name; it stands on its own, without the network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtectionMap {
     network: String,
     hardware: String,
-    scheme: Scheme,
+    /// The scheme of all bits; none where there are several.
+    scheme: Option<Scheme>,
     memories: Vec<MappedMemory>,
     protected: Vec<ProtectedBit>,
     /// Positions in `protected` by memory.
@@ -40,8 +41,7 @@ pub struct MappedMemory {
 }
 
 /// A protected bit with both addresses.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProtectedBit {
     /// Name of the layer.
     pub layer: String,
@@ -59,7 +59,21 @@ pub struct ProtectedBit {
     pub word_bit: u32,
     /// What the bit was chosen by; larger is more worth protecting.
     pub score: f64,
+    /// How it is protected.
+    pub scheme: Scheme,
 }
+
+/// What a map says about an accelerator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolvedMap {
+    /// What is protected.
+    pub protection: Protection,
+    /// The protected bits in the order of the map, each with its score.
+    pub scores: Vec<(StoredBit, f64)>,
+}
+
+/// What stands for a map that is not read from a file.
+const SOURCE: &str = "protection map";
 
 /// Exports hold every word of every memory in one text.
 const MAX_MAP_BITS: u64 = 1 << 30;
@@ -77,6 +91,38 @@ impl ProtectionMap {
         scheme: Scheme,
         protected: &[(StoredBit, f64)],
     ) -> Result<Self, MapError> {
+        let bits = protected.iter().map(|&(bit, score)| (bit, scheme, score));
+        Self::of_bits(accelerator, Some(scheme), bits)
+    }
+
+    /// The map of an accelerator under a protection; `score` says what a bit was chosen by.
+    ///
+    /// # Errors
+    /// [`MapError`] where a score is not finite, a protection is none that hardware can have, or schemes
+    /// cannot stand side by side in a word.
+    ///
+    /// # Panics
+    /// Where the accelerator has no such bit.
+    pub fn of(
+        accelerator: &Accelerator,
+        protection: &Protection,
+        score: impl Fn(StoredBit) -> f64,
+    ) -> Result<Self, MapError> {
+        protection
+            .check(accelerator.map())
+            .map_err(|error| MapError::Schemes {
+                name: SOURCE.to_owned(),
+                error,
+            })?;
+        let bits = protection.iter().map(|(bit, scheme)| (bit, scheme, score(bit)));
+        Self::of_bits(accelerator, None, bits)
+    }
+
+    fn of_bits(
+        accelerator: &Accelerator,
+        scheme: Option<Scheme>,
+        protected: impl Iterator<Item = (StoredBit, Scheme, f64)>,
+    ) -> Result<Self, MapError> {
         let memories = accelerator.map().memories().iter().map(|memory| MappedMemory {
             memory: memory.name.clone(),
             layer: accelerator.network().layer(memory.layer).name.clone(),
@@ -85,7 +131,7 @@ impl ProtectionMap {
             depth: memory.depth,
             word_bits: memory.word_bits,
         });
-        let protected = protected.iter().map(|&(bit, score)| {
+        let protected = protected.map(|(bit, scheme, score)| {
             let NamedBit {
                 layer,
                 tensor,
@@ -104,10 +150,11 @@ impl ProtectionMap {
                 word,
                 word_bit,
                 score,
+                scheme,
             }
         });
         Self::from_parts(
-            "protection map",
+            SOURCE,
             accelerator.network().name.clone(),
             accelerator.name().to_owned(),
             scheme,
@@ -117,16 +164,16 @@ impl ProtectionMap {
     }
 
     /// Checks the parts of a map and puts the bits into the order of the memories; `source` names the
-    /// map in errors.
+    /// map in errors, and `scheme` is that of a map without bits ([`Scheme::None`] where there is none).
     ///
     /// # Errors
-    /// [`MapError`] where a memory is listed twice or cannot be, a bit lies outside or is listed twice,
-    /// or a score is not finite.
+    /// [`MapError`] where a memory is listed twice or cannot be, a bit lies outside or is listed twice, a
+    /// score is not finite, or a protection is none that hardware can have.
     pub fn from_parts(
         source: &str,
         network: String,
         hardware: String,
-        scheme: Scheme,
+        scheme: Option<Scheme>,
         memories: Vec<MappedMemory>,
         protected: Vec<ProtectedBit>,
     ) -> Result<Self, MapError> {
@@ -192,6 +239,13 @@ impl ProtectionMap {
                     score: bit.score,
                 });
             }
+            if !Scheme::ALL.contains(&bit.scheme) {
+                return Err(MapError::Scheme {
+                    name: name(),
+                    position,
+                    scheme: bit.scheme,
+                });
+            }
             keyed.push((index, bit));
         }
         keyed.sort_by_key(|(index, bit)| (*index, bit.word, bit.word_bit));
@@ -206,6 +260,13 @@ impl ProtectionMap {
                 start..end
             })
             .collect();
+        let scheme = match keyed.first() {
+            None => Some(scheme.unwrap_or(Scheme::None)),
+            Some((_, first)) => keyed
+                .iter()
+                .all(|(_, bit)| bit.scheme == first.scheme)
+                .then_some(first.scheme),
+        };
         Ok(Self {
             network,
             hardware,
@@ -228,10 +289,34 @@ impl ProtectionMap {
         &self.hardware
     }
 
-    /// How the bits are protected.
+    /// How the bits are protected; none where there are several schemes.
     #[must_use]
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> Option<Scheme> {
         self.scheme
+    }
+
+    /// How the bits are protected, as text: the name of the scheme, or `mixed`.
+    #[must_use]
+    pub fn scheme_name(&self) -> &'static str {
+        self.scheme.map_or("mixed", Scheme::name)
+    }
+
+    /// The schemes of one memory's protected bits, in the order of their list.
+    #[must_use]
+    pub fn schemes_of_memory(&self, position: usize) -> Vec<Scheme> {
+        let mut schemes: Vec<Scheme> = self.of_memory(position).iter().map(|bit| bit.scheme).collect();
+        schemes.sort_unstable();
+        schemes.dedup();
+        schemes
+    }
+
+    /// The scheme of one memory's protected bits as text: its name, or `mixed`.
+    pub(super) fn scheme_name_of_memory(&self, position: usize) -> &'static str {
+        match &self.schemes_of_memory(position)[..] {
+            [] => self.scheme_name(),
+            [scheme] => scheme.name(),
+            _ => "mixed",
+        }
     }
 
     /// All memories in order.
@@ -254,13 +339,15 @@ impl ProtectionMap {
             .map_or(&[], |range| &self.protected[range.clone()])
     }
 
-    /// The protected bits of an accelerator, each with its score.
+    /// What the map says about an accelerator.
     ///
     /// # Errors
-    /// [`MapError::Address`] where the accelerator does not have such an address, and
-    /// [`MapError::Contradiction`] where the two addresses of an entry are not the same bit there.
-    pub fn resolve(&self, accelerator: &Accelerator) -> Result<Vec<(StoredBit, f64)>, MapError> {
-        let mut bits = Vec::with_capacity(self.protected.len());
+    /// [`MapError::Address`] where the accelerator does not have such an address,
+    /// [`MapError::Contradiction`] where the two addresses of an entry are not the same bit there, and
+    /// [`MapError::Schemes`] where schemes cannot stand side by side in a word.
+    pub fn resolve(&self, accelerator: &Accelerator) -> Result<ResolvedMap, MapError> {
+        let mut protection = Protection::none();
+        let mut scores = Vec::with_capacity(self.protected.len());
         for (position, entry) in self.protected.iter().enumerate() {
             let wrong = |error| MapError::Address {
                 name: self.network.clone(),
@@ -286,8 +373,15 @@ impl ProtectionMap {
                     actual: format!("{} word {} bit {}", actual.memory, actual.word, actual.word_bit),
                 });
             }
-            bits.push((logical, entry.score));
+            scores.push((logical, entry.score));
+            protection.protect(logical, entry.scheme);
         }
-        Ok(bits)
+        protection
+            .check(accelerator.map())
+            .map_err(|error| MapError::Schemes {
+                name: self.network.clone(),
+                error,
+            })?;
+        Ok(ResolvedMap { protection, scores })
     }
 }

@@ -6,6 +6,7 @@
 
 mod csv_map;
 mod error;
+mod form;
 mod json;
 mod map;
 mod names;
@@ -19,7 +20,7 @@ use crate::data::write_atomically;
 pub use csv_map::CsvMap;
 pub use error::{ExportError, MapError, MapSyntaxError};
 pub use json::JsonMap;
-pub use map::{MappedMemory, ProtectedBit, ProtectionMap};
+pub use map::{MappedMemory, ProtectedBit, ProtectionMap, ResolvedMap};
 pub use names::identifiers;
 pub use readmemh::{MaskFiles, image_files};
 pub use systemverilog::SystemVerilogPackage;

@@ -1,11 +1,13 @@
 //! Files for `$readmemh`: one word per line in hexadecimal, word 0 first.
 
 use super::names::{comment, identifiers};
-use super::{ExportFile, Exporter, ProtectionMap};
+use super::{ExportFile, Exporter, MappedMemory, ProtectedBit, ProtectionMap};
 use crate::accelerator::{Accelerator, MemoryId, hex_word};
+use crate::scheme::Scheme;
 use bitvec::prelude::{BitVec, Lsb0};
 
-/// One mask per memory in the memory's own word order; 1 is a protected bit.
+/// One mask per memory in the memory's own word order; 1 is a protected bit. Where several schemes meet in
+/// a memory, one more for each of them.
 pub struct MaskFiles;
 
 impl Exporter for MaskFiles {
@@ -22,36 +24,58 @@ impl Exporter for MaskFiles {
         let memories = map.memories().iter().enumerate();
         memories
             .zip(names)
-            .map(|((position, memory), identifier)| {
+            .flat_map(|((position, memory), identifier)| {
                 let bits = map.of_memory(position);
-                let mut text = format!(
-                    "// {}: protected bits of {} in {}, scheme {}\n// {} words of {} bits, word 0 first, bit 0 least significant; 1 = protected ({} bits)\n",
-                    comment(&memory.memory),
-                    comment(map.network()),
-                    comment(map.hardware()),
-                    map.scheme().name(),
-                    memory.depth,
-                    memory.word_bits,
-                    bits.len(),
-                );
-                for word in word_masks(memory.depth, memory.word_bits, bits) {
-                    text.push_str(&hex_word(&word));
-                    text.push('\n');
+                let file = |folder: String, scheme: &str, bits: &[ProtectedBit]| ExportFile {
+                    path: format!("{folder}/{identifier}_mask.mem").into(),
+                    text: mask_text(map, memory, scheme, bits),
+                };
+                let mut files = vec![file(
+                    "masks".to_owned(),
+                    map.scheme_name_of_memory(position),
+                    bits,
+                )];
+                let schemes = map.schemes_of_memory(position);
+                if schemes.len() > 1 {
+                    files.extend(
+                        schemes.into_iter().map(|scheme| {
+                            file(format!("masks/{scheme}"), scheme.name(), &under(bits, scheme))
+                        }),
+                    );
                 }
-                ExportFile {
-                    path: format!("masks/{identifier}_mask.mem").into(),
-                    text,
-                }
+                files
             })
             .collect()
     }
+}
+
+/// The bits under one of several schemes.
+pub(super) fn under(bits: &[ProtectedBit], scheme: Scheme) -> Vec<ProtectedBit> {
+    bits.iter().filter(|bit| bit.scheme == scheme).cloned().collect()
+}
+
+fn mask_text(map: &ProtectionMap, memory: &MappedMemory, scheme: &str, bits: &[ProtectedBit]) -> String {
+    let mut text = format!(
+        "// {}: protected bits of {} in {}, scheme {scheme}\n// {} words of {} bits, word 0 first, bit 0 least significant; 1 = protected ({} bits)\n",
+        comment(&memory.memory),
+        comment(map.network()),
+        comment(map.hardware()),
+        memory.depth,
+        memory.word_bits,
+        bits.len(),
+    );
+    for word in word_masks(memory.depth, memory.word_bits, bits) {
+        text.push_str(&hex_word(&word));
+        text.push('\n');
+    }
+    text
 }
 
 /// The mask of each word of a memory; `bits` in the order of words.
 pub(super) fn word_masks(
     depth: u64,
     word_bits: u32,
-    bits: &[super::ProtectedBit],
+    bits: &[ProtectedBit],
 ) -> impl Iterator<Item = BitVec<u64, Lsb0>> {
     let mut rest = bits;
     (0..depth).map(move |word| {

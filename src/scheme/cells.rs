@@ -1,152 +1,153 @@
-//! All cells that an upset can hit when some bits are protected, the redundant ones included.
+//! One number per cell that an upset can hit, the redundant ones included.
+
+use serde::Serialize;
 
 use std::collections::BTreeMap;
 
-use super::Scheme;
+use super::{Pattern, Place, Store};
 use crate::accelerator::StoredBit;
 
-/// A cell: one of those that hold a stored bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cell {
-    /// The stored bit.
-    pub bit: StoredBit,
-    /// 0 for the bit's own cell, 1 and up for its copies.
-    pub copy: u8,
-}
-
-/// The cells of an accelerator of which some bits are protected: first all own cells in order, then
-/// the copies, those of each protected bit side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The cells of a store in one line: first all own cells in the order of their bits, then the redundant
+/// ones, those of each protected unit side by side, units in the order of their bits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cells {
-    scheme: Scheme,
-    stored_bits: u64,
-    protected: Vec<StoredBit>,
+    store: Store,
+    /// Where the bits of each memory start among those of the store.
+    firsts: Vec<u64>,
+    data_bits: u64,
+    /// The units that have redundant cells, and the number of the first of them behind the own cells.
+    redundant: Vec<(u64, u32, u64)>,
+    extra: u64,
 }
 
 impl Cells {
-    /// Cells of `stored_bits` bits of which `protected` (in any order, repetitions ignored, numbers
-    /// beyond the stored bits ignored) are under `scheme`.
+    /// The cells of a store.
     #[must_use]
-    pub fn new(scheme: Scheme, stored_bits: u64, protected: &[StoredBit]) -> Self {
-        let mut protected: Vec<StoredBit> = protected
-            .iter()
-            .copied()
-            .filter(|bit| bit.0 < stored_bits)
-            .collect();
-        protected.sort_unstable();
-        protected.dedup();
+    pub fn new(store: Store) -> Self {
+        let mut firsts = Vec::new();
+        let mut redundant = Vec::new();
+        let (mut data_bits, mut extra) = (0, 0);
+        for (position, memory) in (0u32..).zip(store.memories()) {
+            firsts.push(data_bits);
+            data_bits += memory.data_bits();
+            for (unit, code) in memory.protected() {
+                if code.extra_cells() > 0 {
+                    redundant.push((extra, position, unit));
+                    extra += u64::from(code.extra_cells());
+                }
+            }
+        }
         Self {
-            scheme,
-            stored_bits,
-            protected,
+            store,
+            firsts,
+            data_bits,
+            redundant,
+            extra,
         }
     }
 
-    /// The scheme of the protected bits.
+    /// What the cells lie in.
     #[must_use]
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// The protected bits in order.
-    #[must_use]
-    pub fn protected(&self) -> &[StoredBit] {
-        &self.protected
-    }
-
-    /// Whether a bit is protected.
-    #[must_use]
-    pub fn is_protected(&self, bit: StoredBit) -> bool {
-        self.protected.binary_search(&bit).is_ok()
-    }
-
-    fn copies_per_bit(&self) -> u64 {
-        u64::from(self.scheme.cells_per_bit() - 1)
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Number of redundant cells.
     #[must_use]
     pub fn extra(&self) -> u64 {
-        self.copies_per_bit() * self.protected.len() as u64
+        self.extra
     }
 
     /// Number of cells.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.stored_bits + self.extra()
+        self.data_bits + self.extra
     }
 
     /// The cell of that number; none from [`Cells::total`] on.
     #[must_use]
-    pub fn cell(&self, index: u64) -> Option<Cell> {
-        if index < self.stored_bits {
-            return Some(Cell {
-                bit: StoredBit(index),
-                copy: 0,
+    pub fn cell(&self, index: u64) -> Option<Place> {
+        if index < self.data_bits {
+            let memory = self.firsts.partition_point(|&first| first <= index) - 1;
+            let (unit, cell) = self.store.memories()[memory].own_cell(index - self.firsts[memory]);
+            return Some(Place {
+                memory: memory as u32,
+                unit,
+                cell,
             });
         }
-        let copies = self.copies_per_bit();
-        let rest = index - self.stored_bits;
-        let position = rest.checked_div(copies)?;
-        let bit = *self.protected.get(usize::try_from(position).ok()?)?;
-        Some(Cell {
-            bit,
-            copy: (rest % copies) as u8 + 1,
+        let rest = index - self.data_bits;
+        if rest >= self.extra {
+            return None;
+        }
+        let position = self.redundant.partition_point(|(first, ..)| *first <= rest) - 1;
+        let (first, memory, unit) = self.redundant[position];
+        let code = self.store.memories()[memory as usize].code(unit);
+        Some(Place {
+            memory,
+            unit,
+            cell: code.data_bits() + (rest - first) as u32,
         })
     }
 
     /// The stored bits that read inverted when these cells have flipped, in order. Flips of one cell
     /// cancel in pairs.
     #[must_use]
-    pub fn read_inverted(&self, flips: &[Cell]) -> Vec<StoredBit> {
-        let mut flipped: BTreeMap<StoredBit, u8> = BTreeMap::new();
-        for cell in flips {
-            *flipped.entry(cell.bit).or_default() ^= 1u8.checked_shl(u32::from(cell.copy)).unwrap_or(0);
+    pub fn read_inverted(&self, flips: &[Place]) -> Vec<StoredBit> {
+        let mut units: BTreeMap<(u32, u64), Pattern> = BTreeMap::new();
+        for flip in flips {
+            units
+                .entry((flip.memory, flip.unit))
+                .or_default()
+                .toggle(flip.cell);
         }
-        flipped
-            .into_iter()
-            .filter(|&(bit, cells)| {
-                let scheme = if self.is_protected(bit) {
-                    self.scheme
-                } else {
-                    Scheme::None
-                };
-                scheme.reads_inverted(cells)
-            })
-            .map(|(bit, _)| bit)
-            .collect()
+        let mut wrong = Vec::new();
+        for ((memory, unit), inverted) in units {
+            let memory = &self.store.memories()[memory as usize];
+            let reading = memory.code(unit).read(inverted.as_slice());
+            wrong.extend(reading.wrong.as_slice().iter().map(|&bit| memory.bit(unit, bit)));
+        }
+        wrong
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheme::{Protection, Scheme};
+
+    /// Ten words of one bit of which some are under a scheme.
+    fn bits(count: u64, scheme: Scheme, protected: &[u64]) -> Cells {
+        let protection = Protection::of(scheme, protected.iter().copied().map(StoredBit));
+        Cells::new(Store::protected_memory(count, 1, 1, &protection).unwrap())
+    }
+
+    fn cell(bit: u64, copy: u32) -> Place {
+        Place {
+            memory: 0,
+            unit: bit,
+            cell: copy,
+        }
+    }
 
     #[test]
-    fn every_cell_has_one_number() {
-        let protected = [StoredBit(7), StoredBit(2), StoredBit(7), StoredBit(10)];
-        let cells = Cells::new(Scheme::Tmr, 10, &protected);
+    fn own_cells_come_first_and_copies_side_by_side() {
+        let cells = bits(10, Scheme::Tmr, &[7, 2, 7, 10]);
         assert_eq!((cells.extra(), cells.total()), (4, 14));
-        let all: Vec<Cell> = (0..cells.total())
+        let all: Vec<Place> = (0..cells.total())
             .map(|index| cells.cell(index).unwrap())
             .collect();
-        let mut unique = all.clone();
-        unique.sort();
-        unique.dedup();
-        assert_eq!(unique.len(), 14);
-        assert_eq!(all.iter().filter(|cell| cell.bit == StoredBit(7)).count(), 3);
+        let mut expected: Vec<Place> = (0..10).map(|bit| cell(bit, 0)).collect();
+        expected.extend([cell(2, 1), cell(2, 2), cell(7, 1), cell(7, 2)]);
+        assert_eq!(all, expected);
         assert_eq!(cells.cell(14), None);
-        assert_eq!(Cells::new(Scheme::None, 10, &protected).total(), 10);
-        assert_eq!(Cells::new(Scheme::None, 10, &protected).cell(10), None);
+        let plain = bits(10, Scheme::None, &[7, 2]);
+        assert_eq!((plain.total(), plain.cell(10)), (10, None));
     }
 
     #[test]
     fn one_flipped_cell_of_three_is_outvoted_and_two_are_not() {
-        let cells = Cells::new(Scheme::Tmr, 4, &[StoredBit(1)]);
-        let cell = |bit, copy| Cell {
-            bit: StoredBit(bit),
-            copy,
-        };
+        let cells = bits(4, Scheme::Tmr, &[1]);
         for copy in 0..3 {
             assert!(cells.read_inverted(&[cell(1, copy)]).is_empty());
         }

@@ -6,21 +6,23 @@
 //! | scheme | cells of a word of `k` data bits | reads | a scrub pass writes |
 //! |---|---|---|---|
 //! | none | `k` | the cells | nothing |
+//! | ideal | `k` | the original | the original |
 //! | `tmr` | three copies | the majority of each bit | the majority into all three |
 //! | `tmr-word` | three copies | the word that two copies agree on; where no two agree the first copy, reported | that word into all three; nothing where no two agree |
 //! | `dmr` | two copies | the first copy; a difference is reported | nothing |
 //! | `parity` | `k` and one parity bit | the data; an odd number of inverted cells is reported | the original, from outside, where it was reported |
-//! | `secded` | `k` and the check bits of [`Hamming`] | the corrected data; what cannot be corrected is reported and read as it is | the corrected word with its check bits; nothing where it was reported |
+//! | `secded` | `k` and the check bits of [`Hamming`](super::Hamming) | the corrected data; what cannot be corrected is reported and read as it is | the corrected word with its check bits; nothing where it was reported |
 
-use super::hamming::Decoded;
-use super::{Hamming, Pattern, Scheme};
+use serde::Serialize;
 
-/// How one word is stored and read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use super::{Pattern, Scheme};
+
+/// How one unit, a word or a bit by itself, is stored and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Code {
     scheme: Scheme,
     data_bits: u32,
-    hamming: Hamming,
+    row_cells: u32,
 }
 
 /// What a reader learns about a word.
@@ -64,7 +66,7 @@ impl Code {
         Self {
             scheme,
             data_bits,
-            hamming: Hamming::new(data_bits),
+            row_cells: data_bits + scheme.definition().check_bits(data_bits),
         }
     }
 
@@ -83,28 +85,25 @@ impl Code {
     /// Cells that lie in the word's own row: data bits first, then check bits.
     #[must_use]
     pub fn row_cells(&self) -> u32 {
-        self.data_bits
-            + match self.scheme {
-                Scheme::Parity => 1,
-                Scheme::Secded => self.hamming.check_bits(),
-                Scheme::None | Scheme::Tmr | Scheme::TmrWord | Scheme::Dmr => 0,
-            }
+        self.row_cells
     }
 
     /// How many times the row is stored.
     #[must_use]
     pub fn copies(&self) -> u32 {
-        match self.scheme {
-            Scheme::Tmr | Scheme::TmrWord => 3,
-            Scheme::Dmr => 2,
-            Scheme::None | Scheme::Parity | Scheme::Secded => 1,
-        }
+        self.scheme.copies()
     }
 
     /// All cells of a word; cell `c*row_cells + i` is cell `i` of copy `c`.
     #[must_use]
     pub fn cells(&self) -> u32 {
         self.row_cells() * self.copies()
+    }
+
+    /// Cells beside the data bits.
+    #[must_use]
+    pub fn extra_cells(&self) -> u32 {
+        self.cells() - self.data_bits
     }
 
     /// The cells of a word that holds these data.
@@ -115,11 +114,7 @@ impl Code {
     pub fn encode(&self, data: &[bool]) -> Vec<bool> {
         assert_eq!(data.len(), self.data_bits as usize, "one entry per data bit");
         let mut row = data.to_vec();
-        match self.scheme {
-            Scheme::Parity => row.push(data.iter().filter(|set| **set).count() % 2 == 1),
-            Scheme::Secded => row.extend(self.hamming.encode(data)),
-            Scheme::None | Scheme::Tmr | Scheme::TmrWord | Scheme::Dmr => {}
-        }
+        row.extend(self.scheme.definition().encode(data));
         row.repeat(self.copies() as usize)
     }
 
@@ -129,136 +124,43 @@ impl Code {
         if inverted.is_empty() {
             return Reading::RIGHT;
         }
-        let width = self.data_bits;
-        let data = || -> Pattern {
-            inverted
-                .iter()
-                .copied()
-                .take_while(|&cell| cell < width)
-                .collect()
-        };
-        match self.scheme {
-            Scheme::None => Reading {
-                wrong: data(),
-                verdict: Verdict::Clean,
-            },
-            Scheme::Tmr => Reading {
-                wrong: self.outvoted(inverted),
-                verdict: Verdict::Corrected,
-            },
-            Scheme::TmrWord => match self.agreed(inverted) {
-                Some(wrong) => Reading {
-                    wrong,
-                    verdict: Verdict::Corrected,
-                },
-                None => Reading {
-                    wrong: data(),
-                    verdict: Verdict::Detected,
-                },
-            },
-            Scheme::Dmr => {
-                let [first, second, _] = self.by_copy(inverted);
-                let verdict = if first == second {
-                    Verdict::Clean
-                } else {
-                    Verdict::Detected
-                };
-                Reading {
-                    wrong: first,
-                    verdict,
-                }
-            }
-            Scheme::Parity => Reading {
-                wrong: data(),
-                verdict: if inverted.len() % 2 == 1 {
-                    Verdict::Detected
-                } else {
-                    Verdict::Clean
-                },
-            },
-            Scheme::Secded => {
-                let mut wrong = data();
-                let verdict = match self.hamming.decode(inverted) {
-                    Decoded::Clean => Verdict::Clean,
-                    Decoded::Inverts(cell) => {
-                        if cell < width {
-                            wrong.toggle(cell);
-                        }
-                        Verdict::Corrected
-                    }
-                    Decoded::Detected => Verdict::Detected,
-                };
-                Reading { wrong, verdict }
-            }
-        }
+        self.scheme.definition().read(self, inverted)
     }
 
     /// The inverted cells after a scrub pass went over a word with these inverted cells.
     #[must_use]
     pub fn rewrite(&self, inverted: &[u32]) -> Pattern {
-        let same = || inverted.iter().copied().collect();
-        let in_all = |wrong: &Pattern| {
-            (0..self.copies())
-                .flat_map(|copy| {
-                    wrong
-                        .as_slice()
-                        .iter()
-                        .map(move |bit| copy * self.data_bits + bit)
-                })
-                .collect()
-        };
-        match self.scheme {
-            Scheme::None | Scheme::Dmr => same(),
-            Scheme::Tmr => in_all(&self.outvoted(inverted)),
-            Scheme::TmrWord => self.agreed(inverted).map_or_else(same, |wrong| in_all(&wrong)),
-            Scheme::Parity if inverted.len() % 2 == 1 => Pattern::EMPTY,
-            Scheme::Parity => same(),
-            Scheme::Secded => {
-                let mut cells: Pattern = same();
-                if let Decoded::Inverts(cell) = self.hamming.decode(inverted) {
-                    cells.toggle(cell);
-                }
-                cells
-            }
-        }
+        self.scheme.definition().rewrite(self, inverted)
     }
 
-    /// Inverted data bits of each copy.
-    fn by_copy(&self, inverted: &[u32]) -> [Pattern; 3] {
+    /// The inverted data bits of the first copy.
+    pub(super) fn data_of(&self, inverted: &[u32]) -> Pattern {
+        inverted
+            .iter()
+            .copied()
+            .take_while(|&cell| cell < self.data_bits)
+            .collect()
+    }
+
+    /// Inverted cells of the row of each copy, up to three.
+    pub(super) fn by_copy(&self, inverted: &[u32]) -> [Pattern; 3] {
         let mut copies = [Pattern::EMPTY; 3];
         for &cell in inverted {
-            if let Some(copy) = copies.get_mut((cell / self.data_bits) as usize) {
-                copy.toggle(cell % self.data_bits);
+            if let Some(copy) = copies.get_mut((cell / self.row_cells) as usize) {
+                copy.toggle(cell % self.row_cells);
             }
         }
         copies
     }
 
-    /// Bits that are inverted in two copies or more.
-    fn outvoted(&self, inverted: &[u32]) -> Pattern {
-        if inverted.len() < 2 {
-            return Pattern::EMPTY;
-        }
-        let copies = self.by_copy(inverted);
-        let mut wrong = Pattern::EMPTY;
-        for (a, b) in [(0, 1), (0, 2), (1, 2)] {
-            for &bit in copies[a].as_slice() {
-                if copies[b].contains(bit) && !wrong.contains(bit) {
-                    wrong.toggle(bit);
-                }
-            }
-        }
-        wrong
-    }
-
-    /// The inverted bits of the word that two copies agree on.
-    fn agreed(&self, inverted: &[u32]) -> Option<Pattern> {
-        let [a, b, c] = self.by_copy(inverted);
-        if a == b || a == c {
-            Some(a)
-        } else {
-            (b == c).then_some(b)
-        }
+    /// The cells of a row in every copy.
+    pub(super) fn in_all_copies(&self, row: &Pattern) -> Pattern {
+        (0..self.copies())
+            .flat_map(|copy| {
+                let first = copy * self.row_cells;
+                row.as_slice().iter().map(move |cell| first + cell)
+            })
+            .collect()
     }
 }
 

@@ -1,5 +1,8 @@
 //! What protecting some bits costs in the accelerator's technology.
 //!
+//! Schemes stand side by side: in registers and register files each adds its cells and its logic. Memories in
+//! whole primitives split into one part per scheme of words, and into the rest.
+//!
 //! Schemes of words add their cells to each protected word, an encoder per memory, and a decoder, checker
 //! or voter per read port: one per memory, in registers one per protected word. Memories in whole
 //! primitives split into the words without and those with protection. Voters of words count as voters
@@ -21,10 +24,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Code, Scheme};
+use super::{Code, Extent, Protection, ProtectionError, Scheme};
 use crate::accelerator::{Accelerator, AreaUnit, Memory, Resources, StoredBit, Style, Technology, area};
 
-/// Area of the memories plain, with the chosen bits protected, and with all bits protected.
+/// Area of the memories plain, with the chosen bits protected, and with all bits protected under one scheme.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AreaReport {
     /// Name of the technology.
@@ -70,191 +73,298 @@ impl AreaReport {
     }
 }
 
-/// The cost of a growing set of protected bits, one bit at a time.
+/// The cost of a growing protection, one bit at a time.
+///
+/// It belongs to one accelerator, which every call has to be given.
 #[derive(Clone, Debug)]
-pub struct Ledger<'a> {
-    accelerator: &'a Accelerator,
-    scheme: Scheme,
-    protected: Vec<u64>,
-    memories: Vec<Protected>,
+pub struct Ledger {
+    reference: Scheme,
+    protection: Protection,
+    memories: Vec<Account>,
     plain: Resources,
     selective: Resources,
 }
 
-/// What is protected of one memory.
+/// What is protected of one memory, and what it costs.
 #[derive(Clone, Debug)]
-struct Protected {
-    counts: Counts,
-    of_column: Vec<u64>,
-    /// Protected bits of each word with any.
-    of_word: HashMap<u64, u64>,
+struct Account {
+    /// By scheme, in the order of their list.
+    schemes: Vec<Entry>,
     cost: Resources,
 }
 
-/// How much of a memory is protected.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    bits: u64,
-    /// Bit columns with a protected bit.
-    columns: u64,
-    /// Words with a protected bit.
-    words: u64,
+/// What one scheme protects of one memory.
+#[derive(Clone, Debug)]
+struct Entry {
+    scheme: Scheme,
+    extent: Extent,
+    of_column: Vec<u64>,
+    /// Protected bits of each word with any.
+    of_word: HashMap<u64, u64>,
 }
 
-impl Counts {
-    fn all(memory: &Memory) -> Self {
+impl Entry {
+    fn new(scheme: Scheme, memory: &Memory) -> Self {
         Self {
-            bits: memory.bits(),
-            columns: u64::from(memory.word_bits),
-            words: memory.depth,
+            scheme,
+            extent: Extent::default(),
+            of_column: vec![0; memory.word_bits as usize],
+            of_word: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, word: u64, column: u32) {
+        self.extent.bits += 1;
+        let column = &mut self.of_column[column as usize];
+        *column += 1;
+        self.extent.columns += u64::from(*column == 1);
+        let word = self.of_word.entry(word).or_default();
+        *word += 1;
+        self.extent.words += u64::from(*word == 1);
+    }
+
+    fn take(&mut self, word: u64, column: u32) {
+        self.extent.bits -= 1;
+        let column = &mut self.of_column[column as usize];
+        *column -= 1;
+        self.extent.columns -= u64::from(*column == 0);
+        let word = self.of_word.entry(word).or_default();
+        *word -= 1;
+        self.extent.words -= u64::from(*word == 0);
+    }
+
+    fn has_word(&self, word: u64) -> bool {
+        self.of_word.get(&word).is_some_and(|&bits| bits > 0)
+    }
+}
+
+impl Account {
+    fn parts(&self) -> Vec<Part> {
+        self.schemes
+            .iter()
+            .map(|entry| Part {
+                scheme: entry.scheme,
+                extent: entry.extent,
+            })
+            .collect()
+    }
+
+    fn sum(&self, memory: &Memory, of: impl Fn(&Part, &Memory) -> u64) -> u64 {
+        self.parts().iter().map(|part| of(part, memory)).sum()
+    }
+}
+
+/// How much of one memory one scheme protects.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    scheme: Scheme,
+    extent: Extent,
+}
+
+impl Part {
+    fn all(scheme: Scheme, memory: &Memory) -> Self {
+        Self {
+            scheme,
+            extent: Extent {
+                bits: memory.bits(),
+                columns: u64::from(memory.word_bits),
+                words: memory.depth,
+            },
+        }
+    }
+
+    /// How a unit is stored.
+    fn code(&self, memory: &Memory) -> Code {
+        let of_words = self.scheme.is_of_words();
+        Code::new(self.scheme, if of_words { memory.word_bits } else { 1 })
+    }
+
+    fn units(&self) -> u64 {
+        if self.scheme.is_of_words() {
+            self.extent.words
+        } else {
+            self.extent.bits
         }
     }
 
     /// Bits behind the protection: a scheme of words takes whole words.
-    fn guarded(&self, scheme: Scheme, memory: &Memory) -> u64 {
-        if scheme.is_of_words() {
-            self.words * u64::from(memory.word_bits)
-        } else {
-            self.bits
-        }
+    fn protected_bits(&self, memory: &Memory) -> u64 {
+        self.units() * u64::from(self.code(memory).data_bits())
     }
 
     /// Redundant cells.
-    fn extra_cells(&self, scheme: Scheme, memory: &Memory) -> u64 {
-        if scheme.is_of_words() {
-            let code = Code::new(scheme, memory.word_bits);
-            self.words * u64::from(code.cells() - memory.word_bits)
-        } else {
-            self.bits * u64::from(scheme.cells_per_bit() - 1)
-        }
+    fn extra_cells(&self, memory: &Memory) -> u64 {
+        self.units() * u64::from(self.code(memory).extra_cells())
+    }
+
+    /// Voters, decoders or checkers.
+    fn readers(&self, memory: &Memory) -> u64 {
+        self.scheme.definition().readers(memory.style, &self.extent)
     }
 }
 
-impl<'a> Ledger<'a> {
-    /// No bit is protected yet.
+impl Ledger {
+    /// No bit is protected yet. `reference` is the scheme that reports compare with: the one that would
+    /// protect every stored bit.
     #[must_use]
-    pub fn new(accelerator: &'a Accelerator, scheme: Scheme) -> Self {
-        let memories: Vec<Protected> = accelerator
+    pub fn new(accelerator: &Accelerator, reference: Scheme) -> Self {
+        let memories: Vec<Account> = accelerator
             .map()
             .memories()
             .iter()
-            .map(|memory| Protected {
-                counts: Counts::default(),
-                of_column: vec![0; memory.word_bits as usize],
-                of_word: HashMap::new(),
+            .map(|memory| Account {
+                schemes: Vec::new(),
                 cost: area::memory(accelerator.technology(), memory),
             })
             .collect();
-        let words = accelerator.map().total_bits().div_ceil(64) as usize;
         let plain = accelerator.storage_area();
         Self {
-            accelerator,
-            scheme,
-            protected: vec![0; words],
+            reference,
+            protection: Protection::none(),
             memories,
             plain,
             selective: plain,
         }
     }
 
-    /// Protects one more bit and gives the cost of the whole set so far; a bit that is protected
-    /// already, or does not exist, changes nothing.
-    pub fn protect(&mut self, bit: StoredBit) -> f64 {
-        if bit.0 < self.accelerator.map().total_bits() && !self.is_protected(bit) {
-            self.protected[(bit.0 / 64) as usize] |= 1 << (bit.0 % 64);
-            let address = self.accelerator.map().address(bit);
-            let memory = self.accelerator.map().memory(address.memory);
-            let state = &mut self.memories[address.memory.index()];
-            state.counts.bits += 1;
-            let column = &mut state.of_column[address.bit as usize];
-            *column += 1;
-            state.counts.columns += u64::from(*column == 1);
-            let word = state.of_word.entry(address.word).or_default();
-            *word += 1;
-            state.counts.words += u64::from(*word == 1);
-            let technology = self.accelerator.technology();
-            let cost = hardened(technology, self.scheme, memory, &state.counts);
-            self.selective += cost - state.cost;
-            state.cost = cost;
+    /// Puts one more bit under a scheme and gives the cost of all so far. A bit that is under the scheme
+    /// already, or does not exist, changes nothing; one that is under another scheme leaves that.
+    ///
+    /// # Errors
+    /// [`ProtectionError`], and nothing changes, where another bit of its word is under a scheme that
+    /// cannot stand beside this one.
+    pub fn protect(
+        &mut self,
+        accelerator: &Accelerator,
+        bit: StoredBit,
+        scheme: Scheme,
+    ) -> Result<f64, ProtectionError> {
+        let before = self.protection.scheme_of(bit);
+        let exists = bit.0 < accelerator.map().total_bits();
+        if exists && before.unwrap_or(Scheme::None) != scheme {
+            self.release(accelerator, bit);
+            if let Err(error) = self.add(accelerator, bit, scheme) {
+                if let Some(before) = before {
+                    self.add(accelerator, bit, before)?;
+                }
+                return Err(error);
+            }
         }
-        self.extra_area()
+        Ok(self.extra_area(accelerator))
+    }
+
+    /// Puts a bit that is not protected under a scheme.
+    fn add(
+        &mut self,
+        accelerator: &Accelerator,
+        bit: StoredBit,
+        scheme: Scheme,
+    ) -> Result<(), ProtectionError> {
+        if scheme == Scheme::None {
+            return Ok(());
+        }
+        let address = accelerator.map().address(bit);
+        let memory = accelerator.map().memory(address.memory);
+        let account = &mut self.memories[address.memory.index()];
+        let clash = account.schemes.iter().find(|entry| {
+            entry.scheme != scheme
+                && (entry.scheme.is_of_words() || scheme.is_of_words())
+                && entry.has_word(address.word)
+        });
+        if let Some(entry) = clash {
+            return Err(ProtectionError {
+                memory: memory.name.clone(),
+                word: address.word,
+                first: entry.scheme,
+                second: scheme,
+            });
+        }
+        let at = account
+            .schemes
+            .binary_search_by_key(&scheme, |entry| entry.scheme)
+            .unwrap_or_else(|at| {
+                account.schemes.insert(at, Entry::new(scheme, memory));
+                at
+            });
+        account.schemes[at].add(address.word, address.bit);
+        self.protection.protect(bit, scheme);
+        self.settle(accelerator, address.memory.index());
+        Ok(())
     }
 
     /// Takes the protection of a bit back; a bit that is not protected changes nothing.
-    pub fn release(&mut self, bit: StoredBit) {
-        if !self.is_protected(bit) {
+    pub fn release(&mut self, accelerator: &Accelerator, bit: StoredBit) {
+        let Some(scheme) = self.protection.release(bit) else {
             return;
+        };
+        let address = accelerator.map().address(bit);
+        let account = &mut self.memories[address.memory.index()];
+        if let Ok(at) = account
+            .schemes
+            .binary_search_by_key(&scheme, |entry| entry.scheme)
+        {
+            account.schemes[at].take(address.word, address.bit);
         }
-        self.protected[(bit.0 / 64) as usize] &= !(1 << (bit.0 % 64));
-        let address = self.accelerator.map().address(bit);
-        let memory = self.accelerator.map().memory(address.memory);
-        let state = &mut self.memories[address.memory.index()];
-        state.counts.bits -= 1;
-        let column = &mut state.of_column[address.bit as usize];
-        *column -= 1;
-        state.counts.columns -= u64::from(*column == 0);
-        let word = state.of_word.entry(address.word).or_default();
-        *word -= 1;
-        state.counts.words -= u64::from(*word == 0);
-        let technology = self.accelerator.technology();
-        let cost = hardened(technology, self.scheme, memory, &state.counts);
-        self.selective += cost - state.cost;
-        state.cost = cost;
+        self.settle(accelerator, address.memory.index());
     }
 
-    /// Whether a bit is protected.
+    /// Counts a memory again.
+    fn settle(&mut self, accelerator: &Accelerator, position: usize) {
+        let memory = &accelerator.map().memories()[position];
+        let account = &mut self.memories[position];
+        let cost = hardened(accelerator.technology(), memory, &account.parts());
+        self.selective += cost - account.cost;
+        account.cost = cost;
+    }
+
+    /// What is protected so far.
     #[must_use]
-    pub fn is_protected(&self, bit: StoredBit) -> bool {
-        self.protected
-            .get((bit.0 / 64) as usize)
-            .is_some_and(|word| word >> (bit.0 % 64) & 1 == 1)
+    pub fn protection(&self) -> &Protection {
+        &self.protection
+    }
+
+    /// Takes what is protected out.
+    #[must_use]
+    pub fn into_protection(self) -> Protection {
+        self.protection
     }
 
     /// Area beyond the plain design in the technology's unit.
     #[must_use]
-    pub fn extra_area(&self) -> f64 {
-        let technology = self.accelerator.technology();
+    pub fn extra_area(&self, accelerator: &Accelerator) -> f64 {
+        let technology = accelerator.technology();
         technology.equivalents(&(self.selective - self.plain))
     }
 
     /// Redundant cells of the protected bits.
     #[must_use]
-    pub fn extra_bits(&self) -> u64 {
-        let memories = self.accelerator.map().memories().iter().zip(&self.memories);
-        memories
-            .map(|(memory, state)| state.counts.extra_cells(self.scheme, memory))
-            .sum()
+    pub fn extra_bits(&self, accelerator: &Accelerator) -> u64 {
+        self.sum(accelerator, Part::extra_cells)
     }
 
-    /// Area beyond the plain design if every stored bit were protected.
-    #[must_use]
-    pub fn full_extra_area(&self) -> f64 {
-        let technology = self.accelerator.technology();
-        technology.equivalents(&(self.full() - self.plain))
-    }
-
-    fn full(&self) -> Resources {
-        let technology = self.accelerator.technology();
-        let memories = self.accelerator.map().memories().iter();
-        memories.fold(Resources::ZERO, |sum, memory| {
-            sum + hardened(technology, self.scheme, memory, &Counts::all(memory))
-        })
+    fn sum(&self, accelerator: &Accelerator, of: impl Fn(&Part, &Memory) -> u64) -> u64 {
+        let memories = accelerator.map().memories().iter().zip(&self.memories);
+        memories.map(|(memory, account)| account.sum(memory, &of)).sum()
     }
 
     /// The areas of the set so far.
     #[must_use]
-    pub fn report(&self) -> AreaReport {
-        let technology = self.accelerator.technology();
-        let map = self.accelerator.map();
+    pub fn report(&self, accelerator: &Accelerator) -> AreaReport {
+        let technology = accelerator.technology();
+        let map = accelerator.map();
         // Summed again in the order of the memories, so that the report does not depend on the order in
         // which bits were protected.
         let selective = self
             .memories
             .iter()
-            .fold(Resources::ZERO, |sum, state| sum + state.cost);
-        let full = self.full();
-        let scheme = self.scheme;
-        let chosen = || map.memories().iter().zip(&self.memories);
+            .fold(Resources::ZERO, |sum, account| sum + account.cost);
+        let all = |memory| Part::all(self.reference, memory);
+        let full = map.memories().iter().fold(Resources::ZERO, |sum, memory| {
+            sum + hardened(technology, memory, &[all(memory)])
+        });
+        let of_all = |of: &dyn Fn(&Part, &Memory) -> u64| -> u64 {
+            map.memories().iter().map(|memory| of(&all(memory), memory)).sum()
+        };
         AreaReport {
             technology: technology.name.clone(),
             unit: technology.unit,
@@ -265,91 +375,83 @@ impl<'a> Ledger<'a> {
             selective,
             full,
             stored_bits: map.total_bits(),
-            protected_bits: chosen()
-                .map(|(memory, state)| state.counts.guarded(scheme, memory))
-                .sum(),
-            extra_bits: self.extra_bits(),
-            full_extra_bits: map
-                .memories()
-                .iter()
-                .map(|memory| Counts::all(memory).extra_cells(scheme, memory))
-                .sum(),
-            voters: chosen()
-                .map(|(memory, state)| voters(scheme, memory.style, &state.counts))
-                .sum(),
-            full_voters: map
-                .memories()
-                .iter()
-                .map(|memory| voters(scheme, memory.style, &Counts::all(memory)))
-                .sum(),
+            protected_bits: self.sum(accelerator, Part::protected_bits),
+            extra_bits: self.extra_bits(accelerator),
+            full_extra_bits: of_all(&Part::extra_cells),
+            voters: self.sum(accelerator, Part::readers),
+            full_voters: of_all(&Part::readers),
         }
     }
 }
 
 impl AreaReport {
-    /// The areas of an accelerator with these bits protected.
-    #[must_use]
-    pub fn of(accelerator: &Accelerator, scheme: Scheme, protected: &[StoredBit]) -> Self {
-        let mut ledger = Ledger::new(accelerator, scheme);
-        for &bit in protected {
-            ledger.protect(bit);
+    /// The areas of an accelerator under a protection, beside those with every stored bit under `reference`.
+    /// Bits that the accelerator does not have are ignored.
+    ///
+    /// # Errors
+    /// [`ProtectionError`] where bits of a word are under schemes that cannot stand side by side.
+    pub fn of(
+        accelerator: &Accelerator,
+        protection: &Protection,
+        reference: Scheme,
+    ) -> Result<Self, ProtectionError> {
+        let mut ledger = Ledger::new(accelerator, reference);
+        for (bit, scheme) in protection.iter() {
+            ledger.protect(accelerator, bit, scheme)?;
         }
-        ledger.report()
-    }
-}
-
-/// Units that decide about what is read: voters of bits or words, decoders, checkers.
-fn voters(scheme: Scheme, style: Style, of: &Counts) -> u64 {
-    match (scheme, style) {
-        (Scheme::None, _) | (_, Style::Constant) => 0,
-        (Scheme::Tmr, Style::Registers) => of.bits,
-        (Scheme::Tmr, _) => of.columns,
-        (_, Style::Registers) => of.words,
-        (_, _) => u64::from(of.words > 0),
+        Ok(ledger.report(accelerator))
     }
 }
 
 /// Area of one memory with these protected parts.
-fn hardened(technology: &Technology, scheme: Scheme, memory: &Memory, of: &Counts) -> Resources {
+fn hardened(technology: &Technology, memory: &Memory, parts: &[Part]) -> Resources {
     let plain = area::memory(technology, memory);
-    if scheme == Scheme::None || of.bits == 0 || memory.style == Style::Constant {
+    if memory.style == Style::Constant {
         return plain;
     }
-    let code = Code::new(scheme, memory.word_bits);
-    let extra_cells = match scheme {
-        Scheme::Tmr => 2 * of.bits,
-        _ => of.words * u64::from(code.cells() - memory.word_bits),
-    } as f64;
-    let part = |depth, columns| area::storage(technology, memory.style, depth, columns);
-    let cells = match (memory.style, scheme) {
-        (Style::Registers, _) => plain + technology.register_bit * extra_cells,
-        (Style::RegisterFile, _) => {
+    let costly = |part: &&Part| part.extent.bits > 0 && part.code(memory).extra_cells() > 0;
+    let parts: Vec<&Part> = parts.iter().filter(costly).collect();
+    if parts.is_empty() {
+        return plain;
+    }
+    let extra_cells: u64 = parts.iter().map(|part| part.extra_cells(memory)).sum();
+    let extra_cells = extra_cells as f64;
+    let cells = match memory.style {
+        Style::Registers => plain + technology.register_bit * extra_cells,
+        Style::RegisterFile => {
             let copy = technology
                 .register_file
                 .as_ref()
                 .map_or(Resources::ZERO, |file| file.copy);
             plain + copy * extra_cells
         }
-        (_, Scheme::Tmr) => {
-            let columns = u64::from(memory.word_bits) - of.columns;
-            part(memory.depth, columns) + part(memory.depth, of.columns) * 3.0
-        }
-        _ => {
-            part(memory.depth - of.words, u64::from(memory.word_bits))
-                + part(of.words, u64::from(code.row_cells())) * f64::from(code.copies())
-        }
+        _ => primitives(technology, memory, &parts),
     };
-    let readers = voters(scheme, memory.style, of) as f64;
-    let width = memory.word_bits;
-    let logic = match (scheme, &technology.codecs) {
-        (Scheme::Tmr, _) => technology.voter * readers,
-        (Scheme::None, _) | (_, None) => Resources::ZERO,
-        (Scheme::TmrWord, Some(codecs)) => codecs.flagged_voter(width) * readers,
-        (Scheme::Dmr, Some(codecs)) => codecs.parity(2 * width) * readers,
-        (Scheme::Parity, Some(codecs)) => codecs.parity(width) + codecs.parity(width + 1) * readers,
-        (Scheme::Secded, Some(codecs)) => {
-            codecs.secded_encoder(width) + codecs.secded_decoder(width) * readers
-        }
+    parts.iter().fold(cells, |sum, part| {
+        let definition = part.scheme.definition();
+        sum + definition.logic(technology, memory.word_bits, part.readers(memory))
+    })
+}
+
+/// Whole primitives of a memory that is split into one part per scheme of words, and into the rest: its
+/// columns without a protected bit, and copies of those with one. A column with bits under two schemes
+/// counts for both.
+fn primitives(technology: &Technology, memory: &Memory, parts: &[&Part]) -> Resources {
+    let storage = |depth, columns| area::storage(technology, memory.style, depth, columns);
+    let of = |of_words: bool| {
+        parts
+            .iter()
+            .filter(move |part| part.scheme.is_of_words() == of_words)
     };
-    cells + logic
+    let words: u64 = of(true).map(|part| part.extent.words).sum();
+    let columns: u64 = of(false).map(|part| part.extent.columns).sum();
+    let depth = memory.depth - words;
+    let rest = storage(depth, u64::from(memory.word_bits).saturating_sub(columns));
+    let copied = of(false).fold(rest, |sum, part| {
+        sum + storage(depth, part.extent.columns) * f64::from(part.code(memory).cells())
+    });
+    of(true).fold(copied, |sum, part| {
+        let code = part.code(memory);
+        sum + storage(part.extent.words, u64::from(code.row_cells())) * f64::from(code.copies())
+    })
 }

@@ -29,7 +29,8 @@ impl Hamming {
     #[must_use]
     pub fn new(data_bits: u32) -> Self {
         let needed = |check_bits: u32| u64::from(data_bits) + u64::from(check_bits) + 1;
-        let check_bits = (1..)
+        // Below the width of `k` itself `2^r` does not even reach `k`.
+        let check_bits = (data_bits.checked_ilog2().unwrap_or(0) + 1..)
             .find(|&check_bits| 1u64 << check_bits >= needed(check_bits))
             .unwrap_or(33);
         Self {

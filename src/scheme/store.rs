@@ -3,76 +3,78 @@
 //! Own cells keep the places of their bits. Copies lie in arrays of their own, packed in the order of
 //! their bits into words as wide as the memory's and interleaved like it, so that no single particle
 //! reaches two copies of one bit. Check bits lie in the row of their word, behind its data. Where only
-//! some words of a memory are under a scheme of words, these lie in one array and the others in another,
-//! each in order.
+//! some words of a memory are under a scheme of words, these lie in one array per scheme and the others in
+//! another, each in order.
 
-use super::{Code, Scheme};
+use serde::Serialize;
+
+use super::protection::Group;
+use super::{Code, Protection, ProtectionError, Scheme};
 use crate::accelerator::{Accelerator, Geometry, MemoryId, StoredBit};
 
 /// A cell among those of its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Position in [`Store::shelves`].
-    pub shelf: u32,
-    /// The protected unit: a bit of the memory, or a word where the scheme is one of words.
+    /// Position in [`Store::memories`].
+    pub memory: u32,
+    /// The unit: a bit or a word of the memory, as [`ProtectedMemory`] numbers them.
     pub unit: u64,
     /// The cell of the unit as [`Code`] counts them.
     pub cell: u32,
 }
 
-/// What stands between the cells of a unit and its readers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// Nothing.
-    Plain,
-    /// The scheme.
-    Scheme,
-    /// A protection that nothing gets through, and that costs no cell.
-    Ideal,
-}
-
 /// One memory with its protection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shelf {
+///
+/// It consists of units, each stored and read by itself: words where a scheme of words takes them, bits
+/// elsewhere. Where every protected unit is a word, so are the others, and units are numbered like words.
+/// Otherwise a unit has the number of its first bit. A memory of which nothing is protected has units like
+/// the others of its protection: words where all schemes are schemes of words, bits otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProtectedMemory {
     /// The memory of the accelerator; none for a memory described by its size.
     pub memory: Option<MemoryId>,
     /// Number of words.
     pub words: u64,
     /// Data bits of one word.
     pub word_bits: u32,
-    /// Number of its first word among those of all shelves.
-    first_word: u64,
-    /// Number of its first unit among those of all shelves.
+    /// Number of its first word among those of all memories.
+    pub first_word: u64,
+    /// Number of its first unit among those of all memories.
     pub first_unit: u64,
     /// Number of its first bit among all stored bits.
     pub first_bit: u64,
-    /// Whether units are words.
-    of_words: bool,
-    code: Code,
+    /// Bits from one number of a unit to the next.
+    grain: u32,
+    /// How units without protection are stored.
     plain: Code,
-    ideal: bool,
-    /// Protected units in order.
-    guarded: Vec<u64>,
+    groups: Vec<Units>,
+}
+
+/// The protected units of a memory under one scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Units {
+    code: Code,
+    /// Numbers of the units in order.
+    numbers: Vec<u64>,
 }
 
 /// Which copy an array holds, of which bits of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Array {
-    /// Position in [`Store::shelves`].
-    pub shelf: u32,
+    /// Position in [`Store::memories`].
+    pub memory: u32,
     /// Where its cells lie.
     pub geometry: Geometry,
-    /// Its units in order; all of the shelf's in order where there is no list.
+    /// Its units in order; all of the memory's in order where there is no list.
     units: Option<Vec<u64>>,
     cells_per_unit: u64,
     first_cell: u32,
 }
 
 /// All cells of some memories under one protection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Store {
-    scheme: Scheme,
-    shelves: Vec<Shelf>,
+    memories: Vec<ProtectedMemory>,
     arrays: Vec<Array>,
 }
 
@@ -86,63 +88,91 @@ struct Plain {
     banks: u32,
 }
 
-impl Shelf {
+impl ProtectedMemory {
+    /// Number of data bits.
+    #[must_use]
+    pub fn data_bits(&self) -> u64 {
+        self.words * u64::from(self.word_bits)
+    }
+
+    /// Numbers that units have, or could have where words and bits are units side by side.
+    #[must_use]
+    pub fn unit_numbers(&self) -> u64 {
+        self.data_bits() / u64::from(self.grain.max(1))
+    }
+
     /// Number of units.
     #[must_use]
     pub fn units(&self) -> u64 {
-        if self.of_words {
-            self.words
-        } else {
-            self.words * u64::from(self.word_bits)
-        }
-    }
-
-    /// What protects a unit.
-    #[must_use]
-    pub fn guard(&self, unit: u64) -> Guard {
-        if self.guarded.len() as u64 != self.units() && self.guarded.binary_search(&unit).is_err() {
-            Guard::Plain
-        } else if self.ideal {
-            Guard::Ideal
-        } else {
-            Guard::Scheme
-        }
+        let inner: u64 = self
+            .groups
+            .iter()
+            .map(|group| group.numbers.len() as u64 * u64::from(group.code.data_bits() / self.grain - 1))
+            .sum();
+        self.unit_numbers() - inner
     }
 
     /// How a unit is stored and read.
     #[must_use]
-    pub fn code(&self, guard: Guard) -> &Code {
-        if guard == Guard::Scheme {
-            &self.code
-        } else {
-            &self.plain
-        }
+    pub fn code(&self, unit: u64) -> &Code {
+        let numbers = self.unit_numbers();
+        let group = self.groups.iter().find(|group| {
+            group.numbers.len() as u64 == numbers || group.numbers.binary_search(&unit).is_ok()
+        });
+        group.map_or(&self.plain, |group| &group.code)
+    }
+
+    /// The protected units in order, each with how it is stored and read.
+    #[must_use]
+    pub fn protected(&self) -> Vec<(u64, &Code)> {
+        let mut units: Vec<(u64, &Code)> = self
+            .groups
+            .iter()
+            .flat_map(|group| group.numbers.iter().map(|&unit| (unit, &group.code)))
+            .collect();
+        units.sort_unstable_by_key(|(unit, _)| *unit);
+        units
     }
 
     /// Number of protected units.
     #[must_use]
-    pub fn guarded_units(&self) -> u64 {
-        self.guarded.len() as u64
+    pub fn protected_units(&self) -> u64 {
+        self.groups.iter().map(|group| group.numbers.len() as u64).sum()
+    }
+
+    /// Data bits of the protected units.
+    #[must_use]
+    pub fn protected_bits(&self) -> u64 {
+        self.groups
+            .iter()
+            .map(|group| group.numbers.len() as u64 * u64::from(group.code.data_bits()))
+            .sum()
     }
 
     /// The stored bit behind a data bit of a unit.
     #[must_use]
     pub fn bit(&self, unit: u64, data_bit: u32) -> StoredBit {
-        let width = if self.of_words {
-            u64::from(self.word_bits)
-        } else {
-            1
-        };
-        StoredBit(self.first_bit + unit * width + u64::from(data_bit))
+        StoredBit(self.first_bit + unit * u64::from(self.grain) + u64::from(data_bit))
     }
 
-    /// Position of a unit's word among the words of the shelf.
+    /// Position of a unit's word among the words of the memory.
     #[must_use]
     pub fn word(&self, unit: u64) -> u64 {
-        if self.of_words {
-            unit
+        unit * u64::from(self.grain) / u64::from(self.word_bits)
+    }
+
+    /// The cell that holds a data bit of the memory first-hand.
+    pub(super) fn own_cell(&self, bit: u64) -> (u64, u32) {
+        let (word, in_word) = (bit / u64::from(self.word_bits), bit % u64::from(self.word_bits));
+        if self.grain > 1 {
+            return (word, in_word as u32);
+        }
+        // Words among bits are named by their first bit.
+        let first = bit - in_word;
+        if self.code(first).data_bits() > 1 {
+            (first, in_word as u32)
         } else {
-            unit / u64::from(self.word_bits)
+            (bit, 0)
         }
     }
 }
@@ -157,7 +187,7 @@ impl Array {
             (cell / self.cells_per_unit, cell % self.cells_per_unit)
         };
         Place {
-            shelf: self.shelf,
+            memory: self.memory,
             unit: self
                 .units
                 .as_ref()
@@ -168,36 +198,23 @@ impl Array {
 }
 
 impl Store {
-    /// The memories of an accelerator for which `exposed` holds, with these bits (in any order,
-    /// repetitions ignored) under a scheme. A scheme of words takes the whole word of each bit. An ideal
-    /// protection has no cells of its own and lets nothing through.
-    #[must_use]
+    /// The memories of an accelerator for which `exposed` holds under a protection; protected bits
+    /// elsewhere are ignored.
+    ///
+    /// # Errors
+    /// [`ProtectionError`] where bits of a word of them are under schemes that cannot stand side by side.
     pub fn new(
         accelerator: &Accelerator,
         exposed: impl Fn(MemoryId) -> bool,
-        scheme: Scheme,
-        protected: &[StoredBit],
-        ideal: bool,
-    ) -> Self {
-        let mut protected: Vec<u64> = protected.iter().map(|bit| bit.0).collect();
-        protected.sort_unstable();
-        protected.dedup();
-        let mut store = Self {
-            scheme,
-            shelves: Vec::new(),
-            arrays: Vec::new(),
-        };
+        protection: &Protection,
+    ) -> Result<Self, ProtectionError> {
+        let schemes = protection.schemes();
+        let mut store = Self::default();
         for (index, memory) in accelerator.map().memories().iter().enumerate() {
             let id = MemoryId(index as u32);
             if !exposed(id) || memory.bits() == 0 {
                 continue;
             }
-            let first = protected.partition_point(|&bit| bit < memory.first.0);
-            let end = protected.partition_point(|&bit| bit < memory.first.0 + memory.bits());
-            let bits: Vec<u64> = protected[first..end]
-                .iter()
-                .map(|bit| bit - memory.first.0)
-                .collect();
             let plain = Plain {
                 memory: Some(id),
                 words: memory.depth,
@@ -206,34 +223,49 @@ impl Store {
                 interleave: memory.interleave,
                 banks: memory.banks,
             };
-            store.push(plain, &bits, ideal);
+            store.push(plain, protection.in_memory(memory)?, &schemes);
         }
-        store
+        Ok(store)
     }
 
     /// A memory of `words` words of `data_bits` bits without a network, all of it under a scheme.
     #[must_use]
     pub fn memory(words: u64, data_bits: u32, interleave: u32, scheme: Scheme) -> Self {
-        let mut store = Self {
-            scheme,
-            shelves: Vec::new(),
-            arrays: Vec::new(),
+        let units = if scheme.is_of_words() {
+            words
+        } else {
+            words * u64::from(data_bits)
         };
-        let all: Vec<u64> = (0..words * u64::from(data_bits)).collect();
-        let plain = Plain {
-            memory: None,
-            words,
-            word_bits: data_bits,
-            first_bit: 0,
-            interleave,
-            banks: 1,
-        };
-        store.push(plain, &all, false);
+        let all = (scheme != Scheme::None).then(|| (scheme, (0..units).collect()));
+        let mut store = Self::default();
+        store.push(
+            Plain::by_size(words, data_bits, interleave),
+            all.into_iter().collect(),
+            &[scheme],
+        );
         store
     }
 
-    /// Appends a memory with these of its bits protected.
-    fn push(&mut self, plain: Plain, protected: &[u64], ideal: bool) {
+    /// A memory of `words` words of `data_bits` bits without a network under a protection of its bits,
+    /// numbered from 0; others are ignored.
+    ///
+    /// # Errors
+    /// [`ProtectionError`] where bits of a word are under schemes that cannot stand side by side.
+    pub fn protected_memory(
+        words: u64,
+        data_bits: u32,
+        interleave: u32,
+        protection: &Protection,
+    ) -> Result<Self, ProtectionError> {
+        let groups = protection.in_words("memory", 0, words, data_bits)?;
+        let mut store = Self::default();
+        let plain = Plain::by_size(words, data_bits, interleave);
+        store.push(plain, groups, &protection.schemes());
+        Ok(store)
+    }
+
+    /// Appends a memory with these of its units protected; `schemes` are those of the whole protection.
+    fn push(&mut self, plain: Plain, groups: Vec<Group>, schemes: &[Scheme]) {
         let Plain {
             memory,
             words,
@@ -242,29 +274,44 @@ impl Store {
             interleave,
             banks,
         } = plain;
-        let scheme = self.scheme;
-        let of_words = scheme.is_of_words() && !ideal;
-        let width = if of_words { word_bits } else { 1 };
-        let code = Code::new(if ideal { Scheme::None } else { scheme }, width);
-        let mut guarded: Vec<u64> = protected.iter().map(|bit| bit / u64::from(width)).collect();
-        guarded.dedup();
-        if scheme == Scheme::None {
-            guarded.clear();
-        }
-        let shelf = self.shelves.len() as u32;
-        let first_unit = self
-            .shelves
-            .last()
-            .map_or(0, |last| last.first_unit + last.units());
-        let units = if of_words {
-            words
+        let position = self.memories.len() as u32;
+        let any_word = groups.iter().any(|(scheme, _)| scheme.is_of_words());
+        let in_words = if groups.is_empty() {
+            !schemes.is_empty() && schemes.iter().all(|scheme| scheme.is_of_words())
         } else {
-            words * u64::from(word_bits)
+            groups.iter().all(|(scheme, _)| scheme.is_of_words())
+        };
+        let grain = if in_words { word_bits } else { 1 };
+        let groups: Vec<Units> = groups
+            .into_iter()
+            .map(|(scheme, mut numbers)| {
+                let of_words = scheme.is_of_words();
+                if of_words && grain == 1 {
+                    for number in &mut numbers {
+                        *number *= u64::from(word_bits);
+                    }
+                }
+                Units {
+                    code: Code::new(scheme, if of_words { word_bits } else { 1 }),
+                    numbers,
+                }
+            })
+            .collect();
+        let protected = ProtectedMemory {
+            memory,
+            words,
+            word_bits,
+            first_word: self.words(),
+            first_unit: self.unit_numbers(),
+            first_bit,
+            grain,
+            plain: Code::new(Scheme::None, grain),
+            groups,
         };
         let mut array = |units: Option<Vec<u64>>, count: u64, per_unit: u32, row: u32, first_cell: u32| {
             if count > 0 {
                 self.arrays.push(Array {
-                    shelf,
+                    memory: position,
                     geometry: Geometry::new(count * u64::from(per_unit), row, interleave).in_banks(banks),
                     units,
                     cells_per_unit: u64::from(per_unit),
@@ -272,53 +319,49 @@ impl Store {
                 });
             }
         };
-        let count = guarded.len() as u64;
-        let listed = || (count < units).then(|| guarded.clone());
-        if of_words {
-            let others = || {
-                (0..units)
-                    .filter(|unit| guarded.binary_search(unit).is_err())
-                    .collect()
-            };
-            array((count > 0).then(others), units - count, word_bits, word_bits, 0);
-            array(listed(), count, code.row_cells(), code.row_cells(), 0);
+        let numbers = protected.unit_numbers();
+        let listed = |group: &Units| ((group.numbers.len() as u64) < numbers).then(|| group.numbers.clone());
+        let of_words = |group: &&Units| group.code.scheme().is_of_words();
+        if any_word {
+            let others = protected.outside_words();
+            let count = others.len() as u64;
+            array(Some(others), count, grain, word_bits, 0);
+            for group in protected.groups.iter().filter(of_words) {
+                let row = group.code.row_cells();
+                array(listed(group), group.numbers.len() as u64, row, row, 0);
+            }
         } else {
-            array(None, units, 1, word_bits, 0);
+            array(None, numbers, grain, word_bits, 0);
         }
-        for copy in 1..code.copies() {
-            array(listed(), count, width, word_bits, copy * code.row_cells());
+        for group in &protected.groups {
+            let row = group.code.row_cells();
+            let width = if of_words(&group) { row } else { word_bits };
+            for copy in 1..group.code.copies() {
+                array(listed(group), group.numbers.len() as u64, row, width, copy * row);
+            }
         }
-        self.shelves.push(Shelf {
-            memory,
-            words,
-            word_bits,
-            first_word: self.words(),
-            first_unit,
-            first_bit,
-            of_words,
-            code,
-            plain: Code::new(Scheme::None, width),
-            ideal,
-            guarded,
-        });
-    }
-
-    /// The scheme of the protected units.
-    #[must_use]
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
+        self.memories.push(protected);
     }
 
     /// The memories.
     #[must_use]
-    pub fn shelves(&self) -> &[Shelf] {
-        &self.shelves
+    pub fn memories(&self) -> &[ProtectedMemory] {
+        &self.memories
     }
 
     /// The physical arrays that hold all cells, those of a memory together.
     #[must_use]
     pub fn arrays(&self) -> &[Array] {
         &self.arrays
+    }
+
+    /// How the unit of a cell is stored and read.
+    ///
+    /// # Panics
+    /// Where there is no such memory.
+    #[must_use]
+    pub fn code(&self, place: Place) -> &Code {
+        self.memories[place.memory as usize].code(place.unit)
     }
 
     /// Number of cells.
@@ -330,125 +373,73 @@ impl Store {
     /// Number of units of all memories.
     #[must_use]
     pub fn units(&self) -> u64 {
-        self.shelves.iter().map(Shelf::units).sum()
+        self.memories.iter().map(ProtectedMemory::units).sum()
+    }
+
+    /// Numbers that units of all memories have or could have.
+    #[must_use]
+    pub fn unit_numbers(&self) -> u64 {
+        self.memories
+            .last()
+            .map_or(0, |last| last.first_unit + last.unit_numbers())
     }
 
     /// Stored bits without redundancy.
     #[must_use]
     pub fn data_bits(&self) -> u64 {
-        self.shelves
-            .iter()
-            .map(|shelf| shelf.words * u64::from(shelf.word_bits))
-            .sum()
-    }
-
-    /// Number of the first word of a memory among those of all memories.
-    ///
-    /// # Panics
-    /// Where there is no such shelf.
-    #[must_use]
-    pub fn first_word(&self, shelf: usize) -> u64 {
-        self.shelves[shelf].first_word
+        self.memories.iter().map(ProtectedMemory::data_bits).sum()
     }
 
     /// Words of all memories.
     #[must_use]
     pub fn words(&self) -> u64 {
-        self.shelves.last().map_or(0, |last| last.first_word + last.words)
+        self.memories
+            .last()
+            .map_or(0, |last| last.first_word + last.words)
     }
 
     /// Data bits of the protected units.
     #[must_use]
     pub fn protected_bits(&self) -> u64 {
-        self.shelves
+        self.memories.iter().map(ProtectedMemory::protected_bits).sum()
+    }
+}
+
+impl ProtectedMemory {
+    /// Numbers of the units outside words under schemes of words, in order.
+    fn outside_words(&self) -> Vec<u64> {
+        let mut inside: Vec<u64> = self
+            .groups
             .iter()
-            .map(|shelf| shelf.guarded_units() * u64::from(shelf.plain.data_bits()))
-            .sum()
+            .filter(|group| group.code.scheme().is_of_words())
+            .flat_map(|group| group.numbers.iter().copied())
+            .collect();
+        inside.sort_unstable();
+        let step = u64::from(self.word_bits / self.grain);
+        let mut inside = inside.into_iter().peekable();
+        let mut outside = Vec::new();
+        for word in 0..self.words {
+            let first = word * step;
+            if inside.next_if_eq(&first).is_none() {
+                outside.extend(first..first + step);
+            }
+        }
+        outside
+    }
+}
+
+impl Plain {
+    fn by_size(words: u64, word_bits: u32, interleave: u32) -> Self {
+        Self {
+            memory: None,
+            words,
+            word_bits,
+            first_bit: 0,
+            interleave,
+            banks: 1,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    /// How many cells each unit has, each once.
-    fn by_unit(store: &Store) -> BTreeMap<(u32, u64), Vec<u32>> {
-        let mut units: BTreeMap<(u32, u64), Vec<u32>> = BTreeMap::new();
-        for array in store.arrays() {
-            for cell in 0..array.geometry.cells() {
-                let place = array.place(cell);
-                units
-                    .entry((place.shelf, place.unit))
-                    .or_default()
-                    .push(place.cell);
-            }
-        }
-        for cells in units.values_mut() {
-            cells.sort_unstable();
-        }
-        units
-    }
-
-    #[test]
-    fn every_cell_of_every_unit_lies_somewhere_once() {
-        for scheme in Scheme::ALL {
-            let store = Store::memory(5, 7, 2, scheme);
-            let code = Code::new(scheme, if scheme.is_of_words() { 7 } else { 1 });
-            let units = by_unit(&store);
-            assert_eq!(units.len() as u64, store.units(), "{scheme}");
-            for cells in units.values() {
-                assert_eq!(*cells, (0..code.cells()).collect::<Vec<_>>(), "{scheme}");
-            }
-            assert_eq!((store.data_bits(), store.words()), (35, 5));
-            let protected = if scheme == Scheme::None { 0 } else { 35 };
-            assert_eq!(store.protected_bits(), protected);
-        }
-    }
-
-    #[test]
-    fn some_protected_words_split_a_memory() {
-        for (scheme, extra) in [
-            (Scheme::Secded, 2 * 5),
-            (Scheme::Parity, 2),
-            (Scheme::Dmr, 2 * 7),
-            (Scheme::Tmr, 3 * 2),
-        ] {
-            let mut store = Store {
-                scheme,
-                shelves: Vec::new(),
-                arrays: Vec::new(),
-            };
-            // Bits of words 1 (two of them) and 3.
-            let plain = Plain {
-                memory: None,
-                words: 5,
-                word_bits: 7,
-                first_bit: 100,
-                interleave: 1,
-                banks: 1,
-            };
-            store.push(plain, &[8, 9, 22], false);
-            assert_eq!(store.cells(), 35 + extra, "{scheme}");
-            let shelf = &store.shelves()[0];
-            for (&(_, unit), cells) in &by_unit(&store) {
-                let code = shelf.code(shelf.guard(unit));
-                assert_eq!(*cells, (0..code.cells()).collect::<Vec<_>>(), "{scheme}");
-                let guarded = if scheme.is_of_words() {
-                    [1, 3].contains(&unit)
-                } else {
-                    [8, 9, 22].contains(&unit)
-                };
-                assert_eq!(shelf.guard(unit) == Guard::Scheme, guarded);
-            }
-            assert_eq!(
-                shelf.bit(
-                    if scheme.is_of_words() { 1 } else { 8 },
-                    u32::from(scheme.is_of_words())
-                ),
-                StoredBit(108)
-            );
-        }
-    }
-}
+mod tests;

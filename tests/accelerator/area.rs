@@ -4,10 +4,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use radstream::accelerator::*;
-use radstream::scheme::{AreaReport, Ledger, Scheme};
+use radstream::scheme::{AreaReport, Cells, Ledger, Place, Protection, Scheme, Store};
 
 use crate::common::shared_data;
-use crate::nets::dense;
+use crate::nets::{Builder, dense, signed};
 
 type Row = std::collections::HashMap<String, String>;
 
@@ -50,11 +50,17 @@ fn accelerator(depth: usize, width: usize, technology: &str, style: Style) -> Ac
     accelerator
 }
 
+/// The report with these bits under a scheme, beside all of them.
+fn under(accelerator: &Accelerator, scheme: Scheme, bits: &[StoredBit]) -> AreaReport {
+    let protection = Protection::of(scheme, bits.iter().copied());
+    AreaReport::of(accelerator, &protection, scheme).unwrap()
+}
+
 /// The report with the lowest `columns` columns protected over the full depth.
 fn with_columns(accelerator: &Accelerator, columns: u32) -> AreaReport {
     let map = accelerator.map();
     let protected: Vec<StoredBit> = map.bits().filter(|bit| map.address(*bit).bit < columns).collect();
-    AreaReport::of(accelerator, Scheme::Tmr, &protected)
+    under(accelerator, Scheme::Tmr, &protected)
 }
 
 #[test]
@@ -200,7 +206,7 @@ fn registers_are_voted_one_by_one() {
     assert!((report.selective_area - report.plain_area - 20.0 * per_bit).abs() < 1e-9);
     assert!((report.full_area - report.plain_area - 60.0 * per_bit).abs() < 1e-9);
     assert!((report.share_of_full() - 1.0 / 3.0).abs() < 1e-12);
-    let none = AreaReport::of(&accelerator, Scheme::None, &[StoredBit(0)]);
+    let none = under(&accelerator, Scheme::None, &[StoredBit(0)]);
     assert_eq!((none.extra_bits, none.voters), (0, 0));
     assert_eq!(none.selective_area, none.plain_area);
 }
@@ -218,7 +224,7 @@ fn word_codes_on_register_files_cost_what_was_synthesized() {
         let accelerator = accelerator(depth, width, "nangate45", Style::RegisterFile);
         let all: Vec<StoredBit> = accelerator.map().bits().collect();
         for (scheme, ratio) in [(Scheme::Parity, parity), (Scheme::Secded, secded)] {
-            let report = AreaReport::of(&accelerator, scheme, &all);
+            let report = under(&accelerator, scheme, &all);
             let found = report.full_area / report.plain_area;
             // As far as the law of triplication is off.
             assert!(
@@ -245,7 +251,7 @@ fn a_scheme_of_words_takes_whole_words() {
         (Scheme::Dmr, 6),
         (Scheme::TmrWord, 12),
     ] {
-        let report = AreaReport::of(&accelerator, scheme, &some);
+        let report = under(&accelerator, scheme, &some);
         assert_eq!(
             (report.protected_bits, report.extra_bits, report.voters),
             (12, 2 * extra, 2),
@@ -262,12 +268,12 @@ fn a_scheme_of_words_takes_whole_words() {
         );
         let mut ledger = Ledger::new(&accelerator, scheme);
         for bit in some {
-            ledger.protect(bit);
+            ledger.protect(&accelerator, bit, scheme).unwrap();
         }
-        ledger.release(StoredBit(4));
-        assert_eq!(ledger.report(), report, "{scheme}");
-        ledger.release(StoredBit(1));
-        assert_eq!(ledger.extra_bits(), extra, "{scheme}");
+        ledger.release(&accelerator, StoredBit(4));
+        assert_eq!(ledger.report(&accelerator), report, "{scheme}");
+        ledger.release(&accelerator, StoredBit(1));
+        assert_eq!(ledger.extra_bits(&accelerator), extra, "{scheme}");
     }
 }
 
@@ -284,22 +290,157 @@ proptest! {
         let mut ledger = Ledger::new(&accelerator, Scheme::Tmr);
         let mut before = 0.0;
         for &bit in &bits {
-            let was = ledger.is_protected(bit);
-            let after = ledger.protect(bit);
+            let was = ledger.protection().scheme_of(bit).is_some();
+            let after = ledger.protect(&accelerator, bit, Scheme::Tmr).unwrap();
             prop_assert!(after >= before && (was == (after == before)));
             before = after;
         }
         let mut reversed = bits.clone();
         reversed.reverse();
-        let report = ledger.report();
-        prop_assert_eq!(&AreaReport::of(&accelerator, Scheme::Tmr, &reversed), &report);
+        let report = ledger.report(&accelerator);
+        prop_assert_eq!(&under(&accelerator, Scheme::Tmr, &reversed), &report);
         let mut distinct = bits;
         distinct.sort();
         distinct.dedup();
         prop_assert_eq!(report.protected_bits, distinct.len() as u64);
         prop_assert!((report.selective_area - report.plain_area - before).abs() < 1e-6);
         prop_assert!(report.selective_area <= report.full_area + 1e-9);
-        let refused = ledger.protect(StoredBit(240));
+        let refused = ledger.protect(&accelerator, StoredBit(240), Scheme::Tmr).unwrap();
         prop_assert_eq!(refused, before);
+    }
+}
+
+/// Two layers whose memories hold 12 words of 5 bits and 24 words of 3 bits.
+fn two_memories(technology: &str, style: Style) -> Accelerator {
+    let mut builder = Builder::new(vec![2], signed(8));
+    let mut layer = |name: &str, columns: usize, rows: usize, width: u32| {
+        let values = vec![1; columns * rows];
+        let geometry = radstream::network::Geometry::dense(1, columns, rows);
+        builder.product(name, geometry, signed(width), values, false);
+    };
+    layer("a", 2, 6, 5);
+    layer("b", 6, 4, 3);
+    let mut hardware = Hardware {
+        technology: Some(technology.to_owned()),
+        ..Hardware::default()
+    };
+    hardware.default.weights = Some(Storage {
+        style,
+        ..Storage::default()
+    });
+    let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+    let sizes = accelerator.map().memories().iter();
+    assert_eq!(
+        sizes
+            .map(|memory| (memory.depth, memory.word_bits))
+            .collect::<Vec<_>>(),
+        [(12, 5), (24, 3)]
+    );
+    accelerator
+}
+
+fn any_memory() -> impl Strategy<Value = (&'static str, Style)> {
+    proptest::sample::select(vec![
+        ("nangate45", Style::Registers),
+        ("nangate45", Style::RegisterFile),
+        ("xc7", Style::LutRam),
+        ("xc7", Style::BlockRam),
+    ])
+}
+
+/// A scheme that protects something.
+fn any_protection() -> impl Strategy<Value = Scheme> {
+    any_scheme().prop_filter("no protection", |scheme| *scheme != Scheme::None)
+}
+
+fn any_scheme() -> impl Strategy<Value = Scheme> {
+    let all = Scheme::ALL.into_iter().chain([Scheme::Ideal]);
+    proptest::sample::select(all.collect::<Vec<_>>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_mixture_counts_the_cells_that_it_lays_out(
+        picks in proptest::collection::vec((0u64..132, any_scheme()), 0..60),
+        (technology, style) in any_memory(),
+    ) {
+        let accelerator = two_memories(technology, style);
+        let mut ledger = Ledger::new(&accelerator, Scheme::Tmr);
+        let mut kept = Protection::none();
+        for (bit, scheme) in picks {
+            let before = ledger.report(&accelerator);
+            let mut next = kept.clone();
+            next.protect(StoredBit(bit), scheme);
+            let sound = next.check(accelerator.map());
+            match ledger.protect(&accelerator, StoredBit(bit), scheme) {
+                Ok(_) => kept = next,
+                Err(error) => {
+                    let refused = sound.clone().unwrap_err();
+                    prop_assert_eq!((&error.memory, error.word), (&refused.memory, refused.word));
+                    prop_assert_eq!(&ledger.report(&accelerator), &before);
+                    continue;
+                }
+            }
+            prop_assert_eq!(sound, Ok(()));
+            prop_assert_eq!(ledger.protection(), &kept);
+        }
+        let report = ledger.report(&accelerator);
+        prop_assert_eq!(&AreaReport::of(&accelerator, &kept, Scheme::Tmr).unwrap(), &report);
+        let store = Store::new(&accelerator, |_| true, &kept).unwrap();
+        prop_assert_eq!(report.extra_bits + report.stored_bits, store.cells());
+        prop_assert_eq!(report.protected_bits, store.protected_bits());
+        prop_assert_eq!(Cells::new(store).extra(), report.extra_bits);
+        // Registers are not shared: every scheme costs what it costs alone.
+        if style == Style::Registers {
+            let mut sum = (0.0, 0);
+            for scheme in kept.schemes() {
+                let alone = kept.iter().filter(|(_, other)| *other == scheme).collect();
+                let alone = AreaReport::of(&accelerator, &alone, Scheme::Tmr).unwrap();
+                sum.0 += alone.selective_area - alone.plain_area;
+                sum.1 += alone.voters;
+            }
+            prop_assert_eq!(report.voters, sum.1);
+            prop_assert!((report.selective_area - report.plain_area - sum.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn protections_of_different_memories_cost_and_read_as_alone(
+        first in proptest::collection::vec(0u64..60, 1..20),
+        second in proptest::collection::vec(60u64..132, 1..20),
+        schemes in (any_protection(), any_protection()),
+        (technology, style) in any_memory(),
+        hits in proptest::collection::vec(any::<proptest::sample::Index>(), 0..60),
+    ) {
+        let accelerator = two_memories(technology, style);
+        let first = Protection::of(schemes.0, first.into_iter().map(StoredBit));
+        let second = Protection::of(schemes.1, second.into_iter().map(StoredBit));
+        let both: Protection = first.iter().chain(second.iter()).collect();
+        let report = |protection: &Protection| {
+            let report = AreaReport::of(&accelerator, protection, Scheme::Tmr).unwrap();
+            (report.extra_bits, report.voters, report.protected_bits, report.selective_area - report.plain_area)
+        };
+        let (a, b, sum) = (report(&first), report(&second), report(&both));
+        prop_assert_eq!((sum.0, sum.1, sum.2), (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+        prop_assert!((sum.3 - a.3 - b.3).abs() < 1e-6);
+        // Cells of one memory lie and read as if the other had no protection.
+        let store = |protection: &Protection, memory: u32| {
+            let of = |id: MemoryId| id.0 == memory;
+            Cells::new(Store::new(&accelerator, of, protection).unwrap())
+        };
+        for (memory, alone) in [(0, &first), (1, &second)] {
+            let (alone, mixed) = (store(alone, memory), store(&both, memory));
+            prop_assert_eq!(&alone, &mixed);
+            let total = alone.total() as usize;
+            let flips: Vec<_> = hits
+                .iter()
+                .map(|hit| alone.cell(hit.index(total) as u64).unwrap())
+                .collect();
+            let whole = Cells::new(Store::new(&accelerator, |_| true, &both).unwrap());
+            let in_whole: Vec<_> = flips.iter().map(|flip| Place { memory, ..*flip }).collect();
+            prop_assert_eq!(alone.read_inverted(&flips), whole.read_inverted(&in_whole));
+        }
     }
 }

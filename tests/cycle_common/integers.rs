@@ -1,7 +1,7 @@
 //! Plain integer arithmetic of a matrix product.
 
-use radstream::simulate::cycle::arithmetic::Arithmetic;
-use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::Arithmetic;
+use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::register::{lane, set_lane};
 
 /// Plain integers: weights of `weight_bits` bits in two's complement, running sums that wrap.

@@ -2,9 +2,9 @@
 
 pub mod integers;
 
-use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::Memories;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{limbs, set_lane};
-use radstream::simulate::cycle::stage::StreamShape;
 
 /// The hash that the test benches draw their data and gates from.
 pub fn mix(x: u32) -> u32 {

@@ -1,9 +1,9 @@
 //! Runs a stage between a source and a sink that pause at random, and watches what every stage has to
 //! keep at every edge.
 
-use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::register::{Register, mask};
-use radstream::simulate::cycle::stage::{Edge, Signals, Stage, Transient};
+use radstream::simulate::cycle::{Edge, Signals, Stage, Transient};
 
 use crate::cycle_common::mix;
 

@@ -1,8 +1,8 @@
 //! finn-hlslib's generator in the sizes that BNN-PYNQ built.
 
 use radstream::simulate::cycle::register::RegisterClass;
-use radstream::simulate::cycle::stage::{Edge, Signals, Stage};
 use radstream::simulate::cycle::stages::{SlidingWindow, WindowGeometry, WindowStyle};
+use radstream::simulate::cycle::{Edge, Signals, Stage};
 
 use crate::cycle_common::no_memories;
 

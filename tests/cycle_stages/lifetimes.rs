@@ -1,8 +1,8 @@
 //! How long a flip lives, against outputs computed by hand.
 
 use radstream::simulate::cycle::register::Register;
-use radstream::simulate::cycle::stage::{StreamShape, Transient, Wire};
 use radstream::simulate::cycle::stages::{Fifo, InputBuffer, SlidingWindow, WindowGeometry, WindowStyle};
+use radstream::simulate::cycle::{StreamShape, Transient, Wire};
 
 use crate::cycle_common::no_memories;
 use crate::drive::{Pauses, Run, Specimen};

@@ -1,7 +1,7 @@
 //! What resting saves.
 
-use radstream::simulate::cycle::stage::{Edge, Signals};
 use radstream::simulate::cycle::stages::InputBuffer;
+use radstream::simulate::cycle::{Edge, Signals};
 
 use crate::specimens::{self, MvauShape};
 

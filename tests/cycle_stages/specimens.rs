@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use radstream::fixed_point::Format;
 use radstream::network::{Encoding, ParamId};
-use radstream::simulate::cycle::arithmetic::Arithmetic;
-use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::Arithmetic;
+use radstream::simulate::cycle::Memories;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask, set_lane};
-use radstream::simulate::cycle::stage::StreamShape;
 use radstream::simulate::cycle::stages::{
     Core, Fifo, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Thresholding,
     ThresholdingShape, Weights, WidthConverter, WindowGeometry, WindowStyle,
@@ -37,7 +37,7 @@ fn elements(count: usize, bits: u32) -> Vec<u64> {
 
 fn specimen(
     name: String,
-    stage: impl radstream::simulate::cycle::stage::Stage + 'static,
+    stage: impl radstream::simulate::cycle::Stage + 'static,
     input: Vec<Vec<u64>>,
     output: Vec<Vec<u64>>,
 ) -> Specimen {

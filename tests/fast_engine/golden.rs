@@ -31,8 +31,8 @@ fn samples(all: usize, some: usize) -> usize {
     }
 }
 
-fn engine(network: &Network) -> FastEngine<'_> {
-    FastEngine::new(&FastPlan::new(network), &Parameters::of(network))
+fn engine(network: &Network) -> FastEngine {
+    FastEngine::new(&FastPlan::new(network.clone()), &Parameters::of(network))
 }
 
 fn differences(found: &[i64], golden: &[i64]) -> usize {
@@ -102,7 +102,7 @@ fn every_level_equals_the_golden_outputs() {
         };
         let golden = golden.take(count).integers().unwrap();
         for level in Level::available() {
-            let plan = FastPlan::with_level(&network, level);
+            let plan = FastPlan::with_level(network.clone(), level);
             let engine = FastEngine::new(&plan, &Parameters::of(&network));
             let outputs = engine.run_all(inputs.as_ref().expect("inputs"));
             assert_eq!(differences(&outputs, &golden), 0, "{name} {level}");
@@ -123,7 +123,7 @@ fn real_networks_need_no_plain_operation() {
     ];
     for (name, method, count) in cases {
         let network = qonnx::read(&shared.join(format!("{name}.qonnx.onnx"))).expect("a network");
-        let plan = FastPlan::with_level(&network, Level::scalar());
+        let plan = FastPlan::with_level(network.clone(), Level::scalar());
         let methods = FastEngine::new(&plan, &Parameters::of(&network)).methods();
         let steps = |wanted| methods.iter().filter(|(_, method)| *method == wanted).count();
         assert_eq!(steps(Method::Plain), 0, "{name}");
@@ -173,7 +173,7 @@ fn finn_network_under_faults_equals_the_vendors_model() {
     let cases: Value = serde_json::from_str(&text).unwrap();
     let codes = array(&shared.join("cnv/cifar10_test1000.npz"), "input_codes_i8");
     let codes = network.check_raw_inputs(&codes.reals()).unwrap();
-    let plan = FastPlan::new(network);
+    let plan = FastPlan::new(network.clone());
     let number = |value: &Value, key: &str| value[key].as_u64().unwrap();
     let mut flips = Vec::new();
     for case in cases["cnvW1A1"].as_array().unwrap() {
@@ -358,7 +358,7 @@ fn hls4ml_networks_equal_the_plain_engine() {
         let inputs = array(&folder.join("vectors.npz"), "x_raw").take(3);
         let inputs = network.check_raw_inputs(&inputs.reals()).expect("inputs");
         let parameters = Parameters::of(&network);
-        let mut engine = FastEngine::new(&FastPlan::new(&network), &parameters);
+        let mut engine = FastEngine::new(&FastPlan::new(network.clone()), &parameters);
         for input in inputs.chunks_exact(network.tensor(network.input).len()) {
             let trace = evaluate(&network, &parameters, input);
             engine.run(input);

@@ -477,9 +477,9 @@ fn flip(network: &Network, parameters: &mut Parameters, rng: &mut ChaCha8Rng, co
 fn compare(seed: u64) {
     let (network, mut rng) = Drawer::draw(seed);
     let encoding = network.tensor(network.input).encoding;
-    let plans: Vec<FastPlan<'_>> = Level::available()
+    let plans: Vec<FastPlan> = Level::available()
         .into_iter()
-        .map(|level| FastPlan::with_level(&network, level))
+        .map(|level| FastPlan::with_level(network.clone(), level))
         .collect();
     let mut parameters = Parameters::of(&network);
     for flips in [0, 1, 20] {
@@ -530,7 +530,7 @@ fn random_networks_need_every_method() {
     for seed in 0..500 {
         let (network, _) = Drawer::draw(seed);
         let engine = FastEngine::new(
-            &FastPlan::with_level(&network, Level::scalar()),
+            &FastPlan::with_level(network.clone(), Level::scalar()),
             &Parameters::of(&network),
         );
         for (_, method) in engine.methods() {
@@ -566,7 +566,7 @@ fn samples_in_parallel_equal_samples_one_by_one() {
         let inputs: Vec<i64> = (0..7 * len)
             .map(|_| encoding.mantissa_of_bits(rng.next_u64()))
             .collect();
-        let mut engine = FastEngine::new(&FastPlan::new(&network), &Parameters::of(&network));
+        let mut engine = FastEngine::new(&FastPlan::new(network.clone()), &Parameters::of(&network));
         let together = engine.run_all(&inputs);
         let apart: Vec<i64> = inputs
             .chunks(len)
@@ -583,6 +583,6 @@ fn samples_in_parallel_equal_samples_one_by_one() {
 fn a_mantissa_outside_the_input_type_is_refused() {
     let (network, _) = Drawer::draw(1);
     let len = network.tensor(network.input).len();
-    let mut engine = FastEngine::new(&FastPlan::new(&network), &Parameters::of(&network));
+    let mut engine = FastEngine::new(&FastPlan::new(network.clone()), &Parameters::of(&network));
     engine.run(&vec![1 << 40; len]);
 }

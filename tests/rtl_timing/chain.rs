@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use radstream::fixed_point::Format;
 use radstream::network::{Encoding, ParamId};
-use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::Memories;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask};
-use radstream::simulate::cycle::stage::StreamShape;
 use radstream::simulate::cycle::stages::{
     Core, Fifo, MemoryStream, Mvau, Thresholding, ThresholdingShape, Weights, WidthConverter,
 };

@@ -1,6 +1,6 @@
 //! `tb_fifo.sv`.
 
-use radstream::simulate::cycle::stage::StreamShape;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::stages::Fifo;
 
 use crate::harness::{Unit, gate, mix, no_memories, or_none, rows};

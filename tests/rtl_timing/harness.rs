@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use radstream::simulate::cycle::memory::Memories;
-use radstream::simulate::cycle::stage::{Edge, Signals, Stage};
+use radstream::simulate::cycle::Memories;
+use radstream::simulate::cycle::{Edge, Signals, Stage};
 
 pub use crate::cycle_common::{mix, no_memories, pack};
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use radstream::simulate::cycle::stage::StreamShape;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::stages::MemoryStream;
 
 use crate::cycle_common::integers::Integers;

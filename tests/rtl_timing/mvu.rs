@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask};
-use radstream::simulate::cycle::stage::StreamShape;
 use radstream::simulate::cycle::stages::{Core, Mvau, Weights};
 
 use crate::cycle_common::integers::{Integers, sign_extend};

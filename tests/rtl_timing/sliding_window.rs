@@ -1,6 +1,6 @@
 //! `tb_swg.sv`.
 
-use radstream::simulate::cycle::stage::StreamShape;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::stages::{SlidingWindow, WindowGeometry, WindowStyle};
 
 use crate::harness::{Unit, mix, no_memories, or_none, pack, rows};

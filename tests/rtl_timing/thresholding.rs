@@ -2,9 +2,9 @@
 
 use radstream::fixed_point::Format;
 use radstream::network::{Encoding, ParamId};
-use radstream::simulate::cycle::memory::Memories;
+use radstream::simulate::cycle::Memories;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::lane;
-use radstream::simulate::cycle::stage::StreamShape;
 use radstream::simulate::cycle::stages::{Thresholding, ThresholdingShape};
 
 use crate::harness::{Unit, gate, mix, or_none, pack, rows};

@@ -1,6 +1,6 @@
 //! `tb_dwc.sv`.
 
-use radstream::simulate::cycle::stage::StreamShape;
+use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::stages::{Unbuildable, WidthConverter};
 
 use crate::harness::{Unit, mix, no_memories, or_none, pack, rows};

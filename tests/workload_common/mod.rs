@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use radstream::accelerator::{Accelerator, Hardware, StoredBit};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
@@ -28,7 +29,7 @@ pub const MODELS: [&str; 8] = [
 ];
 
 /// A shipped model on the default hardware with its first samples.
-pub fn workload(name: &str, samples: usize) -> (Accelerator, Workload) {
+pub fn workload(name: &str, samples: usize) -> (Arc<Accelerator>, Workload) {
     let files = Files::Folder(model(name));
     let description = Description::read(&files).expect("a description");
     let settings = Settings {
@@ -38,7 +39,7 @@ pub fn workload(name: &str, samples: usize) -> (Accelerator, Workload) {
     let network = load_network(&files, Path::new(&description.network)).expect("a network");
     let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
     let workload = Workload::load(accelerator.network(), &settings).expect("a workload");
-    (accelerator, workload)
+    (Arc::new(accelerator), workload)
 }
 
 /// Random mantissas of the input's type.

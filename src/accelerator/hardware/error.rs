@@ -7,21 +7,18 @@ use thiserror::Error;
 
 use super::Hardware;
 use crate::accelerator::technology::TechnologyError;
+use crate::data::{Excerpt, MOST_OF_PROBLEM, did_you_mean, shortened};
 
 /// A hardware configuration that does not fit the network, with the place in its file where there is
 /// one.
 #[derive(Debug, Error)]
-#[error("{}{problem}", source_name(source_text.as_ref()))]
+#[error("{file}{}", shortened(&problem.to_string(), MOST_OF_PROBLEM))]
 pub struct HardwareError {
     /// What is wrong.
     pub problem: Problem,
-    source_text: Option<crate::data::SourceText>,
-    named: Option<miette::NamedSource<std::sync::Arc<str>>>,
-    span: Option<std::ops::Range<usize>>,
-}
-
-fn source_name(source: Option<&crate::data::SourceText>) -> String {
-    source.map_or_else(String::new, |source| format!("{}: ", source.name))
+    /// The file's name as the beginning of a sentence.
+    file: String,
+    excerpt: Option<Excerpt>,
 }
 
 /// What is wrong with a hardware configuration. Layers, tensors and fields are named as in the file.
@@ -275,9 +272,11 @@ impl Problem {
 
     fn repair(&self) -> String {
         match self {
-            Problem::UnknownLayer { known, .. } => {
-                format!("expected one of: {}; rename or remove the entry", listed(known))
-            }
+            Problem::UnknownLayer { layer, known } => format!(
+                "expected one of: {}; rename or remove the entry{}",
+                listed(known),
+                did_you_mean(layer, known.iter().map(String::as_str))
+            ),
             Problem::NoSuchTensor { known, field, .. } if known.is_empty() => {
                 format!("expected no tensor, the layer stores none; remove `{field}`")
             }
@@ -344,7 +343,7 @@ impl Problem {
 impl HardwareError {
     pub(in crate::accelerator) fn new(problem: Problem, hardware: &Hardware) -> Box<Self> {
         let source = hardware.source.as_ref();
-        let span = source.and_then(|source| {
+        let excerpt = source.and_then(|source| {
             let entry = problem
                 .anchor(hardware)
                 .and_then(|anchor| source.find_string(anchor));
@@ -358,12 +357,12 @@ impl HardwareError {
                 Problem::Time { .. } | Problem::ScrubPass { .. } => "scrub",
                 _ => "default",
             };
-            entry.or_else(|| source.find_field(field))
+            let place = entry.or_else(|| source.find_field(field))?;
+            Some(source.excerpt(place))
         });
         Box::new(Self {
-            source_text: source.cloned(),
-            named: source.map(crate::data::SourceText::named),
-            span,
+            file: source.map_or_else(String::new, |source| format!("{}: ", source.name)),
+            excerpt,
             problem,
         })
     }
@@ -375,17 +374,18 @@ impl Diagnostic for HardwareError {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.problem.repair()))
+        Some(Box::new(
+            shortened(&self.problem.repair(), MOST_OF_PROBLEM).into_owned(),
+        ))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.span.as_ref()?;
-        self.named.as_ref().map(|named| named as &dyn SourceCode)
+        self.excerpt.as_ref().map(|excerpt| excerpt as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.span.clone()?;
-        let label = LabeledSpan::new_with_span(Some("in this entry".to_owned()), span);
+        let place = self.excerpt.as_ref()?.place();
+        let label = LabeledSpan::new_with_span(Some("in this entry".to_owned()), place);
         Some(Box::new(std::iter::once(label)))
     }
 }

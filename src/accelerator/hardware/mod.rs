@@ -1,6 +1,7 @@
 //! The hardware file: how each layer is folded and how its tensors are stored.
 
 mod error;
+mod stream;
 
 use std::fmt;
 use std::hash::Hash;
@@ -11,11 +12,11 @@ use indexmap::IndexMap;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::dataflow::{FifoDepth, LoopTiming, StreamEnd, WeightMemory};
 use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
 pub use error::{HardwareError, Problem};
+pub use stream::{FifoDepth, LoopTiming, StreamEnd, WeightMemory};
 
 /// How an accelerator is built, as a hardware file says it. The default is what holds without a
 /// file.

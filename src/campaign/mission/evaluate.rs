@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Cause, MissionPlan, Timeline, Workspace, simulate};
+use super::change::BitChange;
+use super::{Cause, Failure, MissionPlan, Timeline, Workspace, simulate};
 use crate::accelerator::StoredBit;
 use crate::campaign::{Bench, Monitor, Scenario, Score};
 use crate::fault;
 
-/// The first output of a mission that is not what it should be.
+/// The first failure of a mission.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FirstWrong {
     /// From when on, in hours.
@@ -27,7 +28,7 @@ pub struct Flight {
     pub timeline: Timeline,
     /// What the workload made of the wrong bits at the stated times.
     pub scores: Vec<Score>,
-    /// When the first sample of the workload came out otherwise than without faults.
+    /// When the function first failed.
     pub first_wrong: Option<FirstWrong>,
 }
 
@@ -37,12 +38,13 @@ const ROUND: usize = 64;
 /// Flies the missions of these numbers. `None` where the monitor stopped it.
 ///
 /// Between two changes of what is read nothing is evaluated; the workload is run at the stated times and,
-/// change by change, until its first wrong output.
+/// change by change, until its first failure.
 #[must_use]
 pub fn fly(
-    bench: &Bench<'_>,
+    bench: &Bench,
     plan: &MissionPlan,
     trials: Range<u64>,
+    failure: Failure,
     monitor: &dyn Monitor,
 ) -> Option<Vec<Flight>> {
     let timelines: Vec<Timeline> = trials
@@ -52,7 +54,7 @@ pub fn fly(
         })
         .collect();
     let mut scores = score_observations(bench, &timelines, monitor)?.into_iter();
-    let mut first = first_wrong(bench, &timelines, monitor)?.into_iter();
+    let mut first = first_wrong(bench, &timelines, failure, monitor)?.into_iter();
     Some(
         timelines
             .into_iter()
@@ -66,11 +68,7 @@ pub fn fly(
 }
 
 /// Scores of all observations, timeline by timeline.
-fn score_observations(
-    bench: &Bench<'_>,
-    timelines: &[Timeline],
-    monitor: &dyn Monitor,
-) -> Option<Vec<Score>> {
+fn score_observations(bench: &Bench, timelines: &[Timeline], monitor: &dyn Monitor) -> Option<Vec<Score>> {
     let scenarios: Vec<Scenario> = timelines
         .par_iter()
         .flat_map_iter(|timeline| {
@@ -134,26 +132,31 @@ impl<'t> Search<'t> {
     /// What was applied last.
     fn last(&self) -> Option<FirstWrong> {
         let applied = &self.timeline.changes[..self.applied];
-        let time_h = applied.last()?.time_h;
-        let now = applied.iter().rev().take_while(|change| change.time_h == time_h);
-        // A repair comes to the fore only where nothing else happened.
-        let change = now.min_by_key(|change| (change.cause == Cause::Repair, change.bit))?;
-        Some(FirstWrong {
-            time_h,
-            bit: change.bit,
-            cause: change.cause,
-        })
+        first_change(applied, applied.last()?.time_h)
     }
 
-    fn scenario(&self, bench: &Bench<'_>) -> Scenario {
-        fault::changes(bench.accelerator, &self.wrong)
+    fn scenario(&self, bench: &Bench) -> Scenario {
+        fault::changes(bench.accelerator(), &self.wrong)
     }
 }
 
-/// For each timeline the first change after which any sample comes out otherwise.
+/// The change at an instant that stands for all of that instant.
+pub(super) fn first_change(changes: &[BitChange], time_h: f64) -> Option<FirstWrong> {
+    let now = changes.iter().filter(|change| change.time_h == time_h);
+    // A repair comes to the fore only where nothing else happened.
+    let change = now.min_by_key(|change| (change.cause == Cause::Repair, change.bit))?;
+    Some(FirstWrong {
+        time_h,
+        bit: change.bit,
+        cause: change.cause,
+    })
+}
+
+/// For each timeline the first change after which the function fails.
 fn first_wrong(
-    bench: &Bench<'_>,
+    bench: &Bench,
     timelines: &[Timeline],
+    failure: Failure,
     monitor: &dyn Monitor,
 ) -> Option<Vec<Option<FirstWrong>>> {
     let mut found = vec![None; timelines.len()];
@@ -194,7 +197,7 @@ fn first_wrong(
         let mut left = Vec::new();
         for ((at, search, last), (steps, exhausted)) in searches.into_iter().zip(ahead) {
             for ((_, first), score) in steps.into_iter().zip(&mut scores) {
-                if score.changed > 0 && found[at].is_none() {
+                if failure.holds(&score) && found[at].is_none() {
                     found[at] = first;
                 }
             }

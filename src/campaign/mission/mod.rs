@@ -3,7 +3,7 @@
 //! Between two events nothing changes, so a mission costs time per strike, not per cycle. [`simulate`]
 //! follows what the memories hold and what is read from them; it knows nothing of networks. Where a
 //! network reads them, [`fly`] gives the wrong bits to the functional engine at the stated times and
-//! wherever the first wrong output has to be found.
+//! wherever the first failure has to be found.
 //!
 //! What a pass, a refresh and a read do:
 //!
@@ -14,15 +14,22 @@
 //! - **stuck cells** keep their value through both;
 //! - an accelerator reads every word at every inference, so a word whose parity fails is reloaded at once.
 
+mod bounds;
+mod change;
 mod evaluate;
+mod failure;
+mod missions;
 mod plan;
-mod records;
+mod row;
 mod state;
-mod summary;
+mod sums;
 mod timeline;
 
+pub use change::{BitChange, Cause};
 pub use evaluate::{FirstWrong, Flight, fly};
+pub use failure::{Failure, FailureError};
+pub use missions::Missions;
 pub use plan::{AfterFailure, Contents, Exposure, MissionError, MissionPlan, Permanent};
-pub use records::{MISSION_HEADER, MissionRecords, MissionRow};
-pub use summary::{Count, DesignSummary, GroupSummary, Mean, MemorySummary, Tally, TimeSummary, summarize};
-pub use timeline::{BitChange, Cause, Observation, Timeline, Workspace, simulate};
+pub use row::MissionRow;
+pub use sums::{DesignSummary, DesignSums, GroupSummary, TimeSummary};
+pub use timeline::{Observation, Timeline, Workspace, simulate};

@@ -1,15 +1,17 @@
 //! What a mission is made of.
 
 use miette::Diagnostic;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::accelerator::{Accelerator, MemoryImage, Scrub};
+use crate::accelerator::{Accelerator, MemoryImage, Scrub, hex_word};
 use crate::radiation::rate::Hours;
 use crate::radiation::{Clusters, RateProfile};
 use crate::scheme::{Place, Store};
 
 /// Bits that get stuck.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Permanent {
     /// How often one does.
     pub profile: RateProfile,
@@ -18,7 +20,7 @@ pub struct Permanent {
 }
 
 /// Cells that are struck alike.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Exposure {
     /// Arrays of the store, by position, whose cells are struck.
     pub arrays: Vec<usize>,
@@ -34,7 +36,8 @@ pub struct Exposure {
 
 /// What becomes of a word, or a voted bit, that is found failed when a scrub pass or a refresh comes to
 /// it, or the mission ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AfterFailure {
     /// What the hardware does with it: [`crate::scheme::Code::rewrite`].
     AsHardware,
@@ -44,16 +47,17 @@ pub enum AfterFailure {
 }
 
 /// What the memories hold, which decides whether a stuck cell is wrong.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Contents {
     /// All data bits are 0.
     Zeros,
-    /// The images of the store's memories, in the order of its shelves.
-    Images(Vec<MemoryImage>),
+    /// The images of the store's memories, in the order of its memories.
+    Images(#[serde(serialize_with = "words")] Vec<MemoryImage>),
 }
 
 /// A mission. Trial `t` draws from stream `t` of ChaCha8.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct MissionPlan {
     /// All cells.
     pub store: Store,
@@ -89,7 +93,7 @@ pub enum MissionError {
     #[error("a mission of {hours} h has no length")]
     #[diagnostic(
         code(radstream::mission::duration),
-        help("expected a positive number of hours; correct --mission")
+        help("expected a positive number of hours")
     )]
     Duration {
         /// The hours.
@@ -99,7 +103,7 @@ pub enum MissionError {
     #[error("{hours} h is not within a mission of {duration} h")]
     #[diagnostic(
         code(radstream::mission::time),
-        help("expected times from 0 to the mission's end in rising order; correct --at")
+        help("expected times from 0 to the mission's end in rising order")
     )]
     Time {
         /// The time.
@@ -109,10 +113,7 @@ pub enum MissionError {
     },
     /// A share outside 0..=1.
     #[error("a share of {share} is not from 0 to 1")]
-    #[diagnostic(
-        code(radstream::mission::share),
-        help("expected 0 to 1; correct --permanent-share")
-    )]
+    #[diagnostic(code(radstream::mission::share), help("expected a share from 0 to 1"))]
     Share {
         /// The share.
         share: f64,
@@ -209,7 +210,7 @@ impl MissionPlan {
         if expected > MAX_STRIKES {
             return Err(MissionError::Strikes { expected });
         }
-        match self.store.units() {
+        match self.store.unit_numbers() {
             units if units >= u64::from(u32::MAX) => Err(MissionError::Size { units }),
             _ => Ok(()),
         }
@@ -255,9 +256,8 @@ impl Contents {
     /// What an accelerator's memories hold.
     #[must_use]
     pub fn of(accelerator: &Accelerator, store: &Store) -> Self {
-        let images = store.shelves().iter().map(|shelf| {
-            shelf
-                .memory
+        let images = store.memories().iter().map(|one| {
+            one.memory
                 .map_or_else(MemoryImage::default, |memory| accelerator.image(memory))
         });
         Self::Images(images.collect())
@@ -265,18 +265,34 @@ impl Contents {
 
     /// What a cell holds.
     pub(super) fn value(&self, store: &Store, place: Place) -> bool {
-        let shelf = &store.shelves()[place.shelf as usize];
-        let code = shelf.code(shelf.guard(place.unit));
-        let first = shelf.bit(place.unit, 0).0 - shelf.first_bit;
+        let memory = &store.memories()[place.memory as usize];
+        let code = memory.code(place.unit);
+        let first = memory.bit(place.unit, 0).0 - memory.first_bit;
         let data: Vec<bool> = (first..first + u64::from(code.data_bits()))
             .map(|bit| match self {
                 Contents::Zeros => false,
                 Contents::Images(images) => {
-                    let (word, bit) = (bit / u64::from(shelf.word_bits), bit % u64::from(shelf.word_bits));
-                    images[place.shelf as usize].word(word as usize)[bit as usize]
+                    let word_bits = u64::from(memory.word_bits);
+                    let (word, bit) = (bit / word_bits, bit % word_bits);
+                    images[place.memory as usize].word(word as usize)[bit as usize]
                 }
             })
             .collect();
         code.encode(&data)[place.cell as usize]
     }
+}
+
+/// Each memory as one text of its words in hexadecimal.
+fn words<S: Serializer>(images: &[MemoryImage], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut list = serializer.serialize_seq(Some(images.len()))?;
+    for image in images {
+        // A memory described by its size has no image.
+        let words: Vec<String> = if image.depth() == 0 {
+            Vec::new()
+        } else {
+            image.words().map(hex_word).collect()
+        };
+        list.serialize_element(&words.join(" "))?;
+    }
+    list.end()
 }

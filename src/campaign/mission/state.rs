@@ -1,14 +1,14 @@
 //! What the struck words of one mission hold.
 
+use super::change::{BitChange, Cause};
 use super::plan::{AfterFailure, MissionPlan};
-use super::timeline::{BitChange, Cause};
-use crate::scheme::{Code, Guard, Pattern, Place, Reading, Scheme, Verdict};
+use crate::scheme::{Code, Pattern, Place, Reading, Scheme, Verdict};
 
 /// A word, or a bit by itself, that was struck.
 struct Unit {
-    shelf: u32,
+    memory: u32,
     unit: u64,
-    guard: Guard,
+    code: Code,
     /// Cells that hold the opposite of what they should.
     inverted: Pattern,
     /// Cells that keep their value, and whether that is the wrong one.
@@ -22,12 +22,6 @@ struct Unit {
     found: bool,
     /// What it took to make it fail.
     cause: Cause,
-}
-
-impl Unit {
-    fn code<'p>(&self, plan: &'p MissionPlan) -> &'p Code {
-        plan.store.shelves()[self.shelf as usize].code(self.guard)
-    }
 }
 
 /// Counts over a mission so far.
@@ -60,10 +54,10 @@ pub(super) struct State {
 impl State {
     /// Forgets the last mission.
     pub fn reset(&mut self, plan: &MissionPlan) {
-        let units = plan.store.units() as usize;
+        let units = plan.store.unit_numbers() as usize;
         if self.slots.len() == units {
             for unit in self.units.drain(..) {
-                let first = plan.store.shelves()[unit.shelf as usize].first_unit;
+                let first = plan.store.memories()[unit.memory as usize].first_unit;
                 self.slots[(first + unit.unit) as usize] = 0;
             }
         } else {
@@ -83,7 +77,7 @@ impl State {
         };
         self.settle(plan, slot, at_h);
         let unit = &mut self.units[slot];
-        let code = unit.code(plan);
+        let code = unit.code;
         for (at, place) in cells.iter().enumerate() {
             let cell = place.cell;
             if unit.stuck.iter().any(|(stuck, _)| *stuck == cell) {
@@ -100,7 +94,7 @@ impl State {
             }
         }
         let mut reading = code.read(unit.inverted.as_slice());
-        if plan.reads_continuously && reloads(code, &reading) {
+        if plan.reads_continuously && reloads(&code, &reading) {
             self.counts.reloads += 1;
             unit.inverted = stuck_wrong(&unit.stuck);
             reading = code.read(unit.inverted.as_slice());
@@ -119,7 +113,7 @@ impl State {
             .map(|(_, place)| place.cell)
             .collect();
         let by_itself = code.read(alone.as_slice());
-        let cause = if !by_itself.failed() || reloads(code, &by_itself) {
+        let cause = if !by_itself.failed() || reloads(&code, &by_itself) {
             Cause::Accumulation
         } else if values.is_some() {
             Cause::Permanent
@@ -148,19 +142,19 @@ impl State {
 
     /// Position of a unit; none where nothing gets through to it.
     fn slot(&mut self, plan: &MissionPlan, place: Place) -> Option<usize> {
-        let shelf = &plan.store.shelves()[place.shelf as usize];
-        let number = (shelf.first_unit + place.unit) as usize;
+        let memory = &plan.store.memories()[place.memory as usize];
+        let number = (memory.first_unit + place.unit) as usize;
         if self.slots[number] == 0 {
-            let guard = shelf.guard(place.unit);
-            if guard == Guard::Ideal {
+            let code = *memory.code(place.unit);
+            if code.scheme().never_fails() {
                 return None;
             }
             let pass_s = plan.scrub.map_or(0.0, |scrub| scrub.pass_s);
-            let word = plan.store.first_word(place.shelf as usize) + shelf.word(place.unit) + 1;
+            let word = memory.first_word + memory.word(place.unit) + 1;
             self.units.push(Unit {
-                shelf: place.shelf,
+                memory: place.memory,
                 unit: place.unit,
-                guard,
+                code,
                 inverted: Pattern::EMPTY,
                 stuck: Vec::new(),
                 reading: Reading::RIGHT,
@@ -222,7 +216,7 @@ impl State {
     fn pass(&mut self, plan: &MissionPlan, slot: usize, at_h: f64) -> bool {
         let put_right = self.find(plan, slot, at_h);
         let unit = &mut self.units[slot];
-        let code = unit.code(plan);
+        let code = unit.code;
         if unit.stuck.is_empty() && !unit.reading.failed() && code.scheme().rewrites() {
             // What is read right is written right.
             let changed = !unit.inverted.is_empty();
@@ -250,7 +244,7 @@ impl State {
         }
         unit.found = true;
         // A word that is reloaded because its parity failed did no harm.
-        if reloads(unit.code(plan), &unit.reading) {
+        if reloads(&unit.code, &unit.reading) {
             self.counts.reloads += 1;
         } else {
             if let Some(count) = self.counts.found_by_cause.get_mut(unit.cause as usize) {
@@ -274,7 +268,7 @@ impl State {
     fn write(&mut self, plan: &MissionPlan, slot: usize, inverted: Pattern, at_h: f64) {
         let unit = &mut self.units[slot];
         unit.inverted = inverted;
-        let reading = unit.code(plan).read(unit.inverted.as_slice());
+        let reading = unit.code.read(unit.inverted.as_slice());
         self.read(plan, slot, reading, at_h, Cause::Repair);
     }
 
@@ -290,7 +284,7 @@ impl State {
         counts.detected += u64::from(reading.verdict == Verdict::Detected);
         counts.detected -= u64::from(unit.reading.verdict == Verdict::Detected);
         if plan.keep_changes {
-            let shelf = &plan.store.shelves()[unit.shelf as usize];
+            let memory = &plan.store.memories()[unit.memory as usize];
             let (old, new) = (&unit.reading.wrong, &reading.wrong);
             let healed = old.as_slice().iter().filter(|bit| !new.contains(**bit));
             let broken = new.as_slice().iter().filter(|bit| !old.contains(**bit));
@@ -299,7 +293,7 @@ impl State {
                 .chain(broken.map(|&bit| (bit, cause)));
             self.changes.extend(changes.map(|(bit, cause)| BitChange {
                 time_h: at_h,
-                bit: shelf.bit(unit.unit, bit),
+                bit: memory.bit(unit.unit, bit),
                 cause,
             }));
         }
@@ -314,7 +308,7 @@ impl State {
 
 /// Whether the word is loaded again from outside when it is read.
 fn reloads(code: &Code, reading: &Reading) -> bool {
-    code.scheme() == Scheme::Parity && reading.verdict == Verdict::Detected
+    code.scheme().reloads() && reading.verdict == Verdict::Detected
 }
 
 /// The stuck cells that are wrong.

@@ -1,60 +1,15 @@
 //! One mission, strike by strike.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use rand::RngExt;
 
+use super::change::BitChange;
 use super::plan::{Exposure, MissionPlan};
 use super::state::State;
-use crate::accelerator::StoredBit;
+use crate::campaign::{Stream, stream};
 use crate::fault;
 use crate::radiation::poisson;
 use crate::radiation::rate::Hours;
 use crate::scheme::Place;
-
-/// Why a bit is read otherwise than before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// One flip of one strike was enough: nothing protects the bit.
-    Single,
-    /// One strike by itself put several flips into one protected word. No scrubbing prevents it.
-    MultiBit,
-    /// Strikes at different times came together. Scrubbing more often makes it rarer.
-    Accumulation,
-    /// A cell got stuck, and that was enough.
-    Permanent,
-    /// It is right again.
-    Repair,
-}
-
-impl Cause {
-    /// Causes of wrong bits.
-    pub const ALL: [Self; 4] = [Self::Single, Self::MultiBit, Self::Accumulation, Self::Permanent];
-
-    /// Name for files and tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Cause::Single => "single",
-            Cause::MultiBit => "multi_bit",
-            Cause::Accumulation => "accumulation",
-            Cause::Permanent => "permanent",
-            Cause::Repair => "repair",
-        }
-    }
-}
-
-/// A data bit that is read inverted from now on, or no longer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BitChange {
-    /// When, in hours.
-    pub time_h: f64,
-    /// Which.
-    pub bit: StoredBit,
-    /// Why.
-    pub cause: Cause,
-}
 
 /// What there was at one of the stated times.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,7 +45,7 @@ pub struct Timeline {
     pub found_detected: u64,
     /// The same that it did not report: read wrong as if they were right.
     pub found_silent: u64,
-    /// All found ones by what it took, in the order of [`Cause::ALL`].
+    /// All found ones by what it took, in the order of [`Cause::ALL`](super::Cause::ALL).
     pub found_by_cause: [u64; 4],
     /// What there was at the stated times.
     pub observations: Vec<Observation>,
@@ -125,8 +80,7 @@ struct Strike {
 /// Flies one mission: a pure function of the plan and the number of the trial.
 #[must_use]
 pub fn simulate(plan: &MissionPlan, trial: u64, workspace: &mut Workspace) -> Timeline {
-    let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
-    random.set_stream(trial);
+    let mut random = stream(plan.seed, trial);
     let strikes = draw_strikes(plan, &mut random);
     let ends: Vec<Vec<u64>> = plan
         .exposures
@@ -157,7 +111,7 @@ pub fn simulate(plan: &MissionPlan, trial: u64, workspace: &mut Workspace) -> Ti
     timeline
 }
 
-fn draw_strikes(plan: &MissionPlan, random: &mut ChaCha8Rng) -> Vec<Strike> {
+fn draw_strikes(plan: &MissionPlan, random: &mut Stream) -> Vec<Strike> {
     let mut processes = Vec::new();
     for (exposure, of) in (0u32..).zip(&plan.exposures) {
         let bits = of.bits(&plan.store);
@@ -213,7 +167,7 @@ fn draw_strikes(plan: &MissionPlan, random: &mut ChaCha8Rng) -> Vec<Strike> {
 }
 
 /// A Poisson number that is known not to be 0; 0 where the mean is.
-fn at_least_one(mean: f64, random: &mut ChaCha8Rng) -> u64 {
+fn at_least_one(mean: f64, random: &mut Stream) -> u64 {
     if mean <= 0.0 {
         return 0;
     }
@@ -267,7 +221,7 @@ fn land(
     strike: &Strike,
     ends: &[Vec<u64>],
     workspace: &mut Workspace,
-    random: &mut ChaCha8Rng,
+    random: &mut Stream,
     timeline: &mut Timeline,
 ) {
     let exposure = &plan.exposures[strike.exposure as usize];

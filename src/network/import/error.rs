@@ -21,6 +21,17 @@ pub struct ImportError {
     pub repair: String,
     /// The kind of refusal.
     pub reason: Reason,
+    /// What else the network could be given, where that would mend it.
+    pub cure: Option<Cure>,
+}
+
+/// What a network could be given beside its file, so that it is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// A readout off the chip, for what the hardware does not have.
+    Readout,
+    /// Integer mantissas as inputs.
+    Mantissas,
 }
 
 /// The kind of refusal.
@@ -43,6 +54,7 @@ impl ImportError {
             expected: String::new(),
             repair: String::new(),
             reason,
+            cure: None,
         }
     }
 
@@ -77,14 +89,23 @@ impl ImportError {
         self.repair = repair.into();
         self
     }
+
+    /// States what else the network could be given.
+    #[must_use]
+    pub fn cure(mut self, cure: Cure) -> Self {
+        self.cure = Some(cure);
+        self
+    }
 }
 
 impl Diagnostic for ImportError {
     fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(match self.reason {
-            Reason::Structure => "radstream::network::structure",
-            Reason::Unsupported => "radstream::network::unsupported",
-            Reason::Inexact => "radstream::network::inexact",
+        Some(Box::new(match (self.cure, self.reason) {
+            (Some(Cure::Readout), _) => "radstream::network::readout",
+            (Some(Cure::Mantissas), _) => "radstream::network::mantissas",
+            (None, Reason::Structure) => "radstream::network::structure",
+            (None, Reason::Unsupported) => "radstream::network::unsupported",
+            (None, Reason::Inexact) => "radstream::network::inexact",
         }))
     }
 

@@ -1,9 +1,9 @@
 //! Bounds that keep a hostile file from taking the machine's memory.
 
-use std::io::Read;
 use std::path::Path;
 
 use super::ImportError;
+use crate::data;
 
 /// Most elements of one tensor or constant.
 pub const MAX_ELEMENTS: usize = 1 << 26;
@@ -48,26 +48,20 @@ pub const MAX_NODES: usize = 20_000;
 /// # Errors
 /// [`ImportError`] where it cannot be read or is larger than [`MAX_FILE_BYTES`].
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ImportError> {
-    let unreadable = |error: std::io::Error| {
+    data::read_file_within(path, MAX_FILE_BYTES).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::FileTooLarge {
+            return ImportError::structure(
+                path,
+                "the file",
+                format!("is larger than {} MiB", MAX_FILE_BYTES >> 20),
+            )
+            .expected("a quantized network")
+            .help("networks for on-chip memories are far smaller; check that this is the right file");
+        }
         ImportError::structure(path, "the file", format!("cannot be read: {error}"))
             .expected("a readable network file")
             .help("check the path and its permissions")
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ImportError::structure(
-            path,
-            "the file",
-            format!("is larger than {} MiB", MAX_FILE_BYTES >> 20),
-        )
-        .expected("a quantized network")
-        .help("networks for on-chip memories are far smaller; check that this is the right file"));
-    }
-    Ok(bytes)
+    })
 }
 
 /// Most bytes that one archive may unpack to.

@@ -6,4 +6,4 @@ pub mod limits;
 pub mod onnx;
 pub mod qonnx;
 
-pub use error::{ImportError, Reason};
+pub use error::{Cure, ImportError, Reason};

@@ -10,7 +10,7 @@ mod simplex;
 
 use simplex::Transport;
 
-use super::OutcomeError;
+use super::{OutcomeError, OutcomePart};
 
 /// Value where the target has no mass.
 pub const EMPTY_TARGET: f64 = -1.0;
@@ -49,6 +49,19 @@ pub struct Scratch {
 }
 
 impl EarthMover {
+    /// All that determines it, as text.
+    pub(super) fn identity(&self) -> String {
+        let costs: Vec<String> = self.costs.iter().map(|cost| format!("{cost:e}")).collect();
+        format!(
+            "{} {:e} {} {} {}",
+            self.cells,
+            self.cost_unit,
+            self.mass_bits,
+            self.is_metric,
+            costs.join(" ")
+        )
+    }
+
     /// Checks a ground distance: `cells * cells` values, row-major, row = cell of the target.
     ///
     /// # Errors
@@ -56,9 +69,9 @@ impl EarthMover {
     /// there are more than [`MAX_CELLS`] cells.
     pub fn new(shape: &[usize], distances: &[f64]) -> Result<Self, OutcomeError> {
         let fail = |problem: String| {
-            OutcomeError::new("the ground distance", problem).remedy(
+            OutcomeError::new(OutcomePart::GroundDistance, problem).remedy(
                 "a square matrix of finite distances that are not negative, one row and one column per cell",
-                "name the right array, e.g. `--distance FILE:KEY`",
+                "name the right array of distances",
             )
         };
         let &[cells, columns] = shape else {

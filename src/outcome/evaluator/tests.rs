@@ -30,7 +30,7 @@ fn setup(shape: &[usize], loss: Loss) -> Setup {
 
 #[test]
 fn mismatch_is_about_the_integers() {
-    let evaluator = Evaluator::new(setup(&[2], Loss::Mismatch), 1, 2).unwrap();
+    let evaluator = Evaluator::new(setup(&[2], Loss::mismatch()), 1, 2).unwrap();
     let mut scratch = Scratch::default();
     for (differs, loss) in [(false, 0.0), (true, 1.0)] {
         let outcome = evaluator.evaluate(0, &[1.0, 2.0], differs, &mut scratch);
@@ -49,7 +49,7 @@ fn only_the_first_classes_count_and_ties_go_to_the_lower() {
     let parts = Setup {
         labels: Some(labels),
         classes: Some(3),
-        ..setup(&[4], Loss::Misclassify)
+        ..setup(&[4], Loss::misclassify())
     };
     let evaluator = Evaluator::new(parts, 2, 4).unwrap();
     let mut scratch = Scratch::default();
@@ -70,7 +70,7 @@ fn only_the_first_classes_count_and_ties_go_to_the_lower() {
 
 #[test]
 fn without_labels_the_fault_free_prediction_counts() {
-    let mut evaluator = Evaluator::new(setup(&[2], Loss::Misclassify), 2, 2).unwrap();
+    let mut evaluator = Evaluator::new(setup(&[2], Loss::misclassify()), 2, 2).unwrap();
     assert!(evaluator.needs_fault_free());
     evaluator.remember(&[0.0, 1.0, 1.0, 0.0]);
     assert!(!evaluator.needs_fault_free());
@@ -84,7 +84,7 @@ fn without_labels_the_fault_free_prediction_counts() {
 fn a_map_of_classes_loses_the_share_of_wrong_pixels() {
     let parts = Setup {
         labels: Some(integers(&[1, 2, 2], &[0, 1, 1, 2])),
-        ..setup(&[2, 2, 3], Loss::Misclassify)
+        ..setup(&[2, 2, 3], Loss::misclassify())
     };
     let evaluator = Evaluator::new(parts, 1, 12).unwrap();
     let map = [1., 0., 0., 0., 1., 0., 1., 0., 0., 0., 0., 1.];
@@ -102,7 +102,7 @@ fn cross_entropy_of_large_and_equal_logits() {
     let parts = Setup {
         labels: Some(integers(&[3], &[0, 1, 1])),
         classes: Some(2),
-        ..setup(&[3], Loss::CrossEntropy)
+        ..setup(&[3], Loss::cross_entropy())
     };
     let evaluator = Evaluator::new(parts, 3, 3).unwrap();
     let mut scratch = Scratch::default();
@@ -122,7 +122,7 @@ fn the_gather_picks_from_output_and_from_full_targets() {
         let parts = Setup {
             gather: Some(gather.clone()),
             target: Some(target),
-            ..setup(&[3], Loss::Mse)
+            ..setup(&[3], Loss::mse())
         };
         let evaluator = Evaluator::new(parts, 2, 3).unwrap();
         let outcome = evaluator.evaluate(1, &[1.0, 100.0, 2.0], true, &mut Scratch::default());
@@ -139,59 +139,88 @@ fn refuses_parts_that_do_not_fit() {
         change(&mut parts);
         Evaluator::new(parts, 2, 3)
             .map(|_| ())
-            .map_err(|error| error.place)
+            .map_err(|error| error.place.to_string())
     };
     let full = || Some(reals(&[2, 3], &[0.0; 6]));
     let failing: [(&str, Change, Loss); 12] = [
         (
             "the readout",
             &|s| s.readout = Readout::identity(&[4]),
-            Loss::Mismatch,
+            Loss::mismatch(),
         ),
-        ("the classes", &|s| s.classes = Some(0), Loss::Mismatch),
-        ("the classes", &|s| s.classes = Some(4), Loss::Mismatch),
-        ("the targets", &|_| (), Loss::Mse),
+        ("the classes", &|s| s.classes = Some(0), Loss::mismatch()),
+        ("the classes", &|s| s.classes = Some(4), Loss::mismatch()),
+        ("the targets", &|_| (), Loss::mse()),
         (
             "the targets",
             &|s| s.target = Some(reals(&[1, 3], &[0.0; 3])),
-            Loss::Mse,
+            Loss::mse(),
         ),
         (
             "the targets",
             &|s| s.target = Some(reals(&[2, 2], &[0.0; 4])),
-            Loss::Mse,
+            Loss::mse(),
         ),
         (
             "the targets",
             &|s| s.target = Some(reals(&[2, 3], &[f64::NAN; 6])),
-            Loss::Mse,
+            Loss::mse(),
         ),
-        ("the ground distance", &|s| s.target = full(), Loss::Emd(line())),
+        ("the ground distance", &|s| s.target = full(), Loss::emd(line())),
         (
             "the gather",
             &|s| s.gather = Some(integers(&[1], &[3])),
-            Loss::Mismatch,
+            Loss::mismatch(),
         ),
         (
             "the gather",
             &|s| s.gather = Some(reals(&[1], &[0.5])),
-            Loss::Mismatch,
+            Loss::mismatch(),
         ),
-        ("the labels", &|_| (), Loss::CrossEntropy),
+        ("the labels", &|_| (), Loss::cross_entropy()),
         (
             "the labels",
             &|s| s.labels = Some(integers(&[2], &[0, 3])),
-            Loss::Misclassify,
+            Loss::misclassify(),
         ),
     ];
     for (place, change, loss) in failing {
         assert_eq!(with(change, loss), Err(place.to_owned()));
     }
     let short = |s: &mut Setup| s.labels = Some(integers(&[2, 2], &[0; 4]));
-    assert_eq!(with(&short, Loss::Misclassify), Err("the labels".to_owned()));
+    assert_eq!(with(&short, Loss::misclassify()), Err("the labels".to_owned()));
     let gathered = |s: &mut Setup| {
         s.target = full();
         s.gather = Some(integers(&[2], &[0, 1]));
     };
-    assert_eq!(with(&gathered, Loss::Emd(line())), Ok(()));
+    assert_eq!(with(&gathered, Loss::emd(line())), Ok(()));
+}
+
+#[test]
+fn one_hot_labels_are_classes() {
+    let labels = |shape: &[usize], values: &[i64]| Array {
+        shape: shape.to_vec(),
+        elements: Elements::Integer(values.to_vec()),
+    };
+    let with = |labels: Array| {
+        let setup = Setup {
+            labels: Some(labels),
+            ..setup(&[3], Loss::misclassify())
+        };
+        Evaluator::new(setup, 2, 3).map(|evaluator| evaluator.label_shares())
+    };
+    let expected = Some(vec![0.0, 0.5, 0.5]);
+    assert_eq!(with(labels(&[2], &[2, 1])).unwrap(), expected);
+    assert_eq!(with(labels(&[2, 3], &[0, 0, 1, 0, 1, 0])).unwrap(), expected);
+    for wrong in [[0, 0, 1, 1, 1, 0], [0, 0, 1, 0, 0, 0], [0, 0, 2, 0, 1, 0]] {
+        let error = with(labels(&[2, 3], &wrong)).unwrap_err();
+        assert_eq!(error.place, crate::outcome::OutcomePart::Labels);
+    }
+    // A map of two pixels with two classes each: a class per pixel goes first.
+    let setup = Setup {
+        labels: Some(labels(&[1, 2], &[1, 0])),
+        ..setup(&[2, 2], Loss::misclassify())
+    };
+    let evaluator = Evaluator::new(setup, 1, 4).unwrap();
+    assert_eq!(evaluator.label_shares(), Some(vec![0.5, 0.5]));
 }

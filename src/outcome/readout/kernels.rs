@@ -1,8 +1,10 @@
 //! The arithmetic of readouts. Inner loops run over contiguous outputs, sums over inputs are
 //! sequential.
 
+use serde::Serialize;
+
 /// Functions of one value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) enum Unary {
     Relu,
     /// Slope below zero.
@@ -85,7 +87,7 @@ fn accumulate(sums: &mut [f64], inputs: impl Iterator<Item = f64>, rows: &[f64])
 }
 
 /// `rows` rows times one matrix, plus a bias.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Dense {
     pub(super) rows: usize,
     pub(super) inputs: usize,
@@ -112,7 +114,7 @@ impl Dense {
 }
 
 /// A window moving over a two-dimensional map; axes are `[y, x]`, a one-dimensional map has `y` = 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Window {
     pub(super) kernel: [usize; 2],
     pub(super) stride: [usize; 2],
@@ -144,7 +146,7 @@ impl Window {
 }
 
 /// A convolution or a transposed one. Outputs are channels last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Convolution {
     pub(super) window: Window,
     pub(super) groups: usize,
@@ -238,7 +240,7 @@ impl Convolution {
 }
 
 /// How a pool reduces its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Reduce {
     Max,
     /// Mean over the window's elements inside the map.
@@ -248,7 +250,7 @@ pub(super) enum Reduce {
 }
 
 /// A pool. Outputs are channels last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Pool {
     pub(super) window: Window,
     pub(super) channels: usize,
@@ -301,7 +303,7 @@ impl Pool {
 }
 
 /// Softmax over the middle of three axes of a row-major tensor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Softmax {
     pub(super) outer: usize,
     pub(super) len: usize,

@@ -7,6 +7,7 @@
 //! sum, and transcendental functions are `libm`'s, so a result does not depend on batch, thread or
 //! machine.
 
+mod builder;
 mod compile;
 mod kernels;
 mod operators;
@@ -14,6 +15,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod window;
+
+use serde::Serialize;
 
 use std::path::Path;
 
@@ -31,7 +34,7 @@ pub struct Scratch {
 ///
 /// A sample is a row: the axis of samples, first in the file's shapes and symbolic or 1 there, does
 /// not appear in the shapes here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Readout {
     input_shape: Vec<usize>,
     output_shape: Vec<usize>,

@@ -1,6 +1,6 @@
 //! Operators other than windows.
 
-use super::compile::Builder;
+use super::builder::Builder;
 use super::kernels::{Dense, Softmax, Unary};
 use super::plan::{Action, Binary, Operand, View};
 use super::window;

@@ -1,10 +1,12 @@
 //! A compiled readout: steps over one flat memory, each reading what lies before what it writes.
 
+use serde::Serialize;
+
 use super::kernels::{self, Convolution, Dense, Pool, Softmax, Unary};
 
 /// A tensor in the plan's memory. Its elements fill a contiguous range; only the order of its axes in
 /// memory may differ from row-major.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct View {
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
@@ -60,7 +62,7 @@ impl View {
 }
 
 /// Where an operand of an elementwise operation is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) enum Operand {
     /// In memory, from that address on.
     Memory(usize),
@@ -78,7 +80,7 @@ impl Operand {
 }
 
 /// Arithmetic of two tensors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(super) enum Binary {
     Add,
     Sub,
@@ -87,7 +89,7 @@ pub(super) enum Binary {
 }
 
 /// What a step does; `from` and `to` are addresses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) enum Action {
     Load(Vec<f64>),
     Gather(Vec<usize>),
@@ -125,7 +127,7 @@ pub(super) enum Action {
 }
 
 /// An action and the range that it writes, which lies behind all that it reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Step {
     pub(super) action: Action,
     pub(super) to: usize,
@@ -133,7 +135,7 @@ pub(super) struct Step {
 }
 
 /// The steps, and where the input and the output are. The input lies at address 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Plan {
     pub(super) input_len: usize,
     pub(super) steps: Vec<Step>,

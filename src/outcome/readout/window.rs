@@ -1,6 +1,6 @@
 //! Operators that move a window over a map: convolutions and pools.
 
-use super::compile::Builder;
+use super::builder::Builder;
 use super::kernels::{Convolution, Pool, Reduce, Window};
 use super::plan::{Action, View};
 use crate::network::import::ImportError;

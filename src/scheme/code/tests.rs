@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::scheme::{Decoded, Hamming};
 
 fn bits(value: u32, width: u32) -> Vec<bool> {
     (0..width).map(|bit| value >> bit & 1 == 1).collect()

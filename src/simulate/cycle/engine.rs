@@ -1,5 +1,7 @@
 //! The run-time state of an accelerator, advanced by the clock.
 
+use std::sync::Arc;
+
 use super::matrix::LaneCode;
 use super::memory::Memories;
 use super::pipeline::{Pipeline, RegisterBit, Stream};
@@ -61,8 +63,8 @@ pub struct Activity {
 
 /// A running accelerator.
 #[derive(Clone)]
-pub struct Engine<'p> {
-    pub(super) pipeline: &'p Pipeline,
+pub struct Engine {
+    pub(super) pipeline: Arc<Pipeline>,
     pub(super) state: Vec<u64>,
     pub(super) memories: Memories,
     pub(super) cycle: u64,
@@ -121,10 +123,10 @@ impl EndOfStream {
     }
 }
 
-impl<'p> Engine<'p> {
+impl Engine {
     /// An accelerator after reset, in front of these samples (mantissas, one after the other).
     #[must_use]
-    pub fn new(pipeline: &'p Pipeline, samples: &[i64]) -> Self {
+    pub fn new(pipeline: &Arc<Pipeline>, samples: &[i64]) -> Self {
         let mut wire_at = Vec::with_capacity(pipeline.streams.len());
         let mut wires = 0;
         for stream in &pipeline.streams {
@@ -148,7 +150,6 @@ impl<'p> Engine<'p> {
         }
         let stages = pipeline.stages.len();
         Self {
-            pipeline,
             state: pipeline.reset_state(),
             memories: pipeline.memories().clone(),
             cycle: 0,
@@ -165,6 +166,7 @@ impl<'p> Engine<'p> {
             transients: Vec::new(),
             schedule: Schedule::new(pipeline),
             traced: vec![None; pipeline.streams.len()],
+            pipeline: Arc::clone(pipeline),
         }
     }
 
@@ -217,8 +219,8 @@ impl<'p> Engine<'p> {
 
     /// The static structure.
     #[must_use]
-    pub fn pipeline(&self) -> &'p Pipeline {
-        self.pipeline
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
     }
 
     /// All registers.
@@ -432,7 +434,8 @@ impl<'p> Engine<'p> {
         let leaves = self.stream_is_offered(output) && self.stream_is_ready(output);
         let struck = std::mem::take(&mut self.transients);
         let mut transients = Vec::new();
-        for (at, placed) in self.pipeline.stages.iter().enumerate() {
+        for at in 0..self.pipeline.stages.len() {
+            let placed = &self.pipeline.stages[at];
             transients.clear();
             transients.extend(
                 struck

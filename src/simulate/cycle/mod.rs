@@ -1,15 +1,27 @@
 //! The cycle engine: every register of the accelerator, every clock edge.
 
-pub mod arithmetic;
-pub mod build;
-pub mod engine;
-pub mod matrix;
-pub mod memory;
-pub mod operators;
-pub mod pipeline;
+mod advance;
+mod arithmetic;
+mod build;
+mod engine;
+mod matrix;
+mod memory;
+mod operators;
+mod pipeline;
 pub mod register;
-pub mod run;
+mod run;
 mod schedule;
-pub mod stage;
+mod stage;
 pub mod stages;
-pub mod watch;
+mod watch;
+
+pub use arithmetic::Arithmetic;
+pub use build::BuildError;
+pub use engine::{Activity, Engine, Rate};
+pub use matrix::{LaneCode, Matrix, TooWide};
+pub use memory::Memories;
+pub use pipeline::{Pipeline, Placed, RegisterBit, RegisterTensor, Stream};
+pub use register::{Register, RegisterClass};
+pub use run::{CycleFault, End, Run, Settings, Site, Strike, Timing, drive, drive_watched, run};
+pub use stage::{Edge, Signals, Stage, StreamShape, Transient, Wire, WireShape};
+pub use watch::{Table, Watch, Waveform};

@@ -7,6 +7,7 @@ use super::matrix::{LaneCode, Matrix};
 use super::memory::Memories;
 use super::register::{Register, RegisterClass, lane};
 use super::stage::{Stage, StreamShape};
+use crate::accelerator::Accelerator;
 use crate::network::{LayerId, ParamId, TensorId};
 
 /// A stage in its place.
@@ -47,25 +48,25 @@ pub struct Stream {
 /// The stages of an accelerator in the order of the stream, and the streams between them.
 pub struct Pipeline {
     /// Stages; a stream leads from a stage to a later one.
-    pub stages: Vec<Placed>,
+    pub(super) stages: Vec<Placed>,
     /// Streams.
-    pub streams: Vec<Stream>,
+    pub(super) streams: Vec<Stream>,
     /// The stream on which inputs enter.
-    pub input: usize,
+    pub(super) input: usize,
     /// The stream on which outputs leave.
-    pub output: usize,
+    pub(super) output: usize,
     /// Code of the input lanes.
-    pub input_code: LaneCode,
+    pub(super) input_code: LaneCode,
     /// Code of the output lanes.
-    pub output_code: LaneCode,
+    pub(super) output_code: LaneCode,
     /// Cycles per word at the input and the output, at least.
-    pub intervals: [u64; 2],
+    pub(super) intervals: [u64; 2],
     /// The stream that carries each tensor.
-    pub carried: Vec<(TensorId, usize)>,
+    pub(super) carried: Vec<(TensorId, usize)>,
     /// The matrix products, for packing their weights.
-    pub matrices: Vec<Matrix>,
+    pub(super) matrices: Vec<Matrix>,
     /// What the simulation leaves out, in words.
-    pub simplifications: Vec<String>,
+    pub(super) simplifications: Vec<String>,
     memories: Memories,
     limbs: usize,
 }
@@ -275,35 +276,51 @@ impl RegisterTensor {
 }
 
 impl Pipeline {
-    /// Puts stages and streams together; the registers get their places in the order of the stages.
-    pub(super) fn assemble(parts: super::build::Parts) -> Self {
-        let mut stages = parts.stages;
-        let mut limbs = 0;
-        for placed in &mut stages {
+    /// Without stages yet.
+    pub(super) fn empty(accelerator: &Accelerator) -> Self {
+        let (network, dataflow) = (accelerator.network(), accelerator.dataflow());
+        let code = |tensor: TensorId| LaneCode::of(&network.tensor(tensor).encoding);
+        Self {
+            stages: Vec::new(),
+            streams: Vec::new(),
+            input: 0,
+            output: 0,
+            input_code: code(network.input),
+            output_code: code(network.output),
+            intervals: [dataflow.input.interval, dataflow.output.interval].map(u64::from),
+            carried: Vec::new(),
+            matrices: Vec::new(),
+            simplifications: Vec::new(),
+            memories: Memories::of(accelerator),
+            limbs: 0,
+        }
+    }
+
+    /// Gives the registers their places, in the order of the stages, and packs the weights.
+    pub(super) fn laid_out(mut self) -> Self {
+        for placed in &mut self.stages {
             placed.registers = placed.stage.registers();
             let own: usize = placed.registers.iter().map(Register::limbs).sum();
-            placed.state = limbs..limbs + own;
-            limbs += own;
+            placed.state = self.limbs..self.limbs + own;
+            self.limbs += own;
         }
-        let mut memories = parts.memories;
-        for matrix in &parts.matrices {
-            let words = matrix.packed(&memories);
-            memories.keep_packed(matrix.slot(), words);
+        for matrix in &self.matrices {
+            let words = matrix.packed(&self.memories);
+            self.memories.keep_packed(matrix.slot(), words);
         }
-        Self {
-            memories,
-            stages,
-            streams: parts.streams,
-            input: parts.input,
-            output: parts.output,
-            input_code: parts.input_code,
-            output_code: parts.output_code,
-            intervals: parts.intervals,
-            carried: parts.carried,
-            matrices: parts.matrices,
-            simplifications: parts.simplifications,
-            limbs,
-        }
+        self
+    }
+
+    /// Its stages; a stream leads from a stage to a later one.
+    #[must_use]
+    pub fn stages(&self) -> &[Placed] {
+        &self.stages
+    }
+
+    /// What the simulation leaves out, in words.
+    #[must_use]
+    pub fn simplifications(&self) -> &[String] {
+        &self.simplifications
     }
 
     /// Limbs of the state of all registers.

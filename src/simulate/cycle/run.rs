@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use std::sync::Arc;
+
+use super::advance::Advance;
 use super::build::{BuildError, Depths, Fifos, build};
 use super::engine::{Engine, Rate};
 use super::pipeline::{Pipeline, RegisterBit};
-use super::schedule::Advance;
 use super::stage::Transient;
 use super::watch::Watch;
 use crate::accelerator::{Accelerator, StoredBit};
@@ -109,7 +111,7 @@ pub struct Strike {
     pub lane: Option<(u64, u64)>,
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Lets a flip happen now.
     pub fn strike(&mut self, accelerator: &Accelerator, fault: CycleFault) -> Strike {
         self.wake_all();
@@ -149,7 +151,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`BuildError`] where a layer cannot be built, or the streams lock up.
-    pub fn new(accelerator: &Accelerator) -> Result<Self, BuildError> {
+    pub fn new(accelerator: &Accelerator) -> Result<Arc<Self>, BuildError> {
         let draft = build(accelerator, Fifos::Draft)?;
         // Only where streams meet can one of them wait for the other in vain.
         let joins = accelerator
@@ -158,13 +160,14 @@ impl Pipeline {
             .iter()
             .any(|node| node.inputs.len() > 1);
         if draft.auto.is_empty() && !joins {
-            return Ok(draft.pipeline);
+            return Ok(Arc::new(draft.pipeline));
         }
-        let depths = needed_depths(accelerator, &draft.pipeline, &draft.auto)?;
+        let depths = needed_depths(accelerator, &Arc::new(draft.pipeline), &draft.auto)?;
         let built = build(accelerator, Fifos::Found(&depths))?;
         // Depths that the file states may lock up where the others do not.
-        needed_depths(accelerator, &built.pipeline, &[])?;
-        Ok(built.pipeline)
+        let pipeline = Arc::new(built.pipeline);
+        needed_depths(accelerator, &pipeline, &[])?;
+        Ok(pipeline)
     }
 }
 
@@ -182,14 +185,14 @@ impl Pipeline {
             .iter()
             .map(|placed| placed.name.clone())
             .collect();
-        needed_depths(accelerator, &deep.pipeline, &names)
+        needed_depths(accelerator, &Arc::new(deep.pipeline), &names)
     }
 }
 
 /// The most words that each of these FIFOs holds while two samples pass.
 fn needed_depths(
     accelerator: &Accelerator,
-    pipeline: &Pipeline,
+    pipeline: &Arc<Pipeline>,
     names: &[String],
 ) -> Result<Depths, BuildError> {
     let network = accelerator.network();
@@ -215,7 +218,7 @@ fn needed_depths(
         .collect())
 }
 
-impl Engine<'_> {
+impl Engine {
     /// Which stage waits for which, as a text.
     #[must_use]
     pub fn waiting(&self) -> String {
@@ -255,7 +258,7 @@ impl Engine<'_> {
 /// Runs samples through an accelerator after reset.
 #[must_use]
 pub fn run(
-    pipeline: &Pipeline,
+    pipeline: &Arc<Pipeline>,
     accelerator: &Accelerator,
     inputs: &[i64],
     faults: &[CycleFault],
@@ -267,7 +270,7 @@ pub fn run(
 
 /// Runs an engine to its end.
 pub fn drive(
-    engine: &mut Engine<'_>,
+    engine: &mut Engine,
     accelerator: &Accelerator,
     faults: &[CycleFault],
     settings: Settings,
@@ -281,7 +284,7 @@ pub fn drive(
 /// # Errors
 /// Where what a watcher writes to fails.
 pub fn drive_watched(
-    engine: &mut Engine<'_>,
+    engine: &mut Engine,
     accelerator: &Accelerator,
     faults: &[CycleFault],
     settings: Settings,
@@ -290,7 +293,7 @@ pub fn drive_watched(
     if let Some([input, output]) = settings.rates {
         *engine = engine.clone().with_rates(input, output);
     }
-    let pipeline = engine.pipeline();
+    let pipeline = Arc::clone(engine.pipeline());
     let mut faults = faults.to_vec();
     faults.sort_by_key(CycleFault::edges_before);
     let mut faults = faults.into_iter().peekable();
@@ -367,7 +370,7 @@ pub fn drive_watched(
     })
 }
 
-fn timing(engine: &Engine<'_>, total: u64, samples: u64, words: u64) -> Timing {
+fn timing(engine: &Engine, total: u64, samples: u64, words: u64) -> Timing {
     let entered = engine.input_cycles().first().copied();
     let left = engine.output_cycles();
     let last_of = |sample: u64| left.get(((sample + 1) * words - 1) as usize).copied();

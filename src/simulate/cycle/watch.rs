@@ -15,7 +15,7 @@ pub trait Watch {
     ///
     /// # Errors
     /// Where what it writes to fails.
-    fn see(&mut self, engine: &Engine<'_>) -> io::Result<()>;
+    fn see(&mut self, engine: &Engine) -> io::Result<()>;
 
     /// The end of the run.
     ///
@@ -57,7 +57,7 @@ impl<W: Write> Waveform<W> {
     ///
     /// # Errors
     /// Where the writer fails.
-    pub fn new(writer: W, engine: &Engine<'_>, cycles: Range<u64>) -> io::Result<Self> {
+    pub fn new(writer: W, engine: &Engine, cycles: Range<u64>) -> io::Result<Self> {
         let pipeline = engine.pipeline();
         let mut writer = vcd::Writer::new(writer);
         writer.comment("radstream")?;
@@ -137,7 +137,7 @@ fn identifier(name: &str) -> String {
 }
 
 impl<W: Write> Watch for Waveform<W> {
-    fn see(&mut self, engine: &Engine<'_>) -> io::Result<()> {
+    fn see(&mut self, engine: &Engine) -> io::Result<()> {
         // After edge `n` the cycle counter says `n + 1`.
         let cycle = engine.cycle();
         if self.open.is_some() {
@@ -208,7 +208,7 @@ impl<W: Write> Table<W> {
 }
 
 impl<W: Write> Watch for Table<W> {
-    fn see(&mut self, engine: &Engine<'_>) -> io::Result<()> {
+    fn see(&mut self, engine: &Engine) -> io::Result<()> {
         let stages = &engine.pipeline().stages;
         if !self.began {
             self.began = true;

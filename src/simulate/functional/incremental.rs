@@ -1,23 +1,14 @@
 //! Faults on top of a fault-free evaluation: only what a fault touches is computed anew.
 //!
 //! One sample is loaded at a time. [`Incremental::strike`] replaces stored values and follows the
-//! differences through the network until they die out or reach the output; [`Incremental::heal`]
+//! differences through the network until they die out or reach the output; [`Incremental::restore`]
 //! takes all of it back. The result equals [`super::evaluate`] on the changed parameters.
 
-use super::plan::{LinearMac, NONE, Plan, Step};
-use super::{Parameters, ops};
-use crate::network::{NodeId, Op, ParamId, TensorId};
+use std::sync::Arc;
 
-/// A stored value that differs from the fault-free one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Which parameter.
-    pub param: ParamId,
-    /// Which of its elements.
-    pub element: u32,
-    /// The mantissa that is read instead.
-    pub mantissa: i64,
-}
+use super::plan::{LinearMac, NONE, Plan, Step};
+use super::{Change, Parameters, ops};
+use crate::network::{NodeId, Op, ParamId, TensorId};
 
 /// An element that differs from the loaded state, with the value that it had.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +48,16 @@ impl Marks {
     }
 }
 
-/// The state of one sample under faults.
+/// One sample at a time under faults.
 #[derive(Clone, Debug)]
-pub struct Incremental<'p, 'n> {
-    plan: &'p Plan<'n>,
+pub struct Incremental {
+    plan: Arc<Plan>,
+    state: State,
+}
+
+/// The state of one sample.
+#[derive(Clone, Debug)]
+struct State {
     parameters: Parameters,
     /// Weights of linear products with the output channels of a group next to each other:
     /// `[group][tap][output in group]`.
@@ -82,11 +79,51 @@ pub struct Incremental<'p, 'n> {
     touched: Vec<u32>,
 }
 
-impl<'p, 'n> Incremental<'p, 'n> {
+impl Incremental {
     /// An engine without a sample.
     #[must_use]
-    pub fn new(plan: &'p Plan<'n>) -> Self {
-        let network = plan.network;
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            state: State::new(&plan),
+            plan,
+        }
+    }
+
+    /// Evaluates a sample without faults.
+    ///
+    /// # Panics
+    /// Where `input` has another length than the input tensor.
+    pub fn load(&mut self, input: &[i64]) {
+        self.state.load(&self.plan, input);
+    }
+
+    /// The output mantissas under the present faults.
+    #[must_use]
+    pub fn output(&self) -> &[i64] {
+        self.tensor(self.plan.network.output)
+    }
+
+    /// The mantissas of a tensor under the present faults.
+    #[must_use]
+    pub fn tensor(&self, id: TensorId) -> &[i64] {
+        &self.state.tensors[id.index()]
+    }
+
+    /// Replaces stored values on top of the loaded sample and returns whether any output changed.
+    /// What earlier strikes changed is restored first.
+    pub fn strike(&mut self, changes: &[Change]) -> bool {
+        self.state.strike(&self.plan, changes)
+    }
+
+    /// Takes all faults back.
+    pub fn restore(&mut self) {
+        self.state.restore(&self.plan);
+    }
+}
+
+impl State {
+    fn new(plan: &Plan) -> Self {
+        let network = &plan.network;
         let nodes = network.nodes.len();
         let mut readers = vec![Vec::new(); network.tensors.len()];
         for (index, node) in network.nodes.iter().enumerate() {
@@ -110,7 +147,6 @@ impl<'p, 'n> Incremental<'p, 'n> {
             .max()
             .unwrap_or(0);
         Self {
-            plan,
             parameters,
             columns,
             tensors: network
@@ -130,17 +166,13 @@ impl<'p, 'n> Incremental<'p, 'n> {
         }
     }
 
-    /// Evaluates a sample without faults.
-    ///
-    /// # Panics
-    /// Where `input` has another length than the input tensor.
-    pub fn load(&mut self, input: &[i64]) {
-        self.heal();
-        let network = self.plan.network;
+    fn load(&mut self, plan: &Plan, input: &[i64]) {
+        self.restore(plan);
+        let network = &plan.network;
         self.tensors[network.input.index()].copy_from_slice(input);
         for (index, node) in network.nodes.iter().enumerate() {
             let mut output = std::mem::take(&mut self.tensors[node.output.index()]);
-            match &self.plan.steps[index] {
+            match &plan.steps[index] {
                 Step::Linear(linear) => {
                     let mut sums = std::mem::take(&mut self.sums[index]);
                     self.sum(index, linear, &self.tensors[node.inputs[0].index()], &mut sums);
@@ -211,24 +243,14 @@ impl<'p, 'n> Incremental<'p, 'n> {
         }
     }
 
-    /// The output mantissas under the present faults.
-    #[must_use]
-    pub fn output(&self) -> &[i64] {
-        self.tensor(self.plan.network.output)
-    }
-
-    /// The mantissas of a tensor under the present faults.
-    #[must_use]
-    pub fn tensor(&self, id: TensorId) -> &[i64] {
-        &self.tensors[id.index()]
-    }
-
-    /// Replaces stored values on top of the loaded sample and returns whether any output changed.
-    /// Earlier strikes are healed first.
-    pub fn strike(&mut self, changes: &[Change]) -> bool {
-        self.heal();
+    fn strike(&mut self, plan: &Plan, changes: &[Change]) -> bool {
+        self.restore(plan);
         for change in changes {
-            let node = self.plan.reader_of_param[change.param.index()].index();
+            // What no node reads changes no output.
+            let Some(reader) = plan.reader_of_param[change.param.index()] else {
+                continue;
+            };
+            let node = reader.index();
             self.waiting[node].push(*change);
             self.active[node] = true;
         }
@@ -239,14 +261,13 @@ impl<'p, 'n> Incremental<'p, 'n> {
             .unwrap_or(self.active.len());
         for node in first..self.active.len() {
             if std::mem::take(&mut self.active[node]) {
-                self.step(node);
+                self.step(plan, node);
             }
         }
-        !self.dirty[self.plan.network.output.index()].is_empty()
+        !self.dirty[plan.network.output.index()].is_empty()
     }
 
-    /// Takes all faults back.
-    pub fn heal(&mut self) {
+    fn restore(&mut self, plan: &Plan) {
         for (tensor, dirty) in self.tensors.iter_mut().zip(&mut self.dirty) {
             for old in dirty.drain(..) {
                 tensor[old.at as usize] = old.value;
@@ -259,27 +280,27 @@ impl<'p, 'n> Incremental<'p, 'n> {
             }
         }
         while let Some((param, old)) = self.old_params.pop() {
-            self.set_param(param, old.at as usize, old.value);
+            self.set_param(plan, param, old.at as usize, old.value);
         }
     }
 
     /// Stores a mantissa, also in the columns, and returns the one that was there.
-    fn set_param(&mut self, param: ParamId, element: usize, mantissa: i64) -> i64 {
-        let node = self.plan.reader_of_param[param.index()].index();
-        if let Step::Linear(linear) = &self.plan.steps[node]
+    fn set_param(&mut self, plan: &Plan, param: ParamId, element: usize, mantissa: i64) -> i64 {
+        if let Some(node) = plan.reader_of_param[param.index()]
+            && let Step::Linear(linear) = &plan.steps[node.index()]
             && linear.mac.weight == param
         {
-            self.columns[node][column_at(linear, element)] = mantissa;
+            self.columns[node.index()][column_at(linear, element)] = mantissa;
         }
         self.parameters.replace(param, element, mantissa)
     }
 
     /// Stores the waiting changes of a node; the elements and old mantissas are returned in order.
-    fn store_waiting(&mut self, node: usize) -> Vec<(Change, i64)> {
+    fn store_waiting(&mut self, plan: &Plan, node: usize) -> Vec<(Change, i64)> {
         let waiting = std::mem::take(&mut self.waiting[node]);
         let mut stored = Vec::with_capacity(waiting.len());
         for change in waiting {
-            let old = self.set_param(change.param, change.element as usize, change.mantissa);
+            let old = self.set_param(plan, change.param, change.element as usize, change.mantissa);
             self.old_params.push((
                 change.param,
                 Old {
@@ -292,14 +313,13 @@ impl<'p, 'n> Incremental<'p, 'n> {
         stored
     }
 
-    fn step(&mut self, index: usize) {
-        let plan = self.plan;
-        let network = plan.network;
+    fn step(&mut self, plan: &Plan, index: usize) {
+        let network = &plan.network;
         let node = &network.nodes[index];
         self.touched.clear();
         self.marks.clear();
         match &plan.steps[index] {
-            Step::Linear(linear) => self.step_linear(index, linear, node.inputs[0]),
+            Step::Linear(linear) => self.step_linear(plan, index, linear, node.inputs[0]),
             Step::Ordered(links) => {
                 let Op::Mac(mac) = &node.op else { return };
                 let per_group = mac.geometry.output[2] / mac.groups;
@@ -315,7 +335,7 @@ impl<'p, 'n> Incremental<'p, 'n> {
                     }
                 }
                 let taps = mac.geometry.taps(mac.groups);
-                for (change, _) in self.store_waiting(index) {
+                for (change, _) in self.store_waiting(plan, index) {
                     let out = if change.param == mac.weight {
                         change.element as usize / taps
                     } else {
@@ -334,7 +354,7 @@ impl<'p, 'n> Incremental<'p, 'n> {
                         self.touched.push(old.at);
                     }
                 }
-                for (change, _) in self.store_waiting(index) {
+                for (change, _) in self.store_waiting(plan, index) {
                     let shape = &network.param(change.param).shape;
                     let rows = shape[0];
                     let row = change.element as usize / shape[1..].iter().product::<usize>().max(1);
@@ -364,11 +384,11 @@ impl<'p, 'n> Incremental<'p, 'n> {
                 }
             }
         }
-        self.settle(index);
+        self.settle(plan, index);
     }
 
     /// Adds what changed inputs and changed weights contribute to the sums.
-    fn step_linear(&mut self, index: usize, linear: &LinearMac, input: TensorId) {
+    fn step_linear(&mut self, plan: &Plan, index: usize, linear: &LinearMac, input: TensorId) {
         let (spatial, per_group, outputs, channels) = (
             linear.spatial_taps(),
             linear.group_channels(),
@@ -396,7 +416,7 @@ impl<'p, 'n> Incremental<'p, 'n> {
             }
         }
         self.dirty[input.index()] = dirty;
-        for (change, old) in self.store_waiting(index) {
+        for (change, old) in self.store_waiting(plan, index) {
             if change.param == linear.mac.weight {
                 let element = change.element as usize;
                 let (out, tap) = (element / linear.taps, element % linear.taps);
@@ -438,8 +458,8 @@ impl<'p, 'n> Incremental<'p, 'n> {
     }
 
     /// Computes the touched outputs of a node and passes on those that changed.
-    fn settle(&mut self, index: usize) {
-        let network = self.plan.network;
+    fn settle(&mut self, plan: &Plan, index: usize) {
+        let network = &plan.network;
         let node = &network.nodes[index];
         let mut output = std::mem::take(&mut self.tensors[node.output.index()]);
         let mut changed = std::mem::take(&mut self.dirty[node.output.index()]);
@@ -450,7 +470,7 @@ impl<'p, 'n> Incremental<'p, 'n> {
                 *slot = value;
             }
         };
-        match &self.plan.steps[index] {
+        match &plan.steps[index] {
             Step::Linear(linear) => {
                 for &at in &self.touched {
                     note(at, linear.output(self.sums[index][at as usize]));

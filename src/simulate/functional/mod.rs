@@ -10,8 +10,8 @@ mod plan;
 mod ranges;
 
 pub use fast::{FastEngine, FastPlan};
-pub use incremental::{Change, Incremental};
-pub use parameters::Parameters;
+pub use incremental::Incremental;
+pub use parameters::{Change, Parameters};
 pub use plain::{Trace, evaluate};
 pub use plan::Plan;
 pub use ranges::{CastCount, Ranges, SoftmaxUse, TensorRange, unused_bits, wraps};

@@ -1,7 +1,17 @@
 //! The stored values that an evaluation reads.
 
-use super::Change;
 use crate::network::{Network, ParamId};
+
+/// A stored value that differs from the fault-free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which parameter.
+    pub param: ParamId,
+    /// Which of its elements.
+    pub element: u32,
+    /// The mantissa that is read instead.
+    pub mantissa: i64,
+}
 
 /// The mantissas of every parameter; a fault changes some of them.
 #[derive(Clone, Debug, PartialEq)]

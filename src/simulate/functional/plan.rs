@@ -1,11 +1,13 @@
 //! A network prepared for repeated evaluation: where each input element is read, which sums do
 //! not depend on their order, and the casts behind them.
 
+use std::sync::Arc;
+
 use super::element_wise::ElementWise;
 use super::ops;
 use crate::fixed_point::{Cast, Overflow};
 use crate::network::bounds::exact_accumulator;
-use crate::network::{Encoding, Mac, Network, Node, NodeId, Op, ParamId, TensorId};
+use crate::network::{Encoding, Mac, Network, Node, NodeId, Op, TensorId};
 
 /// Readers of each element of a tensor, as one list with its cuts.
 #[derive(Clone, Debug, Default)]
@@ -127,26 +129,27 @@ pub enum Step {
 
 /// A network prepared for repeated evaluation.
 #[derive(Clone, Debug)]
-pub struct Plan<'n> {
+pub struct Plan {
     /// The network.
-    pub network: &'n Network,
+    pub network: Arc<Network>,
     /// One per node.
     pub steps: Vec<Step>,
-    /// The node that reads each parameter.
-    pub reader_of_param: Vec<NodeId>,
+    /// The node that reads each parameter; none where no node does.
+    pub reader_of_param: Vec<Option<NodeId>>,
 }
 
-impl<'n> Plan<'n> {
+impl Plan {
     /// Prepares a network.
     #[must_use]
-    pub fn new(network: &'n Network) -> Self {
-        let mut reader_of_param = vec![NodeId(0); network.params.len()];
+    pub fn new(network: impl Into<Arc<Network>>) -> Self {
+        let network: Arc<Network> = network.into();
+        let mut reader_of_param = vec![None; network.params.len()];
         for (index, node) in network.nodes.iter().enumerate() {
-            for param in params_of(&node.op) {
-                reader_of_param[param.index()] = NodeId::from(index);
+            for param in node.op.params() {
+                reader_of_param[param.index()] = Some(NodeId::from(index));
             }
         }
-        let steps = network.nodes.iter().map(|node| step(network, node)).collect();
+        let steps = network.nodes.iter().map(|node| step(&network, node)).collect();
         Self {
             network,
             steps,
@@ -158,22 +161,6 @@ impl<'n> Plan<'n> {
     #[must_use]
     pub fn len_of(&self, tensor: TensorId) -> usize {
         self.network.tensor(tensor).len()
-    }
-}
-
-/// The parameters that an operation reads.
-#[must_use]
-pub fn params_of(op: &Op) -> Vec<ParamId> {
-    use crate::network::Slope;
-    match op {
-        Op::Mac(mac) => std::iter::once(mac.weight).chain(mac.bias).collect(),
-        Op::Affine(affine) => std::iter::once(affine.scale).chain(affine.bias).collect(),
-        Op::MultiThreshold(thresholds) => vec![thresholds.thresholds],
-        Op::Relu(relu) => match relu.slope {
-            Some(Slope::Param(param)) => vec![param],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
     }
 }
 

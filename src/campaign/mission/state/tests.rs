@@ -58,6 +58,7 @@ impl Twin {
                 let odd = cells.iter().filter(|set| **set).count() % 2 == 1;
                 (first, odd, odd.then(|| golden.to_vec()))
             }
+            Scheme::Ideal => (golden[..width].to_vec(), false, Some(golden.to_vec())),
             Scheme::Secded => match Hamming::new(width as u32).decode_word(cells) {
                 Decoded::Detected => (first, true, None),
                 Decoded::Clean => (first, false, None),
@@ -288,7 +289,7 @@ fn compare(case: Case) -> Result<(), TestCaseError> {
                 let places: Vec<Place> = cells
                     .iter()
                     .map(|&cell| Place {
-                        shelf: 0,
+                        memory: 0,
                         unit: *word,
                         cell,
                     })

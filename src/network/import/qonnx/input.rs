@@ -9,7 +9,7 @@ use super::stream::Stream;
 use super::{Importer, Value, constant, exact, single, zeros};
 use crate::fixed_point::Format;
 use crate::network::import::onnx::OnnxNode;
-use crate::network::import::{ImportError, limits};
+use crate::network::import::{Cure, ImportError, limits};
 use crate::network::{Encoding, InputRule, TensorId};
 
 /// Width of raw integer inputs whose type the file does not state.
@@ -216,7 +216,7 @@ impl Importer<'_> {
         let format = quantizer.format(frac).filter(|_| quantizer.zero == 0).ok_or_else(|| {
             self.unsupported(node, "quantizes the network's input with a zero point, an unusual rounding or an unsigned narrow range")
                 .expected("zero point 0, rounding ROUND, FLOOR, ROUND_TO_ZERO, HALF_UP or HALF_DOWN")
-                .help("quantize the data beforehand and start the network at integers (--raw-inputs)")
+                .help("quantize the data beforehand and start the network at integers").cure(Cure::Mantissas)
         })?;
         self.enter(
             node,

@@ -32,7 +32,7 @@ use self::builder::Builder;
 use self::constant::Const;
 use self::stream::{PerChannel, Stream};
 use super::onnx::{OnnxGraph, OnnxNode};
-use super::{ImportError, limits};
+use super::{Cure, ImportError, limits};
 use crate::network::Network;
 
 /// What a name of the file stands for.
@@ -323,9 +323,16 @@ impl Importer<'_> {
         } else {
             &node.domain
         };
-        self.unsupported(node, &format!("uses the operator `{}` of domain `{domain}`, which is not supported", node.op))
-            .expected(nearest)
-            .help("rewrite that node, or cut the graph there and evaluate the rest as an off-chip readout (--readout)")
+        self.unsupported(
+            node,
+            &format!(
+                "uses the operator `{}` of domain `{domain}`, which is not supported",
+                node.op
+            ),
+        )
+        .expected(nearest)
+        .help("rewrite that node, or cut the graph there and evaluate the rest as an off-chip readout")
+        .cure(Cure::Readout)
     }
 }
 

@@ -8,8 +8,8 @@ use super::exact::{self, common_grid, power_of_two};
 use super::stream::{PerChannel, Step, Stream, at};
 use super::{Importer, single, zeros};
 use crate::fixed_point::Format;
-use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{Cure, ImportError};
 use crate::network::{Encoding, Op, Relu, Slope};
 
 impl Importer<'_> {
@@ -156,7 +156,7 @@ impl Importer<'_> {
                         return Err(self
                             .inexact(node, "follows a batch normalization whose square root is irrational, with no quantizer between")
                             .expected("a quantizer behind the batch normalization")
-                            .help("quantize its result, or leave it to the off-chip readout"));
+                            .help("quantize its result, or leave it to the off-chip readout").cure(Cure::Readout));
                     };
                     let factor: PerChannel = (0..gamma.len()).map(|c| &gamma[c] / &roots[c]).collect();
                     let offset: PerChannel = (0..gamma.len())
@@ -174,7 +174,8 @@ impl Importer<'_> {
                             "needs the result of a sigmoid or hyperbolic tangent that is not quantized",
                         )
                         .expected("a Quant node behind it")
-                        .help("quantize its result, or leave it to the off-chip readout (--readout)"));
+                        .help("quantize its result, or leave it to the off-chip readout")
+                        .cure(Cure::Readout));
                 }
             };
         }

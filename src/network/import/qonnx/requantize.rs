@@ -11,8 +11,8 @@ use super::stream::{PerChannel, Step, Stream, at, uniform};
 use super::threshold::{MAX_STEPS, Steps};
 use super::{Importer, Value, single, zeros};
 use crate::fixed_point::{Format, Overflow, Quantization};
-use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{Cure, ImportError};
 use crate::network::{Encoding, Op, Relu};
 
 impl Importer<'_> {
@@ -296,7 +296,8 @@ impl Importer<'_> {
             Value::Input { .. } => Err(self
                 .unsupported(node, "reduces the network's real input to its sign")
                 .expected("a Quant node on the input")
-                .help("quantize the data beforehand and start the network at integers (--raw-inputs)")),
+                .help("quantize the data beforehand and start the network at integers")
+                .cure(Cure::Mantissas)),
             Value::Stream(stream) => {
                 let scale = self.per_channel(node, &stream, scale, &scale_shape)?;
                 let steps = self.steps_of(node, &stream, 1, false, false, |_, _| {

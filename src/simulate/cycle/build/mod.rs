@@ -5,8 +5,7 @@ mod products;
 
 use std::collections::HashMap;
 
-use super::matrix::{LaneCode, Matrix};
-use super::memory::Memories;
+use super::matrix::LaneCode;
 use super::operators::{
     Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, PoolFunction,
     TimingError, ToOutput, WindowPool, WindowProgram,
@@ -17,21 +16,6 @@ use super::stages::{Fifo, Thresholding, ThresholdingShape, Unbuildable, WidthCon
 use crate::accelerator::{Accelerator, FifoDepth, Folding};
 use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, TensorId};
 pub use error::BuildError;
-
-/// What [`Pipeline::assemble`] takes.
-pub(super) struct Parts {
-    pub stages: Vec<Placed>,
-    pub streams: Vec<Stream>,
-    pub input: usize,
-    pub output: usize,
-    pub input_code: LaneCode,
-    pub output_code: LaneCode,
-    pub intervals: [u64; 2],
-    pub carried: Vec<(TensorId, usize)>,
-    pub matrices: Vec<Matrix>,
-    pub memories: Memories,
-    pub simplifications: Vec<String>,
-}
 
 /// Depths of FIFOs by their name.
 pub type Depths = HashMap<String, usize>;
@@ -50,16 +34,11 @@ pub(super) enum Fifos<'a> {
 struct Builder<'a> {
     accelerator: &'a Accelerator,
     network: &'a Network,
-    stages: Vec<Placed>,
-    streams: Vec<Stream>,
+    pipeline: Pipeline,
     /// Streams that carry a tensor and have no consumer yet.
     open: HashMap<TensorId, Vec<usize>>,
     /// The layer that made a stream.
     made_by: HashMap<usize, LayerId>,
-    carried: Vec<(TensorId, usize)>,
-    matrices: Vec<Matrix>,
-    simplifications: Vec<String>,
-    input: Option<usize>,
     fifos: Fifos<'a>,
     auto: Vec<String>,
 }
@@ -80,14 +59,9 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
     let mut builder = Builder {
         accelerator,
         network,
-        stages: Vec::new(),
-        streams: Vec::new(),
+        pipeline: Pipeline::empty(accelerator),
         open: HashMap::new(),
         made_by: HashMap::new(),
-        carried: Vec::new(),
-        matrices: Vec::new(),
-        simplifications: Vec::new(),
-        input: None,
         fifos,
         auto: Vec::new(),
     };
@@ -96,36 +70,10 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
     for node in &network.nodes {
         builder.node(node)?;
     }
-    let output = builder.sink()?;
-    let Builder {
-        stages,
-        streams,
-        carried,
-        matrices,
-        simplifications,
-        input,
-        auto,
-        ..
-    } = builder;
-    let dataflow = accelerator.dataflow();
-    let parts = Parts {
-        stages,
-        streams,
-        input: input.unwrap_or(0),
-        output,
-        input_code: LaneCode::of(&network.tensor(network.input).encoding),
-        output_code: LaneCode::of(&network.tensor(network.output).encoding),
-        intervals: [
-            u64::from(dataflow.input.interval),
-            u64::from(dataflow.output.interval),
-        ],
-        carried,
-        matrices,
-        memories: Memories::of(accelerator),
-        simplifications,
-    };
+    builder.pipeline.output = builder.sink()?;
+    let Builder { pipeline, auto, .. } = builder;
     Ok(Built {
-        pipeline: Pipeline::assemble(parts),
+        pipeline: pipeline.laid_out(),
         auto,
     })
 }
@@ -144,8 +92,8 @@ impl Builder<'_> {
 
     /// Notes what the simulation leaves out.
     fn leave_out(&mut self, what: &str) {
-        if !self.simplifications.iter().any(|known| known == what) {
-            self.simplifications.push(what.to_owned());
+        if !self.pipeline.simplifications.iter().any(|known| known == what) {
+            self.pipeline.simplifications.push(what.to_owned());
         }
     }
 
@@ -184,19 +132,20 @@ impl Builder<'_> {
     }
 
     fn stream(&mut self, shape: StreamShape, elements: usize) -> usize {
-        self.streams.push(Stream {
+        self.pipeline.streams.push(Stream {
             shape,
             from: None,
             to: None,
             words: (elements / shape.lanes) as u64,
         });
-        self.streams.len() - 1
+        self.pipeline.streams.len() - 1
     }
 
     /// The name of the next stage of that kind in a layer.
     fn name(&self, layer: LayerId, kind: &str) -> String {
         let base = format!("{}.{kind}", self.layer_name(layer));
         match self
+            .pipeline
             .stages
             .iter()
             .filter(|placed| placed.layer == layer && placed.kind == kind)
@@ -216,15 +165,15 @@ impl Builder<'_> {
         inputs: &[usize],
         outputs: &[usize],
     ) -> usize {
-        let index = self.stages.len();
+        let index = self.pipeline.stages.len();
         for (port, &stream) in inputs.iter().enumerate() {
-            self.streams[stream].to = Some((index, port));
+            self.pipeline.streams[stream].to = Some((index, port));
         }
         for (port, &stream) in outputs.iter().enumerate() {
-            self.streams[stream].from = Some((index, port));
+            self.pipeline.streams[stream].from = Some((index, port));
             self.made_by.insert(stream, layer);
         }
-        self.stages.push(Placed {
+        self.pipeline.stages.push(Placed {
             name: self.name(layer, kind),
             layer,
             kind,
@@ -251,13 +200,13 @@ impl Builder<'_> {
 
     /// Hands a tensor's stream to its consumers, through a fork where there are several.
     fn produce(&mut self, tensor: TensorId, stream: usize, layer: LayerId) {
-        self.carried.push((tensor, stream));
+        self.pipeline.carried.push((tensor, stream));
         let consumers = self.consumers(tensor);
         if consumers < 2 {
             self.open.insert(tensor, vec![stream]);
             return;
         }
-        let shape = self.streams[stream].shape;
+        let shape = self.pipeline.streams[stream].shape;
         let elements = self.network.tensor(tensor).len();
         let branches: Vec<usize> = (0..consumers).map(|_| self.stream(shape, elements)).collect();
         self.place(
@@ -294,7 +243,7 @@ impl Builder<'_> {
         }
         let shape = self.shape(input, lanes);
         let stream = self.stream(shape, elements);
-        self.input = Some(stream);
+        self.pipeline.input = stream;
         let layer = reader.map_or(LayerId(0), |node| node.layer);
         self.produce(input, stream, layer);
         Ok(())
@@ -370,7 +319,7 @@ impl Builder<'_> {
             }
             stream = self.convert(stream, lanes, node.layer)?;
         }
-        let Stream { shape, words, .. } = self.streams[stream];
+        let Stream { shape, words, .. } = self.pipeline.streams[stream];
         let out = self.stream(shape, self.network.tensor(tensor).len());
         let layer = self.network.layer(node.layer);
         let said = match self.fifos {
@@ -398,13 +347,13 @@ impl Builder<'_> {
         });
         let fifo = Fifo::new(shape, depth).map_err(|error| self.refuse(node.layer, error))?;
         let index = self.place(node.layer, "fifo", Box::new(fifo), &[stream], &[out]);
-        self.stages[index].fifo_depth = Some(depth);
+        self.pipeline.stages[index].fifo_depth = Some(depth);
         Ok(out)
     }
 
     /// The same elements in words of another width.
     fn convert(&mut self, stream: usize, lanes: usize, layer: LayerId) -> Result<usize, BuildError> {
-        let Stream { shape, words, .. } = self.streams[stream];
+        let Stream { shape, words, .. } = self.pipeline.streams[stream];
         if shape.lanes == lanes {
             return Ok(stream);
         }
@@ -439,13 +388,13 @@ impl Builder<'_> {
                 let streams = [self.take(node, 0)?, self.take(node, 1)?];
                 let lanes = streams
                     .iter()
-                    .map(|&stream| self.streams[stream].shape.lanes)
+                    .map(|&stream| self.pipeline.streams[stream].shape.lanes)
                     .fold(0, gcd);
                 let streams = [
                     self.convert(streams[0], lanes, node.layer)?,
                     self.convert(streams[1], lanes, node.layer)?,
                 ];
-                let shapes = streams.map(|stream| self.streams[stream].shape);
+                let shapes = streams.map(|stream| self.pipeline.streams[stream].shape);
                 let shape = self.shape(node.output, lanes);
                 let out = self.stream(shape, self.network.tensor(node.output).len());
                 let stage = Join::new(
@@ -475,7 +424,7 @@ impl Builder<'_> {
         let stream = self.take(node, 0)?;
         let tensor = self.network.tensor(node.inputs[0]);
         let channels = tensor.channels();
-        let lanes = gcd(self.streams[stream].shape.lanes, channels);
+        let lanes = gcd(self.pipeline.streams[stream].shape.lanes, channels);
         let stream = self.convert(stream, lanes, node.layer)?;
         let shape = &self.network.param(op.thresholds).shape;
         let per_channel = shape[0] > 1;
@@ -500,7 +449,7 @@ impl Builder<'_> {
 
     fn element_wise(&mut self, node: &Node, function: Function) -> Result<usize, BuildError> {
         let stream = self.take(node, 0)?;
-        let input = self.streams[stream].shape;
+        let input = self.pipeline.streams[stream].shape;
         let output = self.shape(node.output, input.lanes);
         let elements = self.network.tensor(node.output).len();
         let out = self.stream(output, elements);
@@ -520,7 +469,10 @@ impl Builder<'_> {
         let streams = (0..node.inputs.len())
             .map(|at| self.take(node, at))
             .collect::<Result<Vec<_>, _>>()?;
-        let shapes: Vec<StreamShape> = streams.iter().map(|&stream| self.streams[stream].shape).collect();
+        let shapes: Vec<StreamShape> = streams
+            .iter()
+            .map(|&stream| self.pipeline.streams[stream].shape)
+            .collect();
         let tensor = self.network.tensor(node.output);
         let shape = self.shape(node.output, tensor.channels());
         let out = self.stream(shape, tensor.len());
@@ -541,7 +493,7 @@ impl Builder<'_> {
         let turns: Vec<usize> = node.inputs.iter().map(|&id| turn(id)).collect();
         let lanes = streams
             .iter()
-            .map(|&stream| self.streams[stream].shape.lanes)
+            .map(|&stream| self.pipeline.streams[stream].shape.lanes)
             .chain(turns.iter().copied())
             .fold(0, gcd);
         for stream in &mut streams {

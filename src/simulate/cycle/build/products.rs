@@ -28,7 +28,7 @@ impl Builder<'_> {
         let (pe, simd) = (pe as usize, simd as usize);
         let matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
         if !matrix.keeps_order() {
-            self.matrices.pop();
+            self.pipeline.matrices.pop();
             return self.window_product(node, mac);
         }
         let layer = node.layer;
@@ -82,7 +82,7 @@ impl Builder<'_> {
         }
         let parallel = simd == geometry.taps(1);
         let lanes = if parallel { channels } else { gcd(simd, channels) };
-        let lane_bits = self.streams[stream].shape.lane_bits;
+        let lane_bits = self.pipeline.streams[stream].shape.lane_bits;
         let mut stream = self.convert(stream, lanes, layer)?;
         // The rows and columns that the windows reach; a stride may leave some of the map out.
         let reach = |axis: usize| {
@@ -132,14 +132,13 @@ impl Builder<'_> {
 
     /// The matrix product of a node under a schedule, with a place for its packed weights.
     fn matrix(&mut self, node: &Node, mac: &Mac, schedule: Schedule) -> Result<Matrix, BuildError> {
-        let matrix =
-            Matrix::new(self.network, node, mac, schedule, self.matrices.len()).map_err(|error| {
-                BuildError::TooWide {
-                    layer: self.layer_name(node.layer),
-                    error,
-                }
-            })?;
-        self.matrices.push(matrix.clone());
+        let matrix = Matrix::new(self.network, node, mac, schedule, self.pipeline.matrices.len()).map_err(
+            |error| BuildError::TooWide {
+                layer: self.layer_name(node.layer),
+                error,
+            },
+        )?;
+        self.pipeline.matrices.push(matrix.clone());
         Ok(matrix)
     }
 
@@ -181,7 +180,7 @@ impl Builder<'_> {
         };
         let stream = self.take(node, 0)?;
         let stream = self.convert(stream, mac.geometry.input[2], layer)?;
-        let input = self.streams[stream].shape;
+        let input = self.pipeline.streams[stream].shape;
         let program = WindowProgram::of_geometry(&mac.geometry, mac.transposed);
         let stage =
             WindowProduct::new(matrix, program, input, timing).map_err(|error| BuildError::Timing {

@@ -23,5 +23,5 @@ pub use join::{Combination, Join};
 pub use pipe::MAX_DEPTH;
 pub use pool::{PoolFunction, WindowPool};
 pub use value::ToOutput;
-pub use window::{Iteration, WindowProgram};
+pub use window::WindowProgram;
 pub use window_product::{ProductTiming, TimingError, WindowProduct};

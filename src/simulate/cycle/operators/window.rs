@@ -15,7 +15,6 @@ pub struct Iteration {
 pub struct WindowProgram {
     iterations: Vec<Iteration>,
     windows: Vec<Vec<Option<u32>>>,
-    pixels: usize,
     ring: usize,
 }
 
@@ -64,7 +63,6 @@ impl WindowProgram {
         Self {
             iterations,
             windows,
-            pixels,
             ring,
         }
     }
@@ -107,12 +105,6 @@ impl WindowProgram {
         self.iterations.len()
     }
 
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.iterations.is_empty()
-    }
-
     /// An iteration; beyond the last one, where only an upset counter leads, a pixel is taken and
     /// nothing is complete.
     #[must_use]
@@ -133,12 +125,6 @@ impl WindowProgram {
     #[must_use]
     pub fn taps(&self, window: u32) -> &[Option<u32>] {
         &self.windows[window as usize]
-    }
-
-    /// Pixels of one frame.
-    #[must_use]
-    pub fn pixels(&self) -> usize {
-        self.pixels
     }
 
     /// Pixels that have to be kept at most, the one just taken included.
@@ -172,7 +158,7 @@ mod tests {
                     .all(|&tap| (tap as usize) < taken && tap as usize + ring >= taken);
             }
         }
-        assert_eq!(taken, program.pixels());
+        assert_eq!(taken, 7 * 6, "pixels of the frame");
         complete
     }
 

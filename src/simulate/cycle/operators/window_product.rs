@@ -142,12 +142,6 @@ impl WindowProduct {
         Ok(stage)
     }
 
-    /// The loop.
-    #[must_use]
-    pub fn program(&self) -> &WindowProgram {
-        &self.program
-    }
-
     fn keeps_window(&self) -> bool {
         self.has_operand || self.matrix.steps() > 1
     }

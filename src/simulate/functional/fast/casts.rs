@@ -1,9 +1,8 @@
 //! Casts, rectifiers and affine maps on a buffer of mantissas, many at a time.
 
 use super::level::at_level;
-use super::range::Range;
+use super::range::{Range, lowest};
 use crate::fixed_point::{Format, Overflow, Quantization};
-use crate::network::Encoding;
 
 /// The two widths in which buffers are computed.
 pub trait Integer: Copy + Ord {
@@ -107,28 +106,6 @@ enum Fit {
     Clamp { low: i64, high: i64 },
     WrapSigned { width: u32 },
     WrapUnsigned { width: u32 },
-}
-
-/// Whether a cast leaves every mantissa of a range as it is.
-#[must_use]
-pub fn is_identity(from_frac: i32, range: &Range, to: &Encoding) -> bool {
-    match to {
-        Encoding::Bipolar { .. } => true,
-        Encoding::Fixed(format) => {
-            from_frac == format.frac()
-                && i128::from(range.low) >= lowest(format)
-                && i128::from(range.high) <= format.max_mantissa()
-        }
-    }
-}
-
-/// The smallest mantissa that an assignment leaves as it is.
-fn lowest(format: &Format) -> i128 {
-    if format.signed() && format.overflow() == Overflow::SatSym {
-        -format.max_mantissa()
-    } else {
-        format.min_mantissa()
-    }
 }
 
 impl Gate {

@@ -1,11 +1,12 @@
 //! Element-wise operations in a row, from a buffer of mantissas to the tensor behind them.
 
 use super::Level;
-use super::casts::{self, Gate, LaneCast, is_identity};
+use super::casts::{self, Gate, LaneCast};
 use super::kernels::compare;
 use super::lanes::{Data, Kind, Store};
 use super::plan::FastPlan;
 use super::range::Range;
+use super::range::is_identity;
 use super::thresholds::Thresholds;
 use crate::network::{Affine, Encoding, Node, Op, Relu};
 use crate::simulate::functional::Parameters;
@@ -107,7 +108,7 @@ impl Chain {
     }
 
     /// Adds a node; false, and nothing changed, where it has no such form.
-    pub fn push(&mut self, plan: &FastPlan<'_>, parameters: &Parameters, node: &Node) -> bool {
+    pub fn push(&mut self, plan: &FastPlan, parameters: &Parameters, node: &Node) -> bool {
         let mut trial = self.clone();
         let fits = trial.try_push(plan, parameters, node);
         if fits {
@@ -116,7 +117,7 @@ impl Chain {
         fits
     }
 
-    fn try_push(&mut self, plan: &FastPlan<'_>, parameters: &Parameters, node: &Node) -> bool {
+    fn try_push(&mut self, plan: &FastPlan, parameters: &Parameters, node: &Node) -> bool {
         let input = plan.network.tensor(node.inputs[0]);
         let output = &plan.network.tensor(node.output).encoding;
         let frac = input.encoding.frac();
@@ -179,13 +180,13 @@ impl Chain {
 
     fn push_affine(
         &mut self,
-        plan: &FastPlan<'_>,
+        plan: &FastPlan,
         parameters: &Parameters,
         frac: i32,
         affine: &Affine,
         output: &Encoding,
     ) -> bool {
-        let network = plan.network;
+        let network = &*plan.network;
         let scales = parameters.values(affine.scale);
         let product_frac = frac + network.param(affine.scale).encoding.frac();
         let (sum_frac, bias_frac, biases) = match affine.bias {

@@ -62,8 +62,8 @@ struct Rows {
 
 /// What does not change from sample to sample.
 #[derive(Debug)]
-struct Compiled<'n> {
-    network: &'n Network,
+struct Compiled {
+    network: Arc<Network>,
     level: Level,
     parameters: Parameters,
     input_range: Range,
@@ -77,8 +77,8 @@ struct Compiled<'n> {
 ///
 /// A clone shares the packed parameters and has a sample of its own.
 #[derive(Clone, Debug)]
-pub struct FastEngine<'n> {
-    compiled: Arc<Compiled<'n>>,
+pub struct FastEngine {
+    compiled: Arc<Compiled>,
     /// Per tensor; none where it is never stored.
     stores: Vec<Option<Store>>,
     /// Per step.
@@ -87,14 +87,14 @@ pub struct FastEngine<'n> {
     output: Vec<i64>,
 }
 
-impl<'n> FastEngine<'n> {
+impl FastEngine {
     /// Packs parameters, which may hold faults.
     ///
     /// # Panics
     /// Where `parameters` belong to another network.
     #[must_use]
-    pub fn new(plan: &FastPlan<'n>, parameters: &Parameters) -> Self {
-        let network = plan.network;
+    pub fn new(plan: &FastPlan, parameters: &Parameters) -> Self {
+        let network = &*plan.network;
         let mut steps = Vec::new();
         let mut stored = vec![false; network.tensors.len()];
         let mut made = vec![false; network.nodes.len()];
@@ -123,7 +123,7 @@ impl<'n> FastEngine<'n> {
         }
         Self {
             compiled: Arc::new(Compiled {
-                network,
+                network: Arc::clone(&plan.network),
                 level: plan.level,
                 parameters: parameters.clone(),
                 input_range: plan.ranges[network.input.index()],
@@ -145,7 +145,7 @@ impl<'n> FastEngine<'n> {
     /// have.
     pub fn run(&mut self, input: &[i64]) -> &[i64] {
         let compiled = Arc::clone(&self.compiled);
-        let (network, level) = (compiled.network, compiled.level);
+        let (network, level) = (&*compiled.network, compiled.level);
         let length = network.tensor(network.input).len();
         assert_eq!(input.len(), length, "one mantissa per input element");
         let mut known = false;
@@ -167,8 +167,8 @@ impl<'n> FastEngine<'n> {
         &self.output
     }
 
-    fn step(&mut self, compiled: &Compiled<'n>, index: usize, step: &Step, output: &mut Store) {
-        let (network, level) = (compiled.network, compiled.level);
+    fn step(&mut self, compiled: &Compiled, index: usize, step: &Step, output: &mut Store) {
+        let (network, level) = (&*compiled.network, compiled.level);
         let store = |id: TensorId| self.stores[id.index()].as_ref();
         match step {
             Step::Product(product) => {
@@ -203,7 +203,7 @@ impl<'n> FastEngine<'n> {
         let node = &compiled.network.nodes[node];
         let operands: Vec<Vec<i64>> = node.inputs.iter().map(|id| self.tensor(*id)).collect();
         let operands: Vec<&[i64]> = operands.iter().map(Vec::as_slice).collect();
-        ops::evaluate(compiled.network, node, &compiled.parameters, &operands)
+        ops::evaluate(&compiled.network, node, &compiled.parameters, &operands)
     }
 
     /// The mantissas of a tensor of the last sample. Sums that are never stored are computed anew, by
@@ -239,7 +239,7 @@ impl<'n> FastEngine<'n> {
     /// As [`FastEngine::run`]; where the length is no whole number of samples.
     #[must_use]
     pub fn run_all(&self, inputs: &[i64]) -> Vec<i64> {
-        let network = self.compiled.network;
+        let network = &self.compiled.network;
         let (length, outputs) = (network.tensor(network.input).len(), self.output.len());
         if length == 0 || outputs == 0 {
             return Vec::new();
@@ -275,7 +275,7 @@ impl Step {
     }
 }
 
-impl Compiled<'_> {
+impl Compiled {
     /// The tensor that a step stores.
     fn output_of(&self, step: &Step) -> TensorId {
         match step {
@@ -316,13 +316,8 @@ impl Rows {
 }
 
 /// The step of a node and of the element-wise operations behind it, and the tensor that it stores.
-fn compile(
-    plan: &FastPlan<'_>,
-    parameters: &Parameters,
-    index: usize,
-    made: &mut [bool],
-) -> (Step, TensorId) {
-    let network = plan.network;
+fn compile(plan: &FastPlan, parameters: &Parameters, index: usize, made: &mut [bool]) -> (Step, TensorId) {
+    let network = &*plan.network;
     let node = &network.nodes[index];
     made[index] = true;
     if let Some(linear) = &plan.linear[index]
@@ -351,7 +346,7 @@ fn compile(
 
 /// Adds the operations behind a tensor to a chain as far as nobody else reads what is in between.
 fn extend(
-    plan: &FastPlan<'_>,
+    plan: &FastPlan,
     parameters: &Parameters,
     chain: &mut Chain,
     mut output: TensorId,
@@ -366,7 +361,7 @@ fn extend(
     output
 }
 
-fn rows(plan: &FastPlan<'_>, parameters: &Parameters, node: &Node, made: &mut [bool]) -> Option<Rows> {
+fn rows(plan: &FastPlan, parameters: &Parameters, node: &Node, made: &mut [bool]) -> Option<Rows> {
     let input = node.inputs.first()?;
     let tensor = plan.network.tensor(*input);
     let channels = tensor.channels().max(1);

@@ -1,10 +1,10 @@
 //! Operations that only move elements or choose the largest one, on tensors of one kind.
 
 use super::Level;
-use super::casts::is_identity;
 use super::lanes::{Data, Kind, Store, words};
 use super::level::at_level;
 use super::range::Range;
+use super::range::is_identity;
 use crate::network::{Network, Node, Op, Pool, PoolKind};
 use crate::simulate::functional::ops;
 

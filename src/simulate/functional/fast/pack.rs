@@ -22,13 +22,8 @@ struct Bounds {
 /// Packs a product with the parameters' values; `None` where they do not belong to their encodings.
 /// The chain holds the product's own casts only.
 #[must_use]
-pub fn pack(
-    plan: &FastPlan<'_>,
-    parameters: &Parameters,
-    node: &Node,
-    linear: &LinearMac,
-) -> Option<Product> {
-    let network = plan.network;
+pub fn pack(plan: &FastPlan, parameters: &Parameters, node: &Node, linear: &LinearMac) -> Option<Product> {
+    let network = &*plan.network;
     let mac = &linear.mac;
     let weights = parameters.values(mac.weight);
     let belong = |id| {

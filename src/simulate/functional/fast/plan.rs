@@ -1,5 +1,7 @@
 //! What follows from a network alone.
 
+use std::sync::Arc;
+
 use super::Level;
 use super::lanes::Kind;
 use super::range::{Range, ranges};
@@ -10,8 +12,8 @@ use crate::simulate::functional::plan::{LinearMac, Plan, Step};
 /// A network compiled for fast evaluation: which sums are free of order, and how each tensor is
 /// stored.
 #[derive(Clone, Debug)]
-pub struct FastPlan<'n> {
-    pub(super) network: &'n Network,
+pub struct FastPlan {
+    pub(super) network: Arc<Network>,
     pub(super) level: Level,
     /// Per node, the product whose sum may be taken in any order.
     pub(super) linear: Vec<Option<LinearMac>>,
@@ -21,17 +23,18 @@ pub struct FastPlan<'n> {
     pub(super) readers: Vec<Vec<NodeId>>,
 }
 
-impl<'n> FastPlan<'n> {
+impl FastPlan {
     /// Compiles a network for the widest vector instructions of the machine.
     #[must_use]
-    pub fn new(network: &'n Network) -> Self {
+    pub fn new(network: impl Into<Arc<Network>>) -> Self {
         Self::with_level(network, Level::widest())
     }
 
     /// Compiles a network for given vector instructions.
     #[must_use]
-    pub fn with_level(network: &'n Network, level: Level) -> Self {
-        let ranges = ranges(network);
+    pub fn with_level(network: impl Into<Arc<Network>>, level: Level) -> Self {
+        let network: Arc<Network> = network.into();
+        let ranges = ranges(&network);
         let mut kinds: Vec<Kind> = (network.tensors.iter().zip(&ranges))
             .map(|(tensor, range)| Kind::of(range, tensor.channels()))
             .collect();
@@ -45,14 +48,17 @@ impl<'n> FastPlan<'n> {
                 kinds[node.output.index()] = kind;
             }
         }
-        let linear = (Plan::new(network).steps.into_iter().zip(&network.nodes))
-            .map(|(step, node)| match (step, &node.op) {
-                (Step::Linear(linear), Op::Mac(mac)) if stays_linear(network, node, mac, &ranges) => {
-                    Some(*linear)
-                }
-                _ => None,
-            })
-            .collect();
+        let linear = (Plan::new(Arc::clone(&network))
+            .steps
+            .into_iter()
+            .zip(&network.nodes))
+        .map(|(step, node)| match (step, &node.op) {
+            (Step::Linear(linear), Op::Mac(mac)) if stays_linear(&network, node, mac, &ranges) => {
+                Some(*linear)
+            }
+            _ => None,
+        })
+        .collect();
         Self {
             network,
             level,
@@ -65,8 +71,8 @@ impl<'n> FastPlan<'n> {
 
     /// The network.
     #[must_use]
-    pub fn network(&self) -> &'n Network {
-        self.network
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The vector instructions.
@@ -76,7 +82,7 @@ impl<'n> FastPlan<'n> {
     }
 
     /// The only reader of a tensor that nobody else looks at.
-    pub(super) fn only_reader(&self, tensor: TensorId) -> Option<&'n Node> {
+    pub(super) fn only_reader(&self, tensor: TensorId) -> Option<&Node> {
         match self.readers[tensor.index()][..] {
             [reader] if tensor != self.network.output => Some(&self.network.nodes[reader.index()]),
             _ => None,

@@ -1,6 +1,6 @@
 //! Which mantissas a tensor can hold, whatever the parameters.
 
-use super::casts::is_identity;
+use crate::fixed_point::{Format, Overflow};
 use crate::network::{Encoding, MultiThreshold, Network, Node, Op, PoolKind};
 use crate::simulate::functional::ops;
 
@@ -181,5 +181,27 @@ fn bounds(values: impl Iterator<Item = i128> + Clone) -> Range {
     match (values.clone().min(), values.max()) {
         (Some(low), Some(high)) => Range::new(low, high),
         _ => Range::ALL,
+    }
+}
+
+/// Whether a cast leaves every mantissa of a range as it is.
+#[must_use]
+pub fn is_identity(from_frac: i32, range: &Range, to: &Encoding) -> bool {
+    match to {
+        Encoding::Bipolar { .. } => true,
+        Encoding::Fixed(format) => {
+            from_frac == format.frac()
+                && i128::from(range.low) >= lowest(format)
+                && i128::from(range.high) <= format.max_mantissa()
+        }
+    }
+}
+
+/// The smallest mantissa that an assignment leaves as it is.
+pub(super) fn lowest(format: &Format) -> i128 {
+    if format.signed() && format.overflow() == Overflow::SatSym {
+        -format.max_mantissa()
+    } else {
+        format.min_mantissa()
     }
 }

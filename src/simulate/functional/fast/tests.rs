@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 
 use super::Level;
-use super::casts::{Gate, LaneCast, fixed_narrow, fixed_wide, is_identity};
+use super::casts::{Gate, LaneCast, fixed_narrow, fixed_wide};
 use super::lanes::{Kind, Store};
 use super::range::Range;
+use super::range::is_identity;
 use super::thresholds::Thresholds;
 use crate::fixed_point::{Cast, Format, Overflow, Quantization};
 use crate::network::Encoding;

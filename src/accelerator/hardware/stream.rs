@@ -1,0 +1,51 @@
+//! What a hardware file says about FIFOs, loops, weight streams and the ends of the accelerator.
+
+use serde::{Deserialize, Serialize};
+
+/// Depth of the FIFOs in front of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FifoDepth {
+    /// Deep enough that the FIFO never holds up the fault-free run; found by simulating it.
+    Auto,
+    /// So many words.
+    Words(u32),
+}
+
+/// The loop of a layer that is built by high-level synthesis, as its report states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoopTiming {
+    /// Cycles between the starts of two iterations (`II` of the report).
+    pub initiation_interval: u32,
+    /// Cycles of one iteration (`Iteration Latency` of the report).
+    pub iteration_latency: u32,
+}
+
+/// Where a FINN-style matrix product finds its weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightMemory {
+    /// Inside the unit.
+    #[default]
+    Embedded,
+    /// In a memory of its own that streams one word per cycle.
+    Decoupled,
+}
+
+/// Rate and width at an end of the accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamEnd {
+    /// Elements per word; otherwise what the first layer takes or the last one hands out.
+    pub lanes: Option<u32>,
+    /// Cycles per word at least.
+    pub interval: u32,
+}
+
+impl Default for StreamEnd {
+    fn default() -> Self {
+        Self {
+            lanes: None,
+            interval: 1,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Intervals of sampled numbers, one method per file, from counts and sums alone.
+
+mod clopper_pearson;
+mod count;
+mod failure_rate;
+mod garwood;
+mod mean;
+mod moments;
+mod special;
+mod wilson;
+
+use serde::Serialize;
+
+pub use clopper_pearson::clopper_pearson;
+pub use count::count_interval;
+pub use failure_rate::{FirstFailures, failure_rate_interval};
+pub use garwood::garwood;
+pub use mean::{Bounds, FEW_VALUES, mean_interval};
+pub use moments::Moments;
+pub use wilson::wilson;
+
+/// The confidence of every interval.
+const CONFIDENCE: f64 = 0.95;
+
+/// A sampled number's interval, and how it was obtained.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Confidence, between 0 and 1.
+    pub confidence: f64,
+    /// The name of the function or of its method: `wilson`, `clopper_pearson`, `garwood`, `gamma`,
+    /// `gamma_steps`, `gamma_ratio`.
+    pub method: &'static str,
+    /// What the interval rests on beyond independent trials of one law, where that is anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assumes: Option<String>,
+}
+
+impl Interval {
+    /// In another unit; the factor is not negative.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        self.low *= factor;
+        self.high *= factor;
+        self
+    }
+
+    /// On another zero.
+    #[must_use]
+    pub fn shifted(mut self, by: f64) -> Self {
+        self.low += by;
+        self.high += by;
+        self
+    }
+}

@@ -1,0 +1,237 @@
+//! How a network is built.
+
+use super::{count, number, table};
+use crate::study::{InspectReport, RangesReport};
+
+fn shape(shape: &[usize]) -> String {
+    let extents: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    extents.join("x")
+}
+
+/// How a network is built.
+#[must_use]
+pub fn inspect(report: &InspectReport) -> String {
+    let mut parts = vec![format!(
+        "{}: input {} {}, hardware {}, technology {}",
+        report.network,
+        shape(&report.input.shape),
+        report.input.format,
+        report.hardware,
+        report.technology
+    )];
+    let rows: Vec<Vec<String>> = report
+        .layers
+        .iter()
+        .map(|layer| {
+            let bits: u64 = layer.tensors.iter().map(|tensor| tensor.stored_bits).sum();
+            let stage = layer.stage.as_ref();
+            vec![
+                layer.name.clone(),
+                layer.kind.clone(),
+                shape(&layer.output_shape),
+                layer.output_format.clone(),
+                layer
+                    .accumulator
+                    .as_ref()
+                    .map_or("-".to_owned(), |accumulator| accumulator.format.clone()),
+                count(bits),
+                stage.map_or("-".to_owned(), |stage| count(stage.multipliers)),
+                stage.map_or("-".to_owned(), |stage| count(stage.initiation_interval)),
+            ]
+        })
+        .collect();
+    let header = [
+        "layer",
+        "operator",
+        "output",
+        "format",
+        "accumulator",
+        "stored bits",
+        "multipliers",
+        "cycles",
+    ];
+    parts.push(table(&header, &rows));
+    let rows: Vec<Vec<String>> = report
+        .memories
+        .iter()
+        .map(|memory| {
+            vec![
+                memory.name.clone(),
+                memory.style.to_owned(),
+                count(memory.depth),
+                memory.word_bits.to_string(),
+                count(memory.bits),
+            ]
+        })
+        .collect();
+    parts.push(table(
+        &["memory", "style", "words", "bits per word", "bits"],
+        &rows,
+    ));
+    let total = |bits: &crate::study::BitsByName| bits.get("total").and_then(serde_json::Value::as_u64);
+    let stored = total(&report.stored_bits).unwrap_or(0);
+    parts.push(format!("stored bits: {}", count(stored)));
+    match (&report.registers_missing, &report.registers) {
+        (Some(reason), _) => parts.push(format!("registers are not listed: {reason}")),
+        (None, registers) => {
+            parts.push(registers_table(report));
+            let in_registers = registers.as_ref().and_then(total).unwrap_or(0);
+            parts.push(format!(
+                "bits that an upset can hit: {} stored + {} in registers = {}",
+                count(stored),
+                count(in_registers),
+                count(stored + in_registers)
+            ));
+        }
+    }
+    if let Some(cycles) = report.cycles.initiation_interval {
+        parts.push(format!(
+            "cycles between samples (analytic, slowest stage): {}",
+            count(cycles)
+        ));
+    }
+    let area = &report.area;
+    parts.push(format!(
+        "memory area: {} {unit}; with every bit triplicated: {} {unit}",
+        number(area.plain_area),
+        number(area.full_area),
+        unit = area.unit.symbol(),
+    ));
+    parts.extend(report.ranges.as_ref().map(ranges));
+    parts.join("\n\n")
+}
+
+fn registers_table(report: &InspectReport) -> String {
+    let classes: Vec<&String> = report
+        .registers
+        .iter()
+        .flat_map(serde_json::Map::keys)
+        .filter(|class| *class != "total")
+        .collect();
+    let row = |name: &str, bits: &dyn Fn(&str) -> u64| {
+        let of_classes: Vec<u64> = classes.iter().map(|class| bits(class)).collect();
+        let total = of_classes.iter().sum();
+        let numbers = of_classes.into_iter().chain([total]).map(count);
+        std::iter::once(name.to_owned())
+            .chain(numbers)
+            .collect::<Vec<String>>()
+    };
+    let of_layer = |layer: &crate::study::LayerReport, class: &str| -> u64 {
+        let groups = layer.registers.iter().flatten();
+        groups
+            .filter(|group| group.class == class)
+            .map(|group| group.bits)
+            .sum()
+    };
+    let mut rows: Vec<Vec<String>> = report
+        .layers
+        .iter()
+        .map(|layer| row(&layer.name, &|class| of_layer(layer, class)))
+        .collect();
+    rows.push(row("all", &|class| {
+        report.layers.iter().map(|layer| of_layer(layer, class)).sum()
+    }));
+    let mut header = vec!["register bits"];
+    header.extend(classes.iter().map(|class| class.as_str()));
+    header.push("total");
+    let by_class = table(&header, &rows);
+    let rows: Vec<Vec<String>> = report
+        .stages
+        .iter()
+        .flatten()
+        .map(|stage| {
+            vec![
+                stage.name.clone(),
+                stage.kind.to_owned(),
+                count(stage.bits),
+                stage
+                    .fifo_depth
+                    .map_or("-".to_owned(), |depth| count(depth as u64)),
+            ]
+        })
+        .collect();
+    let stages = table(&["stage", "kind", "register bits", "FIFO depth"], &rows);
+    format!("{by_class}\n\n{stages}")
+}
+
+fn ranges(report: &RangesReport) -> String {
+    let rows: Vec<Vec<String>> = report
+        .tensors
+        .iter()
+        .map(|tensor| {
+            let name = if tensor.layer == tensor.node {
+                tensor.layer.clone()
+            } else {
+                format!("{}/{}", tensor.layer, tensor.node)
+            };
+            vec![
+                name,
+                tensor.format.clone(),
+                number(tensor.low_value),
+                number(tensor.high_value),
+                tensor.unused_top_bits.to_string(),
+            ]
+        })
+        .collect();
+    let header = ["tensor", "format", "lowest", "highest", "top bits unused"];
+    let mut parts = vec![format!(
+        "ranges over {} samples\n{}",
+        count(report.samples),
+        table(&header, &rows)
+    )];
+    let rows: Vec<Vec<String>> = report
+        .parameters
+        .iter()
+        .map(|param| {
+            vec![
+                format!("{}.{}", param.layer, param.tensor),
+                param.format.clone(),
+                param.low.to_string(),
+                param.high.to_string(),
+                param.unused_top_bits.to_string(),
+            ]
+        })
+        .collect();
+    let header = [
+        "stored tensor",
+        "format",
+        "lowest mantissa",
+        "highest mantissa",
+        "top bits unused",
+    ];
+    parts.push(table(&header, &rows));
+    let rows: Vec<Vec<String>> = report
+        .casts
+        .iter()
+        .filter(|cast| cast.wrapped + cast.saturated > 0)
+        .map(|cast| {
+            let overflows = cast.wrapped + cast.saturated;
+            let name = if cast.layer == "input" {
+                "input".to_owned()
+            } else {
+                format!("{} {}", cast.node, cast.cast)
+            };
+            vec![
+                name,
+                cast.format.clone(),
+                count(cast.values),
+                count(overflows),
+                format!("{:.4} %", 100.0 * overflows as f64 / cast.values as f64),
+                if cast.wrapped > 0 { "wrapped" } else { "saturated" }.to_owned(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        parts.push("no value wrapped or saturated at any cast".to_owned());
+    } else {
+        let header = ["cast", "to", "values", "overflowed", "share", "what happened"];
+        parts.push(table(&header, &rows));
+    }
+    parts.extend(
+        report
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
+    parts.join("\n\n")
+}

@@ -1,0 +1,235 @@
+//! The fast way through time: stages that rest are left alone until a signal at one of their ports
+//! changes or their rest is over.
+
+use super::engine::{EndOfStream, Engine, MAX_PORTS};
+use super::stage::{Edge, Signals};
+
+/// What an advance came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Advance {
+    /// Edges went by.
+    Edges,
+    /// Nothing will ever move again.
+    Stuck,
+}
+
+impl Engine {
+    /// The edges that a resting stage has missed.
+    fn catch_up(&mut self, stage: usize) {
+        if !self.schedule.resting[stage] {
+            return;
+        }
+        self.schedule.resting[stage] = false;
+        let edges = self.cycle - self.schedule.since[stage];
+        if edges == 0 {
+            return;
+        }
+        let placed = &self.pipeline.stages[stage];
+        placed
+            .stage
+            .skip(&mut self.state[placed.state.clone()], edges, &self.memories);
+        let signals = self.signals[stage];
+        let activity = &mut self.activity[stage];
+        activity.blocked += if self.offered[stage] & !signals.ready != 0 {
+            edges
+        } else {
+            0
+        };
+        activity.starved += if self.accepted[stage] & !signals.valid != 0 {
+            edges
+        } else {
+            0
+        };
+    }
+
+    /// Brings every stage up to the present, and wakes them all.
+    pub(super) fn wake_all(&mut self) {
+        for stage in 0..self.pipeline.stages.len() {
+            self.catch_up(stage);
+            self.schedule.wake(stage);
+        }
+    }
+
+    fn wake_up(&mut self, stage: usize) {
+        if !self.schedule.is_awake(stage) {
+            self.catch_up(stage);
+            self.schedule.wake(stage);
+        }
+    }
+
+    /// One edge, or the stretch until something can happen, but no edge from `limit` on.
+    pub(super) fn advance(&mut self, limit: u64) -> Advance {
+        let stages = self.pipeline.stages.len();
+        for stage in 0..stages {
+            if self.schedule.resting[stage] && self.schedule.until[stage] <= self.cycle {
+                self.wake_up(stage);
+            }
+        }
+        let (input, output) = (self.pipeline.input, self.pipeline.output);
+        let input_open = self.stream_is_offered(input);
+        let output_open = self.output.rate.is_open(self.cycle, self.output.last);
+        if input_open != self.schedule.input_open {
+            self.schedule.input_open = input_open;
+            if let Some((stage, _)) = self.pipeline.streams[input].to {
+                self.wake_up(stage);
+            }
+        }
+        if output_open != self.schedule.output_open {
+            self.schedule.output_open = output_open;
+            if let Some((stage, _)) = self.pipeline.streams[output].from {
+                self.wake_up(stage);
+            }
+        }
+        let Some(_) = self.schedule.awake_below(stages) else {
+            return self.jump(limit);
+        };
+        // What is offered follows from the state alone; who sees a change has to look again.
+        let mut below = stages;
+        while let Some(stage) = self.schedule.awake_below(below) {
+            below = stage;
+            let placed = &self.pipeline.stages[stage];
+            let offered = placed.stage.offers(&self.state[placed.state.clone()]);
+            let changed = offered ^ self.offered[stage];
+            self.offered[stage] = offered;
+            for port in 0..self.schedule.consumers[stage].len() {
+                if let (1, Some((consumer, _))) = (changed >> port & 1, self.schedule.consumers[stage][port])
+                {
+                    self.wake_up(consumer);
+                }
+            }
+        }
+        // Consumers come first, so a stage that is woken here is still to come.
+        let mut below = stages;
+        while let Some(stage) = self.schedule.awake_below(below) {
+            below = stage;
+            let placed = &self.pipeline.stages[stage];
+            let mut signals = Signals::default();
+            for (port, producer) in self.schedule.producers[stage].iter().enumerate() {
+                let valid = producer.map_or(input_open, |(stage, port)| self.offered[stage] >> port & 1 == 1);
+                signals.valid |= u32::from(valid) << port;
+            }
+            for (port, consumer) in self.schedule.consumers[stage].iter().enumerate() {
+                let ready =
+                    consumer.map_or(output_open, |(stage, port)| self.accepted[stage] >> port & 1 == 1);
+                signals.ready |= u32::from(ready) << port;
+            }
+            self.signals[stage] = signals;
+            let accepted = placed.stage.accepts(&self.state[placed.state.clone()], signals);
+            let changed = accepted ^ self.accepted[stage];
+            self.accepted[stage] = accepted;
+            for port in 0..self.schedule.producers[stage].len() {
+                if let (1, Some((producer, _))) = (changed >> port & 1, self.schedule.producers[stage][port])
+                {
+                    self.wake_up(producer);
+                }
+            }
+        }
+        let enters = input_open
+            && self.pipeline.streams[input]
+                .to
+                .is_none_or(|(stage, port)| self.accepted[stage] >> port & 1 == 1);
+        let leaves = output_open
+            && self.pipeline.streams[output]
+                .from
+                .is_none_or(|(stage, port)| self.offered[stage] >> port & 1 == 1);
+        if leaves {
+            self.keep_output_word();
+        }
+        // The edge itself, consumers first: a word is read where its producer still offers it.
+        let struck = std::mem::take(&mut self.transients);
+        let mut below = stages;
+        while let Some(stage) = self.schedule.awake_below(below) {
+            below = stage;
+            self.edge_of(stage, &struck);
+        }
+        if enters {
+            self.input.pass(self.cycle);
+        }
+        if leaves {
+            self.output.pass(self.cycle);
+        }
+        self.cycle += 1;
+        Advance::Edges
+    }
+
+    fn edge_of(&mut self, stage: usize, struck: &[(usize, super::stage::Transient)]) {
+        let placed = &self.pipeline.stages[stage];
+        let signals = self.signals[stage];
+        let taken = signals.valid & self.accepted[stage];
+        let given = signals.ready & self.offered[stage];
+        let (before, own) = self.state.split_at_mut(placed.state.start);
+        let own = &mut own[..placed.state.len()];
+        let hit = struck.iter().any(|(at, _)| *at == stage);
+        if taken | given == 0 && !hit {
+            let rest = placed.stage.rest(own, signals);
+            if rest > 0 {
+                self.schedule.resting[stage] = true;
+                self.schedule.since[stage] = self.cycle;
+                self.schedule.until[stage] = self.cycle.saturating_add(rest);
+                self.schedule.awake[stage / 64] &= !(1 << (stage % 64));
+                return;
+            }
+        }
+        let mut words: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
+        for (slot, producer) in words.iter_mut().zip(&self.schedule.producers[stage]) {
+            *slot = match producer {
+                Some((producer, port)) => {
+                    let placed = &self.pipeline.stages[*producer];
+                    placed.stage.word(&before[placed.state.clone()], *port)
+                }
+                None => self
+                    .input
+                    .word(self.pipeline.streams[self.pipeline.input].shape.limbs()),
+            };
+        }
+        for (port, &stream) in placed.inputs.iter().enumerate() {
+            if let (1, Some(kept)) = (taken >> port & 1, self.traced[stream].as_mut()) {
+                kept.extend_from_slice(words[port]);
+            }
+        }
+        let transients: Vec<_> = if hit {
+            struck
+                .iter()
+                .filter(|(at, _)| *at == stage)
+                .map(|(_, transient)| *transient)
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let edge = Edge {
+            signals,
+            taken,
+            given,
+            words: &words[..placed.inputs.len()],
+            memories: &self.memories,
+            transients: &transients,
+        };
+        placed.stage.edge(own, &edge);
+        self.note(stage, taken, given);
+    }
+
+    /// Passes the edges until the first rest is over or an end opens.
+    fn jump(&mut self, limit: u64) -> Advance {
+        let rests = self.schedule.resting.iter().zip(&self.schedule.until);
+        let wake = rests
+            .filter(|(resting, _)| **resting)
+            .map(|(_, &until)| until)
+            .min()
+            .unwrap_or(u64::MAX);
+        let opens = |end: &EndOfStream, wanted: bool| match end.rate.next_open(self.cycle, end.last) {
+            Some(cycle) if wanted && cycle > self.cycle => cycle,
+            _ => u64::MAX,
+        };
+        let mut next = wake
+            .min(opens(&self.input, !self.is_fed()))
+            .min(opens(&self.output, true));
+        if self.rates_are_random() {
+            next = self.cycle + 1;
+        }
+        if next == u64::MAX && limit == u64::MAX {
+            return Advance::Stuck;
+        }
+        self.cycle = next.min(limit).max(self.cycle + 1);
+        Advance::Edges
+    }
+}

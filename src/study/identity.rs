@@ -1,0 +1,98 @@
+//! What makes a study the study that it is.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A hash of everything that a value holds: SHA-256 of its serialized form (CBOR, RFC 8949), names of fields
+/// included. Nothing is listed by hand, so a field that is added later cannot be forgotten; maps have to be
+/// ordered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(String);
+
+struct Hashing(Sha256);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Identity {
+    /// The identity of a value.
+    ///
+    /// # Panics
+    /// Where the value refuses to be serialized, which no derived form does.
+    #[must_use]
+    pub fn of(value: &impl Serialize) -> Self {
+        let mut writer = io::BufWriter::with_capacity(1 << 16, Hashing(Sha256::new()));
+        ciborium::into_writer(value, &mut writer).expect("a value with a serialized form");
+        let Ok(hashing) = writer.into_inner() else {
+            unreachable!("a hash takes every byte")
+        };
+        let digest = hashing.0.finalize();
+        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The hash in hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Two {
+        a: f64,
+        b: f64,
+    }
+
+    #[derive(Serialize)]
+    struct Three {
+        a: f64,
+        b: f64,
+        c: Option<u8>,
+    }
+
+    #[test]
+    fn every_bit_of_every_field_counts() {
+        let of = |a: f64, b: f64| Identity::of(&Two { a, b });
+        assert_eq!(of(1.0, 2.0), of(1.0, 2.0));
+        assert_ne!(of(1.0, 2.0), of(2.0, 1.0));
+        assert_ne!(of(1.0, 2.0), of(1.0, 2.0 + f64::EPSILON * 2.0));
+        assert_ne!(of(0.0, 2.0), of(-0.0, 2.0));
+        assert_ne!(of(f64::INFINITY, 2.0), of(f64::NAN, 2.0));
+        let three = Identity::of(&Three {
+            a: 1.0,
+            b: 2.0,
+            c: None,
+        });
+        assert_ne!(of(1.0, 2.0), three);
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_serialized_form() {
+        // CBOR of the array [1, 2] is 82 01 02; its SHA-256 by sha256sum.
+        let expected = Sha256::digest([0x82, 0x01, 0x02]);
+        let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(Identity::of(&[1u8, 2u8]).as_str(), expected);
+    }
+}

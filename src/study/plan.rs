@@ -1,0 +1,99 @@
+//! Requests as documents: what a plan file holds, and what another program sends.
+
+use std::path::Path;
+
+use ron::extensions::Extensions;
+use ron::ser::PrettyConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AccumulationRequest, ExhaustiveRequest, ExportRequest, HardenRequest, InspectRequest, MemoryRequest,
+    MissionRequest, ProtectRequest, RegisterRequest, RunRequest, StudyError, UpsetRequest,
+};
+use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
+
+/// Any study that has a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a process holds one plan")]
+pub enum Request {
+    /// The main job.
+    Harden(HardenRequest),
+    /// Every stored bit by itself.
+    Exhaustive(ExhaustiveRequest),
+    /// Several flips at a time.
+    Accumulation(AccumulationRequest),
+    /// Missions of a network.
+    Mission(MissionRequest),
+    /// Missions of a memory by itself.
+    Memory(MemoryRequest),
+    /// Strikes on registers.
+    Registers(RegisterRequest),
+    /// Bits to protect, from records.
+    Protect(ProtectRequest),
+    /// Upsets per hour.
+    Rate(UpsetRequest),
+    /// How a network is built.
+    Inspect(InspectRequest),
+    /// Samples through the accelerator.
+    Run(RunRequest),
+    /// A protection map for RTL.
+    Export(ExportRequest),
+}
+
+/// What a plan file holds, for diagnostics.
+const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Accumulation, Mission, Memory, Registers, Protect, Rate, Inspect, Run and Export";
+
+impl Request {
+    /// Reads a plan: RON, or JSON in a file that ends so.
+    ///
+    /// # Errors
+    /// [`StudyError::Request`] with the place in the file.
+    pub fn read(file: &Path) -> Result<Self, StudyError> {
+        let unreadable = |problem: String| {
+            StudyError::refused(
+                format!("{}: cannot be read: {problem}", file.display()),
+                "a plan as a RON or JSON file; check the path and its permissions",
+            )
+        };
+        let bytes = read_file(file).map_err(|error| unreadable(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        if file.extension().is_some_and(|ending| ending == "json") {
+            return serde_json::from_str(&text).map_err(|error| {
+                let error = error.to_string();
+                let problem = shortened(&error, MOST_OF_PROBLEM);
+                StudyError::refused(format!("{}: {problem}", file.display()), EXPECTED)
+            });
+        }
+        Ok(parse_ron(
+            &SourceText::new(file.display().to_string(), text),
+            EXPECTED,
+        )?)
+    }
+
+    /// The plan as RON text.
+    ///
+    /// # Errors
+    /// [`StudyError::Work`] where it has no such form.
+    pub fn to_ron(&self) -> Result<String, StudyError> {
+        let config = PrettyConfig::new().extensions(Extensions::IMPLICIT_SOME);
+        ron::ser::to_string_pretty(self, config).map_err(|error| StudyError::work(error.to_string()))
+    }
+
+    /// The command that runs it.
+    #[must_use]
+    pub fn command(&self) -> &'static str {
+        match self {
+            Self::Harden(_) => "harden",
+            Self::Protect(_) => "protect",
+            Self::Rate(_) => "rate",
+            Self::Inspect(_) => "inspect",
+            Self::Run(_) => "run",
+            Self::Export(_) => "export",
+            Self::Exhaustive(_)
+            | Self::Accumulation(_)
+            | Self::Mission(_)
+            | Self::Memory(_)
+            | Self::Registers(_) => "campaign",
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Who is struck how often in missions, with what that rests on.
+
+use super::{Design, RateRequest, STYLES, StudyError};
+use crate::accelerator::{MemoryId, Style};
+use crate::campaign::mission::{Exposure, Permanent};
+use crate::radiation::{Assumption, Banded, Clusters, RateProfile};
+use crate::scheme::{Scheme, Store};
+use crate::text::count;
+
+/// Strikes of storage styles, with what the rates rest on.
+pub(super) struct Strikes {
+    /// One entry without a style holds for all.
+    classes: Vec<(Option<Style>, Exposure, Option<f64>)>,
+    /// What the rates rest on.
+    pub assumptions: Vec<Assumption>,
+    /// Where the rate comes from.
+    pub source: String,
+}
+
+/// What missions are told of strikes.
+pub(super) struct StrikeRequest<'a> {
+    pub rate: &'a RateRequest,
+    /// Strikes per second on all stored bits together, instead of a rate.
+    pub rate_per_s: Option<f64>,
+    pub permanent_share: f64,
+}
+
+impl Strikes {
+    /// Resolves what a mission is told. `bits` are those that a rate per second speaks of.
+    pub fn resolve(
+        request: &StrikeRequest<'_>,
+        design: Option<&Design>,
+        bits: u64,
+    ) -> Result<Self, StudyError> {
+        let rate = request.rate;
+        if let Some(per_s) = request.rate_per_s {
+            if !(per_s.is_finite() && per_s >= 0.0) {
+                return Err(StudyError::refused_about(
+                    "rate_per_s",
+                    format!("{per_s} strikes per second are no rate"),
+                    "a finite number of strikes per second from 0",
+                ));
+            }
+            if *rate
+                != (RateRequest {
+                    clusters: rate.clusters.clone(),
+                    rate_form: rate.rate_form,
+                    ..RateRequest::default()
+                })
+            {
+                return Err(StudyError::refused(
+                    "the rate is stated twice: strikes per second and another rate",
+                    "one of them",
+                ));
+            }
+            let clusters = match &rate.clusters {
+                None => Clusters::single(),
+                Some(_) => rate
+                    .technologies(None)?
+                    .others()
+                    .map_or_else(Clusters::single, |all| all.clusters.clone()),
+            };
+            let assumptions = if rate.clusters.is_none() {
+                vec![Assumption {
+                    id: "single_bits",
+                    text: "every strike flips one bit: no clusters are stated".to_owned(),
+                }]
+            } else {
+                Vec::new()
+            };
+            let exposure = Exposure {
+                strikes: RateProfile::constant(per_s * 3600.0 / bits.max(1) as f64),
+                clusters,
+                permanent_share: request.permanent_share,
+                ..Exposure::single(Vec::new(), 0.0)
+            };
+            return Ok(Self {
+                classes: vec![(None, exposure, None)],
+                assumptions,
+                source: format!("{per_s} strikes per second on {} bits", count(bits)),
+            });
+        }
+        let technologies = rate.technologies(design.map(|design| &design.hardware))?;
+        let exposures = match design {
+            Some(design) => rate.on(design)?.exposures,
+            None => rate.exposures(None, &[(None, bits)])?,
+        };
+        let classes = exposures.0.iter().map(|part| {
+            let style = STYLES
+                .into_iter()
+                .find(|style| design.is_some() && style.name() == part.class);
+            let technology = style.map_or_else(|| technologies.others(), |style| technologies.get(style));
+            let permanent = technology.and_then(|technology| technology.permanent.as_ref());
+            let exposure = Exposure {
+                arrays: Vec::new(),
+                strikes: part.assessment.profile.clone(),
+                clusters: part.assessment.clusters.clone(),
+                permanent_share: request.permanent_share,
+                permanent: permanent.map(|faults| Permanent {
+                    profile: faults.profile(),
+                    stuck_at_one_share: faults.stuck_at_one_share,
+                }),
+            };
+            (style, exposure, part.assessment.uncertainty_factor)
+        });
+        Ok(Self {
+            classes: classes.collect(),
+            assumptions: exposures.assumptions(),
+            source: rate.source(),
+        })
+    }
+
+    fn of_registers(&self) -> Option<&(Option<Style>, Exposure, Option<f64>)> {
+        let of = |wanted: Option<Style>| self.classes.iter().find(|(style, ..)| *style == wanted);
+        of(Some(Style::Registers))
+            .or_else(|| of(None))
+            .or_else(|| self.classes.first())
+    }
+
+    /// Mean strikes per hour on one register bit, those of flip-flops or of what holds for all, and the factor
+    /// within which they are known.
+    pub fn register_rate(&self) -> (f64, Option<f64>) {
+        self.of_registers().map_or((0.0, None), |(_, exposure, factor)| {
+            (exposure.strikes.mean_events_per_bit_hour(), *factor)
+        })
+    }
+
+    /// Strikes per hour on all cells of a store, with the range in which the rates are known; none where no
+    /// source states one.
+    pub fn events_per_hour(&self, store: &Store, exposures: &[Exposure]) -> (f64, Option<Banded>) {
+        let mut sum = Banded {
+            nominal: 0.0,
+            low: 0.0,
+            high: 0.0,
+        };
+        let mut known = false;
+        for exposure in exposures {
+            let of_class = self
+                .classes
+                .iter()
+                .find(|(_, class, _)| class.strikes == exposure.strikes);
+            let factor = of_class.and_then(|(.., factor)| *factor);
+            let events = exposure.strikes.mean_events_per_bit_hour() * exposure.bits(store) as f64;
+            known |= factor.is_some();
+            sum.nominal += events;
+            sum.low += events / factor.unwrap_or(1.0);
+            sum.high += events * factor.unwrap_or(1.0);
+        }
+        (sum.nominal, known.then_some(sum))
+    }
+
+    /// Notes what is assumed about where copies lie, where strikes reach several cells.
+    pub fn note_copies(&mut self, mut schemes: impl Iterator<Item = Scheme>) {
+        let wide = self
+            .classes
+            .iter()
+            .any(|(_, exposure, _)| exposure.clusters.mean_bits() > 1.0);
+        if wide && schemes.any(|scheme| scheme.copies() > 1) {
+            self.assumptions.push(Assumption {
+                id: "copies_apart",
+                text: "copies of a bit lie in memories of their own: no strike reaches two of them"
+                    .to_owned(),
+            });
+        }
+    }
+
+    /// The exposures of a store's arrays.
+    pub fn on(&self, store: &Store, style: impl Fn(MemoryId) -> Style) -> Vec<Exposure> {
+        let of = |array: usize| {
+            let memory = &store.memories()[store.arrays()[array].memory as usize];
+            memory.memory.map(&style)
+        };
+        self.classes
+            .iter()
+            .map(|(class, exposure, _)| {
+                let arrays = (0..store.arrays().len())
+                    .filter(|&array| class.is_none() || of(array) == *class)
+                    .collect();
+                Exposure {
+                    arrays,
+                    ..exposure.clone()
+                }
+            })
+            .filter(|exposure| exposure.bits(store) > 0)
+            .collect()
+    }
+}
