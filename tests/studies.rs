@@ -1,10 +1,15 @@
 //! Studies from the command line and from files: plans, bounds, what is left out of a number.
 
 mod cli_common;
+mod common;
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use cli_common::{Workplace, model};
+use common::shared_data;
+use radstream::campaign::{Exhaustive, TrialPlan};
+use radstream::study::{Identity, NetworkRequest, SamplesRequest, bench};
 use serde_json::Value;
 
 fn path(name: &str) -> String {
@@ -383,4 +388,98 @@ fn names_are_suggested() {
             "{command:?}: {said}"
         );
     }
+}
+
+/// The identity of an exhaustive campaign.
+fn identity(network: &NetworkRequest, samples: &SamplesRequest) -> Identity {
+    let bench = bench(network, samples).expect("a bench");
+    let bits = bench.accelerator().map().bits().collect();
+    Identity::of(&Exhaustive::new(bench, bits))
+}
+
+#[test]
+fn stored_codes_and_layouts_are_parts_of_a_campaign() {
+    let Some(shared) = shared_data() else { return };
+    let folder = shared.join("cnv");
+    let place = Workplace::new();
+    let built = fs::read_to_string(cli_common::root().join("hw_configs/cnvW1A1.ron")).expect("the hardware");
+    let samples = SamplesRequest {
+        inputs: Some(
+            format!("{}:input_codes_i8", folder.join("cifar10_test1000.npz").display())
+                .parse()
+                .unwrap(),
+        ),
+        raw_inputs: true,
+        loss: Some("mismatch".to_owned()),
+        limit: Some(1),
+        ..SamplesRequest::default()
+    };
+    let changes = [
+        ("", ""),
+        ("width: 16, encoding", "width: 17, encoding"),
+        ("encoding: XnorPopcount", "encoding: Plain"),
+        (
+            "packing: PerPe, width: 16",
+            "packing: PerPe, interleave: 2, width: 16",
+        ),
+        ("folding: Finn(pe: 4, simd: 32)", "folding: Finn(pe: 8, simd: 32)"),
+    ];
+    let mut seen = BTreeSet::new();
+    for (at, (from, to)) in changes.into_iter().enumerate() {
+        let name = format!("{at}.ron");
+        let changed = built.replacen(from, to, 1);
+        assert!(at == 0 || changed != built, "{from}");
+        place.text(&name, &changed);
+        let network = NetworkRequest {
+            network: Some(folder.join("cnvW1A1.qonnx.onnx")),
+            hardware: Some(place.path(&name)),
+        };
+        let identity = identity(&network, &samples);
+        assert!(seen.insert(identity), "{from}: the same identity");
+    }
+}
+
+#[test]
+fn network_samples_judge_and_draws_are_parts_of_a_campaign() {
+    let all = SamplesRequest::default();
+    let small = NetworkRequest::of(model("digits_small_cls"));
+    let base = identity(&small, &all);
+    assert_eq!(identity(&small, &all), base);
+    let changed = |samples: SamplesRequest| identity(&small, &samples);
+    let others = [
+        identity(&NetworkRequest::of(model("digits_medium_cls")), &all),
+        changed(SamplesRequest {
+            limit: Some(359),
+            ..all.clone()
+        }),
+        changed(SamplesRequest {
+            input_scale: Some(0.5),
+            ..all.clone()
+        }),
+        changed(SamplesRequest {
+            loss: Some("cross-entropy".to_owned()),
+            ..all.clone()
+        }),
+        changed(SamplesRequest {
+            loss: Some("mismatch".to_owned()),
+            ..all.clone()
+        }),
+    ];
+    let different: BTreeSet<&Identity> = others.iter().chain([&base]).collect();
+    assert_eq!(different.len(), others.len() + 1);
+    let plan = TrialPlan {
+        trials: 10,
+        flips: 2,
+        seed: 1,
+    };
+    let plans = [
+        TrialPlan { trials: 11, ..plan },
+        TrialPlan { flips: 3, ..plan },
+        TrialPlan { seed: 2, ..plan },
+    ];
+    assert!(
+        plans
+            .iter()
+            .all(|other| Identity::of(other) != Identity::of(&plan))
+    );
 }

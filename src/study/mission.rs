@@ -19,7 +19,7 @@ use crate::outcome::Loss;
 use crate::radiation::Assumption;
 use crate::radiation::rate::Hours;
 use crate::scheme::{AreaReport, Protection, Scheme, Store};
-use crate::text::{count, number};
+use crate::text::{count, number, range};
 
 /// Flies missions of several designs side by side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -429,13 +429,16 @@ impl MissionRequest {
         } else {
             "none".to_owned()
         };
+        let in_all = if most > least {
+            range(least, most)
+        } else {
+            number(least)
+        };
         format!(
-            "{} bits at {}: {} strikes per hour ({mttf}), {} to {} expected in a mission of {} h",
+            "{} bits at {}: {} strikes per hour ({mttf}), {in_all} expected in a mission of {} h",
             count(prepared.exposed.len() as u64),
             prepared.strikes.source,
             number(per_hour),
-            number(least),
-            number(most),
             number(self.mission_h),
         )
     }
