@@ -1,6 +1,6 @@
 //! What many missions of one design come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -167,8 +167,17 @@ impl Split {
         group.hours_of_firsts += hours;
     }
 
-    fn summaries(&self, all: &Missions<'_>, name: impl Fn(u32) -> String) -> Vec<GroupSummary> {
-        let summary = |(&key, sums): (&u32, &GroupSums)| GroupSummary {
+    /// All groups that can be hit, those where nothing was seen included: a group that stood there only when it
+    /// was hit would have intervals that lie too high.
+    fn summaries(
+        &self,
+        struck: impl IntoIterator<Item = u32>,
+        all: &Missions<'_>,
+        name: impl Fn(u32) -> String,
+    ) -> Vec<GroupSummary> {
+        let keys: BTreeSet<u32> = self.0.keys().copied().chain(struck).collect();
+        let nothing = GroupSums::default();
+        let summary = |(key, sums): (u32, &GroupSums)| GroupSummary {
             group: name(key),
             wrong_bits: Count::of_missions(
                 sums.wrong_bits,
@@ -179,7 +188,9 @@ impl Split {
             ),
             first_wrong_outputs: Count::of_firsts(&all.failures.of_some(sums.firsts, sums.hours_of_firsts)),
         };
-        self.0.iter().map(summary).collect()
+        keys.into_iter()
+            .map(|key| summary((key, self.0.get(&key).unwrap_or(&nothing))))
+            .collect()
     }
 }
 
@@ -208,6 +219,23 @@ impl Groups {
                 map.logical(bit).bit
             },
         ]
+    }
+
+    /// The keys of everything that strikes of a plan can reach: classes, memories, tensors, bits.
+    fn struck(accelerator: &Accelerator, plan: &MissionPlan) -> [BTreeSet<u32>; 4] {
+        let mut struck: [BTreeSet<u32>; 4] = Default::default();
+        for memory in plan.store.memories() {
+            // A word holds whole elements, and padding lies behind the last of them.
+            let (first, bits) = (memory.first_bit, u64::from(memory.word_bits));
+            let last = first + memory.words.saturating_sub(1) * bits;
+            for bit in (first..first + bits).chain(last..last + bits) {
+                let keys = Self::keys(accelerator, StoredBit(bit));
+                for (struck, key) in struck.iter_mut().zip(keys) {
+                    struck.insert(key);
+                }
+            }
+        }
+        struck
     }
 
     fn add(&mut self, accelerator: &Accelerator, flight: &Flight) {
@@ -367,6 +395,8 @@ pub(super) fn summarize(
         found.unwrap_or(Cause::Repair).name().to_owned()
     };
     let groups = &sums.groups;
+    let [classes, memories, layers, bits] = Groups::struck(accelerator, plan);
+    let causes = Cause::ALL.into_iter().chain([Cause::Repair]);
     let hours_bounds = Bounds {
         low: 0.0,
         high: hours,
@@ -390,12 +420,16 @@ pub(super) fn summarize(
         first_wrong_h: (failures.count > 0).then(|| Mean::of(&sums.first_wrong_h, hours_bounds)),
         failure_fit: failures.fit(),
         failures,
-        by_cause: groups.by_cause.summaries(&all, cause),
+        by_cause: groups
+            .by_cause
+            .summaries(causes.map(|cause| cause as u32), &all, cause),
         by_class: groups
             .by_class
-            .summaries(&all, |of| memory(of).style.name().to_owned()),
-        by_memory: groups.by_memory.summaries(&all, |of| memory(of).name.clone()),
-        by_layer: groups.by_layer.summaries(&all, layer),
-        by_bit: groups.by_bit.summaries(&all, bit),
+            .summaries(classes, &all, |of| memory(of).style.name().to_owned()),
+        by_memory: groups
+            .by_memory
+            .summaries(memories, &all, |of| memory(of).name.clone()),
+        by_layer: groups.by_layer.summaries(layers, &all, layer),
+        by_bit: groups.by_bit.summaries(bits, &all, bit),
     }
 }
