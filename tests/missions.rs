@@ -3,6 +3,7 @@
 mod cli_common;
 mod workload_common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cli_common::{Workplace, model, records};
@@ -425,5 +426,32 @@ fn a_plan_is_serialized_with_all_that_it_holds() {
         }
         texts.sort();
         assert!(texts.windows(2).all(|pair| pair[0] != pair[1]));
+    });
+}
+
+#[test]
+fn groups_that_nothing_hit_are_listed_with_an_upper_bound() {
+    with_bench("digits_small_cls", 5, |accelerator, bench| {
+        let plan = plan(accelerator, Scheme::None, 1e-12);
+        let designs = vec![("quiet".to_owned(), plan)];
+        let kind = Missions::new(Arc::clone(bench), designs, 10, Failure::Any);
+        let summary = Run::new(&kind)
+            .go(&Silent)
+            .expect("a run")
+            .report(&kind)
+            .remove(0);
+        let memories = accelerator.map().memories().iter();
+        let names: BTreeSet<&str> = memories.map(|memory| memory.name.as_str()).collect();
+        let listed: BTreeSet<&str> = summary
+            .by_memory
+            .iter()
+            .map(|group| group.group.as_str())
+            .collect();
+        assert_eq!(listed, names);
+        for group in &summary.by_memory {
+            let wrong = &group.wrong_bits;
+            assert_eq!(wrong.count, 0);
+            assert!(wrong.per_hour_interval.high > 0.0, "{group:?}");
+        }
     });
 }

@@ -224,10 +224,10 @@ impl Groups {
     /// The keys of everything that strikes of a plan can reach: classes, memories, tensors, bits.
     fn struck(accelerator: &Accelerator, plan: &MissionPlan) -> [BTreeSet<u32>; 4] {
         let mut struck: [BTreeSet<u32>; 4] = Default::default();
-        for memory in plan.store.memories() {
+        for memory in plan.store.memories().iter().filter(|memory| memory.words > 0) {
             // A word holds whole elements, and padding lies behind the last of them.
             let (first, bits) = (memory.first_bit, u64::from(memory.word_bits));
-            let last = first + memory.words.saturating_sub(1) * bits;
+            let last = first + (memory.words - 1) * bits;
             for bit in (first..first + bits).chain(last..last + bits) {
                 let keys = Self::keys(accelerator, StoredBit(bit));
                 for (struck, key) in struck.iter_mut().zip(keys) {
