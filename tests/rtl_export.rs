@@ -59,6 +59,7 @@ fn network(shapes: &[(&str, usize, u32)]) -> Network {
         input: TensorId(0),
         input_rule: InputRule::Raw,
         output: TensorId(0),
+        notes: vec![],
     }
 }
 

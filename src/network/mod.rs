@@ -8,12 +8,14 @@
 pub mod bounds;
 pub mod import;
 mod input;
+mod note;
 mod op;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fixed_point::Format;
 pub use input::InputError;
+pub use note::{Note, NoteKind};
 pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
     Order, Pad, Pool, PoolKind, Relu, Slope, Softmax, Table, TableIndex, Window,
@@ -302,6 +304,8 @@ pub struct Network {
     pub input_rule: InputRule,
     /// The last on-chip tensor.
     pub output: TensorId,
+    /// What the import did that a reader of the numbers should know.
+    pub notes: Vec<Note>,
 }
 
 impl Network {

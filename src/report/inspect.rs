@@ -1,6 +1,7 @@
 //! How a network is built.
 
 use super::{count, number, table};
+use crate::network::Note;
 use crate::study::{InspectReport, RangesReport};
 
 fn shape(shape: &[usize]) -> String {
@@ -97,8 +98,16 @@ pub fn inspect(report: &InspectReport) -> String {
         number(area.full_area),
         unit = area.unit.symbol(),
     ));
+    parts.extend(notes(report));
     parts.extend(report.ranges.as_ref().map(ranges));
     parts.join("\n\n")
+}
+
+/// What the import did, a line each.
+fn notes(report: &InspectReport) -> Option<String> {
+    let line = |note: &Note| format!("note ({}): `{}` {}", note.kind.words(), note.place, note.text);
+    let lines: Vec<String> = report.notes.iter().map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn registers_table(report: &InspectReport) -> String {

@@ -8,7 +8,7 @@ use super::ranges::{self, RangesReport, encoding};
 use super::{Design, NetworkRequest, SamplesRequest, Session, StudyError};
 use crate::accelerator::{Accelerator, Folding, FoldingSource, STORED_KINDS, StoredTensor};
 use crate::data::InputLog;
-use crate::network::{InputRule, LayerId, Op};
+use crate::network::{InputRule, LayerId, Note, Op};
 use crate::scheme::{AreaReport, Ledger, Scheme};
 use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterTensor};
 
@@ -188,6 +188,8 @@ pub struct InspectReport {
     pub input: EndReport,
     /// The output.
     pub output: EndReport,
+    /// What the import did that a reader of the numbers should know.
+    pub notes: Vec<Note>,
     /// Stored bits of each kind of tensor, and `total`.
     pub stored_bits: BitsByName,
     /// The layers.
@@ -295,6 +297,7 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
         technology: accelerator.technology().name.clone(),
         input: end(network.input, Some(network.input_rule)),
         output: end(network.output, None),
+        notes: network.notes.clone(),
         stored_bits: stored_bits(accelerator),
         layers: layers.collect(),
         memories: memories.collect(),

@@ -31,6 +31,7 @@ impl Builder {
                 input: TensorId(0),
                 input_rule: InputRule::Raw,
                 output: TensorId(0),
+                notes: vec![],
             },
         }
     }

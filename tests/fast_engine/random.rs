@@ -429,6 +429,7 @@ impl Drawer {
                 input: TensorId(0),
                 input_rule: InputRule::Raw,
                 output: TensorId(0),
+                notes: vec![],
             },
             kept: vec![TensorId(0)],
         };

@@ -9,7 +9,7 @@ use super::record::{Record, size_of};
 use super::weights::Variable;
 use crate::fixed_point::{Deviations, Format, Number};
 use crate::network::{
-    BuildHints, Encoding, Layer, LayerId, Node, Op, Param, ParamId, ParamKind, Tensor, TensorId,
+    BuildHints, Encoding, Layer, LayerId, Node, Note, Op, Param, ParamId, ParamKind, Tensor, TensorId,
 };
 
 /// Most axes of a tensor.
@@ -42,6 +42,8 @@ pub(super) struct Builder<'a> {
     pub(super) nodes: Vec<Node>,
     pub(super) layers: Vec<Layer>,
     pub(super) params: Vec<Param>,
+    /// What a reader of the numbers should know.
+    pub(super) notes: Vec<Note>,
     by_name: HashMap<&'a str, TensorId>,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Builder<'a> {
             nodes: Vec::new(),
             layers: Vec::new(),
             params: Vec::new(),
+            notes: Vec::new(),
             by_name: HashMap::new(),
         }
     }

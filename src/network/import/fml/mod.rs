@@ -113,6 +113,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         input,
         input_rule: InputRule::Quantize,
         output,
+        notes: builder.notes,
     })
 }
 

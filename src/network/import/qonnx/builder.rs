@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::network::{
-    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Op, Param, ParamId, ParamKind,
-    Tensor, TensorId,
+    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Note, Op, Param, ParamId,
+    ParamKind, Tensor, TensorId,
 };
 
 /// Collects tensors, nodes, layers and parameters.
@@ -17,6 +17,8 @@ pub struct Builder {
     pub params: Vec<Param>,
     pub input: Option<TensorId>,
     pub input_rule: InputRule,
+    /// What a reader of the numbers should know.
+    pub notes: Vec<Note>,
     /// Elements of all tensors.
     pub elements: usize,
     /// Elements of all parameters.
@@ -50,6 +52,7 @@ impl Builder {
             params: Vec::new(),
             input: None,
             input_rule: InputRule::Raw,
+            notes: Vec::new(),
             elements: 0,
             stored: 0,
             taken: HashMap::new(),
@@ -192,6 +195,7 @@ impl Builder {
             input: self.input.unwrap_or(TensorId(0)),
             input_rule: self.input_rule,
             output,
+            notes: self.notes,
         }
     }
 }
