@@ -360,7 +360,7 @@ proptest! {
         let source = SourceText::new("t.ron", text);
         let finite = |profile: &RateProfile| {
             let events = profile.expected_events(1_000_000, Hours(0.0), Hours(1e6));
-            events >= 0.0 && events.is_finite() && profile.mean_events_per_bit_hour().is_finite()
+            events >= 0.0 && events.is_finite() && profile.mean().value().is_finite()
         };
         let nyc = Environment::find("nyc_sea_level", Path::new("")).unwrap();
         let kintex = MemoryTechnology::find("kintex7_bram", Path::new("")).unwrap();

@@ -3,8 +3,13 @@
 mod common;
 
 use radstream::campaign::analytic::*;
+use radstream::radiation::Clusters;
 use radstream::radiation::rate::*;
 use serde_json::Value;
+
+fn flips(per_bit_hour: f64) -> FlippedBitsPerBitHour {
+    FlippedBitsPerBitHour::new(per_bit_hour).unwrap()
+}
 
 /// A case and how many of its numbers were compared.
 struct Case<'a> {
@@ -56,11 +61,12 @@ impl Case<'_> {
         }
     }
 
-    fn rate_per_mb(&self) -> UpsetRate {
+    fn rate_per_mb(&self) -> StrikesPerHour {
         assert_eq!(self.input("mb"), Megabit::Decimal.bits());
         FitPerMb::new(self.input("fit_per_mb"), Megabit::Decimal, Counts::Event)
             .unwrap()
             .rate_of(self.input("bits") as u64)
+            .strikes(&Clusters::single())
     }
 
     /// The memory of a case on accumulation; the facts give rates per second.
@@ -68,7 +74,7 @@ impl Case<'_> {
         Accumulation {
             scheme,
             units: self.input(units) as u64,
-            upsets_per_bit_h: self.input("lam") * 3600.0,
+            flips: flips(self.input("lam") * 3600.0),
             scrub: self.has("tau").then(|| self.hours("tau")),
             mission: self.hours("T"),
         }
@@ -106,22 +112,22 @@ fn check(case: &mut Case) {
         "s001_unpruned" => {
             let rate = case.rate_per_mb();
             let thousand = rate.hours_until(1000.0).unwrap();
-            case.is("fit", rate.fit());
-            case.is("per_hour", rate.per_hour().0);
+            case.is("fit", rate.fit().value());
+            case.is("per_hour", rate.value());
             case.is("hours_per_1000", thousand.0);
             case.is("years_8766", thousand.years());
         }
         "s001_pruned" => {
             let rate = case.rate_per_mb();
-            case.is("fit", rate.fit());
-            case.is("per_hour", rate.per_hour().0);
+            case.is("fit", rate.fit().value());
+            case.is("per_hour", rate.value());
             case.is("years_1000", rate.hours_until(1000.0).unwrap().years());
         }
         "s001_p_ns" => {
-            let per_bit = UpsetsPerBitHour::new(case.input("p_bit_ns") * 3600e9).unwrap();
-            let per_mb = per_bit.fit_per_mb(Megabit::Decimal, Counts::Bit);
+            let per_bit = Stated::new(case.input("p_bit_ns") * 3600e9, Counts::Bit).unwrap();
+            let per_mb = per_bit.fit_per_mb(Megabit::Decimal);
             case.is("fit_per_mb", per_mb.value());
-            case.is("fit_per_bit", per_mb.rate_of(1).fit());
+            case.is("fit_per_bit", per_mb.rate_of(1).value() * 1e9);
             case.is("sigma_13", per_bit.cross_section_cm2(Flux::NEW_YORK_SEA_LEVEL));
         }
         "s002" => flips_in_four_hours(case),
@@ -151,7 +157,9 @@ fn check(case: &mut Case) {
         }
         "secded72_mttf_unscrubbed" => {
             let (words, n) = (case.input("words") as u64, case.input("n") as u32);
-            let mttf = mttf_secded_unscrubbed(words, n, case.input("lam") * 3600.0).unwrap();
+            let mttf =
+                mttf_secded_unscrubbed(words, n, flips(case.input("lam") * 3600.0), StrikesPerHour::ZERO)
+                    .unwrap();
             case.is("seconds", mttf.0 * 3600.0);
         }
         id if id.starts_with("secded") => {
@@ -176,7 +184,12 @@ fn memory_of_gigabytes(case: &mut Case) {
     let rates = case.json["input"]["fit_per_mib"].as_array().unwrap();
     for (fit, expected) in rates.iter().zip(case.json["expected"].as_array().unwrap()) {
         let rate = FitPerMb::new(fit.as_f64().unwrap(), Megabit::Binary, Counts::Event).unwrap();
-        let got = rate.rate_of(bits).expected_in(Hours(hours)).unwrap();
+        let got = rate
+            .rate_of(bits)
+            .strikes(&Clusters::single())
+            .expected_in(Hours(hours))
+            .unwrap()
+            .value();
         assert!(
             (got / expected.as_f64().unwrap() - 1.0).abs() <= tolerance,
             "{}",
@@ -189,22 +202,22 @@ fn memory_of_gigabytes(case: &mut Case) {
 fn flips_in_four_hours(case: &mut Case) {
     let bits = case.input("bits") as u64;
     let mission = case.hours("T");
-    let per_bit = UpsetsPerBitHour::of_device(case.input("rate"), bits).unwrap();
+    let per_bit = FlippedBitsPerBitHour::of_device(case.input("rate"), bits).unwrap();
     case.is("lambda_bit", per_bit.value() / 3600.0);
     case.is(
         "sigma_1e8",
-        per_bit.cross_section_cm2(Flux::from_per_cm2_s(1e8).unwrap()),
+        Stated::FlippedBits(per_bit).cross_section_cm2(Flux::from_per_cm2_s(1e8).unwrap()),
     );
     let expected = |per_s: f64| {
-        let rate = UpsetRate::new(UpsetsPerHour(per_s * 3600.0), Counts::Bit).unwrap();
-        rate.expected_in(mission).unwrap()
+        let rate = FlippedBitsPerHour::new(per_s * 3600.0).unwrap();
+        rate.expected_in(mission).unwrap().value()
     };
     case.is("flips", expected(case.input("rate")));
     case.is("at_0_06", expected(0.06));
     let memory = Accumulation {
         scheme: Redundancy::None,
         units: bits,
-        upsets_per_bit_h: per_bit.value(),
+        flips: per_bit,
         scrub: None,
         mission,
     };
@@ -232,14 +245,19 @@ fn the_other_rows_on_accumulation_hold() {
         let memory = Accumulation {
             scheme: Redundancy::Secded { n, k: data_bits(n) },
             units,
-            upsets_per_bit_h: lambda,
+            flips: flips(lambda),
             scrub: Some(Hours::from_seconds(scrub_s)),
             mission: Hours(4.0),
         };
         let got = memory.expected_failures();
         assert!((got / failures - 1.0).abs() < 1e-5, "{n} {scrub_s}: {got}");
     }
-    let upsets = mttf_secded_unscrubbed(199, 72, lambda).unwrap().0 * lambda * 199.0 * 72.0;
+    let upsets = mttf_secded_unscrubbed(199, 72, flips(lambda), StrikesPerHour::ZERO)
+        .unwrap()
+        .0
+        * lambda
+        * 199.0
+        * 72.0;
     assert!((upsets - 17.68).abs() < 0.005, "{upsets}");
     // 249 Mb at 20 FIT/Mb, a scrub a day: what accumulates is nothing beside 1 % of in-word events.
     let lambda = 20.0 / 1e9 / 1e6;
@@ -247,12 +265,14 @@ fn the_other_rows_on_accumulation_hold() {
     let memory = Accumulation {
         scheme: Redundancy::Secded { n: 72, k: 64 },
         units: words,
-        upsets_per_bit_h: lambda,
+        flips: flips(lambda),
         scrub: Some(Hours(24.0)),
         mission: Hours(1e9),
     };
     let fit = memory.expected_failures();
-    let floor = single_event_floor(lambda, words * 72, 0.01, Hours(1e9));
+    let strikes = StrikesPerBitHour::new(lambda).unwrap().of_bits(words * 72);
+    let floor = single_event_floor(strikes, 0.01);
+    let floor = floor.fit().value();
     assert!((fit / 9.6e-8 - 1.0).abs() < 0.01, "{fit}");
     assert!((floor / 56.0 - 1.0).abs() < 0.01, "{floor}");
 }
@@ -291,7 +311,10 @@ fn heavy_ions_follow_the_weibull_curve() {
     // 3 * 1e-8 * integral of 1 - exp(-(L-2)/5) from 2 to 40.
     let expected = 3e-8 * (38.0 - 5.0 * (1.0 - libm::exp(-38.0 / 5.0)));
     let got = curve.upsets_per_bit_s(&spectrum);
-    assert!((got / expected - 1.0).abs() < 1e-6, "{got} {expected}");
+    assert!((got / expected - 1.0).abs() < 1e-10, "{got} {expected}");
+    // Its two ends say the same.
+    let ends = [spectrum[0], spectrum[40_000]];
+    assert!((curve.upsets_per_bit_s(&ends) / expected - 1.0).abs() < 1e-10);
 }
 
 /// The closed forms stand beside the simulation: nothing but the command line knows of them.

@@ -2,6 +2,7 @@
 
 mod common;
 
+use radstream::radiation::Clusters;
 use radstream::radiation::rate::*;
 use serde_json::Value;
 
@@ -24,6 +25,14 @@ fn fit(value: f64, megabit: Megabit) -> FitPerMb {
     FitPerMb::new(value, megabit, Counts::Event).unwrap()
 }
 
+/// Strikes of a memory at a rate that counts them.
+fn strikes(value: f64, megabit: Megabit, bits: u64) -> StrikesPerHour {
+    match fit(value, megabit).rate_of(bits) {
+        Stated::Strikes(strikes) => strikes,
+        Stated::FlippedBits(_) => panic!("the rate counts strikes"),
+    }
+}
+
 #[test]
 fn the_papers_rates_are_the_recomputed_ones() {
     let Some(cases) = cases() else { return };
@@ -41,8 +50,8 @@ fn the_papers_rates_are_the_recomputed_ones() {
                     .iter()
                     .zip(expected.as_array().unwrap())
                 {
-                    let rate = fit(rate.as_f64().unwrap(), Megabit::Binary).rate_of(bits);
-                    close(rate.expected_in(Hours(hours)).unwrap(), expected, case);
+                    let rate = strikes(rate.as_f64().unwrap(), Megabit::Binary, bits);
+                    close(rate.expected_in(Hours(hours)).unwrap().value(), expected, case);
                     if hours == 24.0 {
                         close(rate.per_day(), expected, case);
                     }
@@ -50,18 +59,18 @@ fn the_papers_rates_are_the_recomputed_ones() {
                 }
             }
             "s001_unpruned" => {
-                let rate = fit(number("fit_per_mb"), Megabit::Decimal).rate_of(number("bits") as u64);
-                close(rate.fit(), &expected["fit"], case);
-                close(rate.per_hour().0, &expected["per_hour"], case);
+                let rate = strikes(number("fit_per_mb"), Megabit::Decimal, number("bits") as u64);
+                close(rate.fit().value(), &expected["fit"], case);
+                close(rate.value(), &expected["per_hour"], case);
                 let thousand = rate.hours_until(1000.0).unwrap();
                 close(thousand.0, &expected["hours_per_1000"], case);
                 close(thousand.years(), &expected["years_8766"], case);
                 compared += 4;
             }
             "s001_pruned" => {
-                let rate = fit(number("fit_per_mb"), Megabit::Decimal).rate_of(number("bits") as u64);
-                close(rate.fit(), &expected["fit"], case);
-                close(rate.per_hour().0, &expected["per_hour"], case);
+                let rate = strikes(number("fit_per_mb"), Megabit::Decimal, number("bits") as u64);
+                close(rate.fit().value(), &expected["fit"], case);
+                close(rate.value(), &expected["per_hour"], case);
                 close(
                     rate.hours_until(1000.0).unwrap().years(),
                     &expected["years_1000"],
@@ -70,33 +79,28 @@ fn the_papers_rates_are_the_recomputed_ones() {
                 compared += 3;
             }
             "s001_p_ns" => {
-                let per_bit = UpsetsPerBitHour::new(number("p_bit_ns") * 3600e9).unwrap();
-                let per_mb = per_bit.fit_per_mb(Megabit::Decimal, Counts::Bit);
+                let per_bit = Stated::new(number("p_bit_ns") * 3600e9, Counts::Bit).unwrap();
+                let per_mb = per_bit.fit_per_mb(Megabit::Decimal);
                 close(per_mb.value(), &expected["fit_per_mb"], case);
-                close(per_mb.rate_of(1).fit(), &expected["fit_per_bit"], case);
+                close(per_mb.rate_of(1).value() * 1e9, &expected["fit_per_bit"], case);
                 let sigma = per_bit.cross_section_cm2(Flux::NEW_YORK_SEA_LEVEL);
                 close(sigma, &expected["sigma_13"], case);
                 compared += 3;
             }
             "s002" => {
                 let bits = number("bits") as u64;
-                let per_bit = UpsetsPerBitHour::of_device(number("rate"), bits).unwrap();
+                let per_bit = FlippedBitsPerBitHour::of_device(number("rate"), bits).unwrap();
                 close(per_bit.value() / 3600.0, &expected["lambda_bit"], case);
                 let flux = Flux::from_per_cm2_s(1e8).unwrap();
-                close(per_bit.cross_section_cm2(flux), &expected["sigma_1e8"], case);
+                let sigma = Stated::FlippedBits(per_bit).cross_section_cm2(flux);
+                close(sigma, &expected["sigma_1e8"], case);
                 let span = Hours::from_seconds(number("T"));
-                let of_device =
-                    |per_s: f64| UpsetRate::new(UpsetsPerHour(per_s * 3600.0), Counts::Bit).unwrap();
-                close(
-                    of_device(number("rate")).expected_in(span).unwrap(),
-                    &expected["flips"],
-                    case,
-                );
-                close(
-                    of_device(0.06).expected_in(span).unwrap(),
-                    &expected["at_0_06"],
-                    case,
-                );
+                let in_span = |per_s: f64| {
+                    let of_device = FlippedBitsPerHour::new(per_s * 3600.0).unwrap();
+                    of_device.expected_in(span).unwrap().value()
+                };
+                close(in_span(number("rate")), &expected["flips"], case);
+                close(in_span(0.06), &expected["at_0_06"], case);
                 compared += 4;
             }
             _ => {}
@@ -118,12 +122,12 @@ fn a_cross_section_under_the_reference_flux_is_a_rate_per_megabit() {
         (9.82e-16, 12.8),
         (2.67e-16, 3.47),
     ] {
-        let sigma = CrossSection::new(sigma).unwrap();
-        let per_bit = sigma.per_bit(Flux::NEW_YORK_SEA_LEVEL);
-        let rate = per_bit.fit_per_mb(Megabit::Decimal, Counts::Event).value();
+        let sigma = CrossSection::new(sigma, Counts::Event).unwrap();
+        let per_bit = sigma.per_bit(Flux::NEW_YORK_SEA_LEVEL).unwrap();
+        let rate = per_bit.fit_per_mb(Megabit::Decimal).value();
         // The facts print three digits.
         assert!((rate / per_mb - 1.0).abs() < 5e-3, "{rate} {per_mb}");
-        let binary = per_bit.fit_per_mb(Megabit::Binary, Counts::Event).value();
+        let binary = per_bit.fit_per_mb(Megabit::Binary).value();
         assert!((binary / rate - 1.048_576).abs() < 1e-12);
     }
 }
@@ -138,10 +142,14 @@ fn cross_section_times_flux_gives_the_expected_flips() {
         (3e6, 1e-14, 5.5),
     ] {
         let flux = Flux::from_per_cm2_s(flux).unwrap();
-        let rate = CrossSection::new(sigma)
+        let per_bit = CrossSection::new(sigma, Counts::Bit)
             .unwrap()
-            .rate_of(flux, 12_720, Counts::Bit);
-        let expected = rate.expected_in(Hours(4.0)).unwrap();
+            .per_bit(flux)
+            .unwrap();
+        let Stated::FlippedBits(per_bit) = per_bit else {
+            panic!("the cross-section counts flipped bits");
+        };
+        let expected = per_bit.of_bits(12_720).expected_in(Hours(4.0)).unwrap().value();
         assert!((expected - flips).abs() < 0.06, "{expected} {flips}");
     }
 }
@@ -149,19 +157,39 @@ fn cross_section_times_flux_gives_the_expected_flips() {
 #[test]
 fn the_two_megabits_and_the_two_counts_differ_as_they_should() {
     let bits = 249_120_000;
-    let decimal = fit(20.0, Megabit::Decimal).rate_of(bits);
-    assert!((decimal.fit() - 4982.4).abs() < 1e-9);
-    assert!((decimal.hours_per_upset().unwrap().0 - 200_706.0).abs() < 1.0);
-    assert!((decimal.hours_per_upset().unwrap().years() - 22.9).abs() < 0.01);
-    let binary = fit(20.0, Megabit::Binary).rate_of(bits);
-    assert!((binary.fit() - 4751.59).abs() < 0.005);
-    let flips = decimal.counted_as(Counts::Bit, 1.34).unwrap();
-    assert_eq!(flips.counts(), Counts::Bit);
-    assert!((flips.fit() / decimal.fit() - 1.34).abs() < 1e-12);
-    let back = flips.counted_as(Counts::Event, 1.34).unwrap();
-    assert!((back.fit() / decimal.fit() - 1.0).abs() < 1e-12);
-    assert_eq!(fit(0.0, Megabit::Decimal).rate_of(bits).hours_per_upset(), None);
-    assert_eq!(fit(20.0, Megabit::Decimal).rate_of(0).hours_per_upset(), None);
+    let decimal = strikes(20.0, Megabit::Decimal, bits);
+    assert!((decimal.fit().value() - 4982.4).abs() < 1e-9);
+    assert!((decimal.hours_per_one().unwrap().0 - 200_706.0).abs() < 1.0);
+    assert!((decimal.hours_per_one().unwrap().years() - 22.9).abs() < 0.01);
+    let binary = strikes(20.0, Megabit::Binary, bits);
+    assert!((binary.fit().value() - 4751.59).abs() < 0.005);
+    let clusters = Clusters::burst(3);
+    let flips = decimal.flipped_bits(&clusters);
+    assert!((flips.fit().value() / decimal.fit().value() - 3.0).abs() < 1e-12);
+    let back = flips.strikes(&clusters);
+    assert!((back.value() / decimal.value() - 1.0).abs() < 1e-12);
+    assert!((decimal.fit().per_hour().value() / decimal.value() - 1.0).abs() < 1e-12);
+    assert_eq!(strikes(0.0, Megabit::Decimal, bits).hours_per_one(), None);
+    assert_eq!(strikes(20.0, Megabit::Decimal, 0).hours_per_one(), None);
+    // The same number that counts flipped bits is another rate, and prints as one.
+    let counting = |counts: Counts| {
+        FitPerMb::new(20.0, Megabit::Decimal, counts)
+            .unwrap()
+            .rate_of(bits)
+    };
+    assert_eq!(
+        counting(Counts::Bit).flipped_bits(&clusters).value(),
+        decimal.value()
+    );
+    assert_eq!(counting(Counts::Event).strikes(&clusters), decimal);
+    let third = counting(Counts::Bit).strikes(&clusters);
+    assert!((3.0 * third.value() / decimal.value() - 1.0).abs() < 1e-12);
+    assert_eq!(decimal.to_string(), "4.9824e-6 strikes per hour");
+    assert_eq!(flips.fit().to_string(), "14,947 FIT (flipped bits)");
+    assert_eq!(
+        decimal.expected_in(Hours(1e7)).unwrap().to_string(),
+        "49.824 strikes"
+    );
     let per_bit = fit(20.0, Megabit::Decimal).per_bit().value();
     // 5.556e-18 per bit and second.
     assert!((per_bit / 3600.0 / 5.556e-18 - 1.0).abs() < 1e-3);
@@ -173,21 +201,23 @@ fn what_is_no_rate_is_refused() {
         assert!(FitPerMb::new(value, Megabit::Decimal, Counts::Bit).is_err());
         assert!(Flux::from_per_cm2_s(value).is_err());
         assert!(Flux::from_per_cm2_h(value).is_err());
-        assert!(CrossSection::new(value).is_err());
-        assert!(UpsetsPerBitHour::new(value).is_err());
-        assert!(UpsetsPerBitHour::of_device(value, 10).is_err());
-        assert!(UpsetRate::new(UpsetsPerHour(value), Counts::Bit).is_err());
-        let rate = fit(20.0, Megabit::Decimal).rate_of(1000);
+        assert!(CrossSection::new(value, Counts::Event).is_err());
+        assert!(StrikesPerBitHour::new(value).is_err());
+        assert!(FlippedBitsPerBitHour::of_device(value, 10).is_err());
+        assert!(FlippedBitsPerHour::new(value).is_err() && Fit::<Strikes>::new(value).is_err());
+        assert!(Stated::<Hour>::new(value, Counts::Bit).is_err());
+        let rate = strikes(20.0, Megabit::Decimal, 1000);
         assert!(rate.expected_in(Hours(value)).is_err());
-        assert!(rate.counted_as(Counts::Bit, value).is_err());
     }
-    assert!(UpsetsPerBitHour::of_device(1.0, 0).is_err());
+    assert!(StrikesPerBitHour::of_device(1.0, 0).is_err());
     assert!(Flux::from_per_cm2_s(f64::MAX).is_err());
     for sigma in [0.0, 9.9e-19, 1.1e-6, 3.34e-4] {
-        let error = CrossSection::new(sigma).unwrap_err();
+        let error = CrossSection::new(sigma, Counts::Event).unwrap_err();
         assert!(matches!(error, RateError::CrossSection { .. }), "{error}");
     }
-    assert!(CrossSection::new(1e-18).is_ok() && CrossSection::new(1e-6).is_ok());
+    for sigma in [1e-18, 1e-6] {
+        assert!(CrossSection::new(sigma, Counts::Bit).is_ok());
+    }
     assert_eq!("decimal".parse(), Ok(Megabit::Decimal));
     assert_eq!("event".parse(), Ok(Counts::Event));
     assert!("Mib".parse::<Megabit>().is_err() && "bits".parse::<Counts>().is_err());

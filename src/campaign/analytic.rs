@@ -1,7 +1,8 @@
 //! Closed forms beside the simulation: what independent single-bit upsets come to.
 //!
-//! Every bit is hit by a Poisson process of `upsets_per_bit_h`, a second hit on a bit restores it, and
-//! a scrub every `scrub` interval restores all. None of the simulation calls any of this.
+//! Every bit is flipped by a Poisson process, a second flip of a bit restores it, and a scrub every `scrub`
+//! interval restores all. Rates are of flipped bits where bits pile up, and of strikes where single ones do
+//! harm. None of the simulation calls any of this.
 //!
 //! Sources: the probability of an odd number of Poisson hits; A. M. Saleh, J. J. Serrano, J. H. Patel,
 //! "Reliability of scrubbing recovery-techniques for memory systems", IEEE Trans. Reliability 39
@@ -10,22 +11,24 @@
 
 use serde::Serialize;
 
-use crate::radiation::rate::Hours;
+use crate::radiation::rate::{FlippedBitsPerBitHour, Hours, StrikesPerHour};
 use crate::scheme::{Code, Tolerance};
 
-/// Probability that a bit is wrong after a time: that it was hit an odd number of times,
+/// Probability that a bit is wrong after a time: that it was flipped an odd number of times,
 /// `(1 - exp(-2 lambda t)) / 2`.
 ///
 /// ```
 /// use radstream::campaign::analytic::p_wrong;
-/// use radstream::radiation::rate::Hours;
-/// // 960 hits expected on 12,720 bits leave 891 of them wrong.
-/// let wrong = 12_720.0 * p_wrong(960.0 / 12_720.0 / 4.0, Hours(4.0));
+/// use radstream::radiation::rate::{FlippedBitsPerBitHour, Hours};
+/// // 960 flips expected on 12,720 bits leave 891 of them wrong.
+/// let flips = FlippedBitsPerBitHour::new(960.0 / 12_720.0 / 4.0)?;
+/// let wrong = 12_720.0 * p_wrong(flips, Hours(4.0));
 /// assert!((wrong - 891.059).abs() < 1e-3);
+/// # Ok::<(), radstream::radiation::rate::RateError>(())
 /// ```
 #[must_use]
-pub fn p_wrong(upsets_per_bit_h: f64, time: Hours) -> f64 {
-    -0.5 * libm::expm1(-2.0 * upsets_per_bit_h * time.0)
+pub fn p_wrong(flips: FlippedBitsPerBitHour, time: Hours) -> f64 {
+    -0.5 * libm::expm1(-2.0 * flips.value() * time.0)
 }
 
 /// How the units of a memory are stored, as far as closed forms go.
@@ -150,8 +153,8 @@ pub struct Accumulation {
     pub scheme: Redundancy,
     /// Units: bits, modules or words.
     pub units: u64,
-    /// Upsets per stored bit and hour.
-    pub upsets_per_bit_h: f64,
+    /// Flips per stored bit and hour.
+    pub flips: FlippedBitsPerBitHour,
     /// Time between two scrubs, which restore every bit at once; none without scrubbing.
     pub scrub: Option<Hours>,
     /// Length of the mission.
@@ -175,7 +178,7 @@ impl Accumulation {
     /// scrubbing.
     #[must_use]
     pub fn p_bit_wrong(&self) -> f64 {
-        p_wrong(self.upsets_per_bit_h, self.interval())
+        p_wrong(self.flips, self.interval())
     }
 
     /// Probability that a unit has failed at the end of a scrub interval, or of the mission without
@@ -197,7 +200,7 @@ impl Accumulation {
     #[must_use]
     pub fn expected_failures(&self) -> f64 {
         let (whole, rest) = self.intervals();
-        let at = |time: Hours| self.scheme.p_unit_fails(p_wrong(self.upsets_per_bit_h, time));
+        let at = |time: Hours| self.scheme.p_unit_fails(p_wrong(self.flips, time));
         let in_intervals = if whole > 0.0 {
             whole * at(self.interval())
         } else {
@@ -213,8 +216,7 @@ impl Accumulation {
             return 0.0;
         }
         let (whole, rest) = self.intervals();
-        let survives =
-            |time: Hours| libm::log1p(-self.scheme.p_unit_fails(p_wrong(self.upsets_per_bit_h, time)));
+        let survives = |time: Hours| libm::log1p(-self.scheme.p_unit_fails(p_wrong(self.flips, time)));
         let in_intervals = if whole > 0.0 {
             whole * survives(self.interval())
         } else {
@@ -229,7 +231,7 @@ impl Accumulation {
     #[must_use]
     pub fn expected_failures_approximately(&self) -> f64 {
         let units = self.units as f64;
-        let (lambda, mission) = (self.upsets_per_bit_h, self.mission.0);
+        let (lambda, mission) = (self.flips.value(), self.mission.0);
         let tau = self.interval().0;
         match self.scheme {
             Redundancy::None => units * lambda * mission,
@@ -249,28 +251,67 @@ impl Accumulation {
     #[must_use]
     pub fn mttf_scrubbed(&self) -> Option<Hours> {
         let scrub = self.scrub.filter(|scrub| scrub.0 > 0.0)?;
-        let p = self.scheme.p_unit_fails(p_wrong(self.upsets_per_bit_h, scrub));
+        let p = self.scheme.p_unit_fails(p_wrong(self.flips, scrub));
         let any = -libm::expm1(self.units as f64 * libm::log1p(-p));
         (any > 0.0).then(|| Hours(scrub.0 / any))
     }
 }
 
-/// Mean time to the first word with two upsets, without scrubbing: `sqrt(pi / (2M)) / (n lambda)` for `M`
-/// words of `n` bits. It is asymptotic for many words; for 199 words of 72 bits the mean number of
-/// upsets until then is 18.7 and not the 17.7 of this form, so a simulation is not to be compared with it.
-/// None without upsets or words.
+/// Mean time to the first failure of two independent kinds at steady rates: one over the sum of the rates. `of_one`
+/// is the mean time to the first kind, none where there is none; `other` the rate of the other kind. None where
+/// neither fails.
 #[must_use]
-pub fn mttf_secded_unscrubbed(words: u64, n: u32, upsets_per_bit_h: f64) -> Option<Hours> {
-    let per_word = f64::from(n) * upsets_per_bit_h;
-    (per_word > 0.0 && words > 0)
-        .then(|| Hours((std::f64::consts::PI / (2.0 * words as f64)).sqrt() / per_word))
+pub fn mttf_with(of_one: Option<Hours>, other: StrikesPerHour) -> Option<Hours> {
+    let rate = of_one.map_or(0.0, |hours| 1.0 / hours.0) + other.value();
+    (rate > 0.0).then(|| Hours(1.0 / rate))
 }
 
-/// Expected failures by single strikes that flip several bits of one word, or two copies of one bit: no
-/// scrubbing lowers them. `share` is the share of such strikes.
+/// Mean time to the first failed word without scrubbing: to the first word with two flips, or to the first strike
+/// that fails a word by itself, at the rate `floor`.
+///
+/// That no word of `M` of `n` bits has two flips after `t` has the probability `exp(-M (n lambda t)^2 / 2)` for
+/// many words. Without a floor the mean is `sqrt(pi / (2M)) / (n lambda)`; with one it is the integral of that
+/// probability times `exp(-floor t)`, which is the same times `erfcx(floor / (n lambda sqrt(2M)))`, the scaled
+/// complementary error function `exp(x^2) erfc(x)`. It is asymptotic: for 199 words of 72 bits the mean number of
+/// flips until then is 18.7 and not the 17.7 of this form, so a simulation is not to be compared with it. None
+/// where nothing fails.
 #[must_use]
-pub fn single_event_floor(events_per_bit_h: f64, stored_bits: u64, share: f64, mission: Hours) -> f64 {
-    events_per_bit_h * stored_bits as f64 * share * mission.0
+pub fn mttf_secded_unscrubbed(
+    words: u64,
+    n: u32,
+    flips: FlippedBitsPerBitHour,
+    floor: StrikesPerHour,
+) -> Option<Hours> {
+    let per_word = f64::from(n) * flips.value();
+    let words = words as f64;
+    if per_word <= 0.0 || words <= 0.0 {
+        return mttf_with(None, floor);
+    }
+    let alone = (std::f64::consts::PI / (2.0 * words)).sqrt() / per_word;
+    let x = floor.value() / (per_word * (2.0 * words).sqrt());
+    Some(Hours(alone * erfcx(x)))
+}
+
+/// `exp(x^2) erfc(x)` from 0: to the precision of `erfc` up to 10, and beyond by its asymptotic series
+/// `1 / (x sqrt(pi)) * sum of (-1)^k (2k-1)!! / (2 x^2)^k` (NIST Handbook, 7.12.1), which is alternating, so that
+/// the first term that is left out bounds the error: below 1e-16.
+fn erfcx(x: f64) -> f64 {
+    if x < 10.0 {
+        return libm::exp(x * x) * libm::erfc(x);
+    }
+    let (mut term, mut sum) = (1.0, 1.0);
+    for k in 1..13 {
+        term *= -f64::from(2 * k - 1) / (2.0 * x * x);
+        sum += term;
+    }
+    sum / (x * std::f64::consts::PI.sqrt())
+}
+
+/// Failures per hour by single strikes that flip several bits of one word, or two copies of one bit: no scrubbing
+/// lowers them. `share` is the share of such strikes.
+#[must_use]
+pub fn single_event_floor(strikes: StrikesPerHour, share: f64) -> StrikesPerHour {
+    strikes * share
 }
 
 /// Number of injections for a margin of error `e` at the normal quantile `t` and an expected share `p`:
@@ -378,7 +419,7 @@ mod tests {
             let of = |scrub: Option<f64>| Accumulation {
                 scheme,
                 units: 100,
-                upsets_per_bit_h: 0.02,
+                flips: FlippedBitsPerBitHour::new(0.02).unwrap(),
                 scrub: scrub.map(Hours),
                 mission: Hours(4.0),
             };
@@ -386,7 +427,9 @@ mod tests {
             assert_eq!(plain.expected_failures(), of(Some(4.0)).expected_failures());
             assert_eq!(plain.p_any(), of(Some(5.0)).p_any());
             // 4 h are 2.5 intervals of 1.6 h.
-            let p = |hours: f64| scheme.p_unit_fails(p_wrong(0.02, Hours(hours)));
+            let p = |hours: f64| {
+                scheme.p_unit_fails(p_wrong(FlippedBitsPerBitHour::new(0.02).unwrap(), Hours(hours)))
+            };
             let uneven = of(Some(1.6));
             let expected = 100.0 * (2.0 * p(1.6) + p(0.8));
             assert!((uneven.expected_failures() / expected - 1.0).abs() < 1e-12);
@@ -394,6 +437,45 @@ mod tests {
             assert!((uneven.p_any() - (1.0 - survives)).abs() < 1e-12);
             assert!(uneven.expected_failures() <= uneven.expected_failures_approximately() * (1.0 + 1e-12));
         }
+    }
+
+    #[test]
+    fn the_mean_time_has_both_kinds_of_failures() {
+        let flips = FlippedBitsPerBitHour::new(1e-6).unwrap();
+        let floor = |rate: f64| StrikesPerHour::new(rate).unwrap();
+        for (words, n) in [(199, 72), (1000, 39), (1, 22)] {
+            let alone = mttf_secded_unscrubbed(words, n, flips, floor(0.0)).unwrap().0;
+            let a = words as f64 * (f64::from(n) * 1e-6).powi(2);
+            assert!((alone / (std::f64::consts::PI / (2.0 * a)).sqrt() - 1.0).abs() < 1e-12);
+            for times in [1e-3, 0.3, 1.0, 7.0, 40.0, 1e6] {
+                let rate = times / alone;
+                let both = mttf_secded_unscrubbed(words, n, flips, floor(rate)).unwrap().0;
+                assert!(both < alone && both < 1.0 / rate);
+                // Simpson's rule over the survival function.
+                let end = (8.0 / a.sqrt()).min(40.0 / rate);
+                let survives = |t: f64| libm::exp(-0.5 * a * t * t - rate * t);
+                let steps = 20_000;
+                let width = end / f64::from(steps);
+                let sum: f64 = (0..=steps)
+                    .map(|step| {
+                        let weight = match step {
+                            0 => 1.0,
+                            last if last == steps => 1.0,
+                            odd if odd % 2 == 1 => 4.0,
+                            _ => 2.0,
+                        };
+                        weight * survives(f64::from(step) * width)
+                    })
+                    .sum();
+                let expected = sum * width / 3.0;
+                assert!((both / expected - 1.0).abs() < 1e-9, "{times}: {both} {expected}");
+            }
+        }
+        assert_eq!(mttf_secded_unscrubbed(0, 72, flips, floor(0.0)), None);
+        let scrubbed = mttf_with(Some(Hours(4.0)), floor(0.75)).unwrap();
+        assert_eq!(scrubbed, Hours(1.0));
+        assert_eq!(mttf_with(None, floor(0.0)), None);
+        assert_eq!(mttf_with(None, floor(0.5)), Some(Hours(2.0)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Bench, BitRecord, BitRow, Kind, Monitor, Scenario};
+use super::{Bench, BitRecord, BitRow, Kind, Monitor, Scenario, TrialUnit};
 use crate::accelerator::StoredBit;
 use crate::fault;
 
@@ -111,6 +111,10 @@ impl Kind for Exhaustive {
 
     fn name(&self) -> &'static str {
         "exhaustive"
+    }
+
+    fn trial_unit(&self) -> TrialUnit {
+        TrialUnit::Bit
     }
 
     fn columns(&self) -> &'static str {

@@ -7,6 +7,18 @@ use serde::de::DeserializeOwned;
 
 use super::Monitor;
 
+/// What a trial of a campaign is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrialUnit {
+    /// One stored bit.
+    Bit,
+    /// One strike.
+    Strike,
+    /// Several of them, a mission, or something else.
+    #[default]
+    Trial,
+}
+
 /// A kind of campaign: how many trials there are, what one does, how it is written down, and what all of
 /// them come to. [`Run`](super::Run) does the rest: blocks, progress, records, resuming, shards, stop rules.
 ///
@@ -25,6 +37,11 @@ pub trait Kind: Serialize + Sync {
 
     /// Name in folders, records and reports.
     fn name(&self) -> &'static str;
+
+    /// What a trial is, as forecasts count them.
+    fn trial_unit(&self) -> TrialUnit {
+        TrialUnit::Trial
+    }
 
     /// Columns of the records, in the order of the fields of a row.
     fn columns(&self) -> &'static str;

@@ -26,7 +26,7 @@ pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
 pub use bit_records::{BitRecord, BitRecordError, BitRecords, BitRow, SENSITIVE_ABOVE, read_bit_records};
 pub use estimates::{Count, Mean};
 pub use exhaustive::{BitGroup, Exhaustive, ExhaustiveReport, ExhaustiveSums};
-pub use kind::Kind;
+pub use kind::{Kind, TrialUnit};
 pub use memory::{MemoryMissions, MemoryRow, MemorySummary, MemorySums};
 pub use monitor::{Monitor, Silent};
 pub use records::RecordError;

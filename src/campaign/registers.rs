@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::clopper_pearson;
-use super::{Kind, Monitor, OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, stream};
+use super::{Kind, Monitor, OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, TrialUnit, stream};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::network::LayerId;
@@ -222,6 +222,10 @@ impl Kind for RegisterStrikes {
 
     fn name(&self) -> &'static str {
         "registers"
+    }
+
+    fn trial_unit(&self) -> TrialUnit {
+        TrialUnit::Strike
     }
 
     fn columns(&self) -> &'static str {

@@ -3,11 +3,13 @@
 mod injection;
 mod list;
 mod placement;
+mod reach;
 mod strike;
 
 pub use injection::{Effect, Injection, changes, describe};
 pub use list::{FaultListError, ListedFault, ListedStrike, read_list, read_strikes};
 pub use placement::place;
+pub use reach::{Reach, reach};
 pub use strike::{Targets, WireTensor};
 
 use rand::{Rng, RngExt};

@@ -15,6 +15,7 @@ mod format;
 mod ops;
 mod overflow;
 mod quantize;
+mod typed;
 
 pub use cast::Cast;
 pub use convert::{from_f64, from_f64_with, from_printed_f64, to_f64};
@@ -25,3 +26,5 @@ pub use format::{
     Format, FormatError, MAX_INTEGER, MAX_SIGNED_WIDTH, MAX_STORED_WIDTH, MAX_WIDTH, Overflow, Quantization,
 };
 pub use ops::{Number, OutOfRange, difference_format, negation_format, product_format, sum_format};
+pub use typed::FixedError;
+pub(crate) use typed::type_name;

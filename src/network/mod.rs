@@ -10,6 +10,7 @@ pub mod import;
 mod input;
 mod note;
 mod op;
+mod typed;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
     Order, Pad, Pool, PoolKind, Relu, Slope, Softmax, Table, TableIndex, Window,
 };
+pub use typed::TypedError;
 
 macro_rules! index_type {
     ($(#[$doc:meta])* $name:ident) => {

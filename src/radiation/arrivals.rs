@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 use serde::Serialize;
 
 use super::poisson::poisson;
-use super::rate::Hours;
+use super::rate::{Hours, Quantity, StrikesPerBitHour};
 
 /// A stretch of constant rate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -74,12 +74,12 @@ impl RateProfile {
 
     /// Mean over one repetition.
     #[must_use]
-    pub fn mean_events_per_bit_hour(&self) -> f64 {
-        match self.pieces.as_slice() {
+    pub fn mean(&self) -> StrikesPerBitHour {
+        Quantity::of(match self.pieces.as_slice() {
             [] => 0.0,
             [only] => only.events_per_bit_hour,
             _ => self.in_period(0.0, self.period()) / self.period(),
-        }
+        })
     }
 
     /// Expected number of strikes on so many bits between two times.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::cluster::Clusters;
 use super::environment::{Environment, Particle, Segment, SegmentFlux};
 use super::field::Status;
-use super::memory::{ClusterSource, MemoryRate, MemoryTechnology, as_events};
-use super::rate::{Counts, CrossSection, FitPerMb, Flux, RateError, UpsetsPerBitHour};
+use super::memory::{ClusterSource, MemoryRate, MemoryTechnology};
+use super::rate::{BitHour, CrossSection, FitPerMb, Flux, RateError, Stated, StrikesPerBitHour};
 use super::{RadiationError, RateProfile};
 
 /// Largest believable rate: beyond it, a number or its unit is wrong.
@@ -64,9 +64,11 @@ impl fmt::Display for Assumption {
 pub struct Assessment {
     /// Strikes per bit and hour over time.
     pub profile: RateProfile,
+    /// The form of rate that was taken.
+    pub stated: MemoryRate,
     /// Mean number of bits that one strike flips.
     pub bits_per_event: f64,
-    /// Which bits it flips.
+    /// Which bits it flips: what turns strikes into flipped bits.
     pub clusters: Clusters,
     /// The rate is known within this factor; none where the source does not say.
     pub uncertainty_factor: Option<f64>,
@@ -165,9 +167,10 @@ impl Assessor<'_> {
             .map(|(size, share)| format!("{share:.4} x {size}"))
             .collect();
         self.steps.push(format!(
-            "cluster sizes: {} = {} flipped bits per event",
+            "cluster sizes: {} = {} flipped bits per strike ({})",
             sizes.join(" + "),
-            self.bits_per_event
+            self.bits_per_event,
+            self.memory.clusters.name()
         ));
         if let Some(other) = self.memory.forms().find(|form| *form != self.rate) {
             self.steps.push(format!(
@@ -178,19 +181,19 @@ impl Assessor<'_> {
         }
         let profile = match self.environment {
             None => {
-                let events = self.without_environment()?;
-                RateProfile::constant(events)
+                let strikes = self.without_environment()?;
+                RateProfile::constant(strikes.value())
             }
             Some(environment) => {
                 let mut pieces = Vec::new();
                 for segment in &environment.segments {
-                    let events = self.in_segment(environment, segment)?;
-                    pieces.push((segment.hours(), events * environment.duty));
+                    let strikes = self.in_segment(environment, segment)? * environment.duty;
+                    pieces.push((segment.hours(), strikes.value()));
                     if environment.duty < 1.0 {
                         self.steps.push(format!(
-                            "x duty {} = {:e} events per bit and hour",
+                            "x duty {} = {:e} strikes per bit and hour",
                             environment.duty,
-                            events * environment.duty
+                            strikes.value()
                         ));
                     }
                 }
@@ -199,6 +202,7 @@ impl Assessor<'_> {
         };
         Ok(Assessment {
             profile,
+            stated: self.rate.clone(),
             bits_per_event: self.bits_per_event,
             clusters: self.memory.clusters.clone(),
             uncertainty_factor: self.memory.uncertainty_factor,
@@ -275,15 +279,17 @@ impl Assessor<'_> {
         }
     }
 
-    /// Division of a count of bits by the bits per event, for people.
-    fn division(&self, counts: Counts) -> String {
-        match counts {
-            Counts::Event => String::new(),
-            Counts::Bit => format!(" / {} bits per event", self.bits_per_event),
-        }
+    /// A stated rate in strikes, and what that took, for people.
+    fn in_strikes(&self, rate: Stated<BitHour>) -> (StrikesPerBitHour, String) {
+        let division = match rate {
+            Stated::Strikes(_) => String::new(),
+            Stated::FlippedBits(_) => format!(" / {} flipped bits per strike", self.bits_per_event),
+        };
+        (rate.strikes(&self.memory.clusters), division)
     }
 
-    fn without_environment(&mut self) -> Result<f64, RadiationError> {
+    fn without_environment(&mut self) -> Result<StrikesPerBitHour, RadiationError> {
+        let counts = self.rate.counts();
         let (main, formula) = match self.rate {
             MemoryRate::FitPerMb {
                 value, mb, counts, ..
@@ -293,11 +299,11 @@ impl Assessor<'_> {
                 (rate, formula)
             }
             MemoryRate::PerBitDay { upsets, .. } => {
-                let rate = UpsetsPerBitHour::new(upsets / 24.0)?;
+                let rate = Stated::new(upsets / 24.0, counts)?;
                 (rate, format!("{upsets:e} per bit and day / 24 h"))
             }
             MemoryRate::PerDevice { rate_per_s, bits, .. } => {
-                let rate = UpsetsPerBitHour::of_device(*rate_per_s, *bits)?;
+                let rate = Stated::new(StrikesPerBitHour::of_device(*rate_per_s, *bits)?.value(), counts)?;
                 (rate, format!("{rate_per_s:e} per s x 3600 s / {bits} bits"))
             }
             MemoryRate::CrossSection { .. } | MemoryRate::WeibullLet { .. } => {
@@ -307,17 +313,20 @@ impl Assessor<'_> {
                 });
             }
         };
-        let counts = self.rate.counts();
-        let events = as_events(main.value(), counts, self.bits_per_event);
-        let division = self.division(counts);
+        let (strikes, division) = self.in_strikes(main);
         self.steps.push(format!(
-            "{}: {formula}{division} = {events:e} events per bit and hour",
-            self.rate.name()
+            "{}: {formula}{division} = {:e} strikes per bit and hour",
+            self.rate.name(),
+            strikes.value()
         ));
-        self.with_added(events, Some(1.0))
+        self.with_added(strikes, Some(1.0))
     }
 
-    fn in_segment(&mut self, environment: &Environment, segment: &Segment) -> Result<f64, RadiationError> {
+    fn in_segment(
+        &mut self,
+        environment: &Environment,
+        segment: &Segment,
+    ) -> Result<StrikesPerBitHour, RadiationError> {
         let counts = self.rate.counts();
         let (memory, form) = (self.memory.name.clone(), self.rate.name());
         let (name, particle) = (environment.name.clone(), segment.particle.name());
@@ -353,6 +362,7 @@ impl Assessor<'_> {
                 self.compare(Some(Particle::Neutron), Some(10.0), environment, segment);
                 let scale = flux / Flux::NEW_YORK_SEA_LEVEL.per_cm2_h();
                 let rate = FitPerMb::new(*value, *mb, *counts)?.per_bit().value() * scale;
+                let rate = Stated::new(rate, *counts)?;
                 let formula = format!(
                     "{value} FIT/Mb / 1e9 h / {:e} bits x {flux} / 13 neutrons per cm2 and h",
                     mb.bits()
@@ -368,7 +378,7 @@ impl Assessor<'_> {
                 let flux = segment.flux_per_cm2_h().ok_or_else(wrong_flux)?;
                 self.compare(*particle, *e_min_mev, environment, segment);
                 let flux = Flux::from_per_cm2_h(flux)?;
-                let rate = CrossSection::new(*cm2_per_bit)?.per_bit(flux).value();
+                let rate = CrossSection::new(*cm2_per_bit, counts)?.per_bit(flux)?;
                 let formula = format!(
                     "{cm2_per_bit:e} cm2 per bit x {:e} per cm2 and h",
                     flux.per_cm2_h()
@@ -380,17 +390,19 @@ impl Assessor<'_> {
                     return Err(wrong_flux());
                 };
                 let per_s = curve.upsets_per_bit_s(points) * segment.multiplier;
-                let formula = format!("integral of sigma(L) dPhi/dL = {per_s:e} per bit and s x 3600 s");
-                (per_s * 3600.0, formula)
+                let formula = format!(
+                    "integral of sigma(L) dPhi/dL, power laws between {} points = {per_s:e} per bit and s x 3600 s",
+                    points.len()
+                );
+                (Stated::new(per_s * 3600.0, counts)?, formula)
             }
         };
-        let rate = UpsetsPerBitHour::new(rate)?.value();
-        let events = as_events(rate, counts, self.bits_per_event);
-        let division = self.division(counts);
+        let (strikes, division) = self.in_strikes(rate);
         self.steps.push(format!(
-            "{form}: {formula}{division} = {events:e} events per bit and hour"
+            "{form}: {formula}{division} = {:e} strikes per bit and hour",
+            strikes.value()
         ));
-        self.with_added(events, self.thermal_scale(segment))
+        self.with_added(strikes, self.thermal_scale(segment))
     }
 
     /// Thermal neutrons as a multiple of New York City's, where anything says so.
@@ -402,10 +414,15 @@ impl Assessor<'_> {
     }
 
     /// The rate with what comes on top.
-    fn with_added(&mut self, main: f64, thermal_scale: Option<f64>) -> Result<f64, RadiationError> {
-        let mut events = main;
+    fn with_added(
+        &mut self,
+        main: StrikesPerBitHour,
+        thermal_scale: Option<f64>,
+    ) -> Result<StrikesPerBitHour, RadiationError> {
+        let mut strikes = main;
         if let Some(thermal) = &self.memory.thermal {
-            let (rate, formula) = thermal.events_per_bit_hour(self.bits_per_event)?;
+            let (rate, formula) = thermal.per_bit()?;
+            let (rate, division) = self.in_strikes(rate);
             let scale = thermal_scale.unwrap_or(1.0);
             if thermal_scale.is_none() {
                 let text = "the environment does not say how many thermal neutrons there are; New York City's are taken";
@@ -414,30 +431,34 @@ impl Assessor<'_> {
                 let text = format!("thermal neutrons are taken to be {scale} times New York City's");
                 self.assume("thermal_scaled", text);
             }
-            events += rate * scale;
+            let rate = rate * scale;
+            strikes = strikes + rate;
             self.steps.push(format!(
-                "+ thermal neutrons: {formula} x {scale} = {:e} events per bit and hour",
-                rate * scale
+                "+ thermal neutrons: {formula}{division} x {scale} = {:e} strikes per bit and hour",
+                rate.value()
             ));
         }
         if let Some(alpha) = &self.memory.alpha {
-            let (rate, formula) = alpha.events_per_bit_hour(self.bits_per_event)?;
-            events += rate;
+            let (rate, formula) = alpha.per_bit()?;
+            let (rate, division) = self.in_strikes(rate);
+            strikes = strikes + rate;
             self.steps.push(format!(
-                "+ alpha particles of the package: {formula} = {rate:e} events per bit and hour"
+                "+ alpha particles of the package: {formula}{division} = {:e} strikes per bit and hour",
+                rate.value()
             ));
         }
         if self.memory.thermal.is_some() || self.memory.alpha.is_some() {
             self.steps
-                .push(format!("sum: {events:e} events per bit and hour"));
+                .push(format!("sum: {:e} strikes per bit and hour", strikes.value()));
         }
+        let events = strikes.value();
         if events.is_nan() || events > MAX_EVENTS_PER_BIT_HOUR {
             return Err(RadiationError::TooMany {
                 memory: self.memory.name.clone(),
                 events_per_bit_hour: events,
             });
         }
-        Ok(events)
+        Ok(strikes)
     }
 
     /// Notes where the particles of a flux are not those that a rate was measured with.

@@ -65,6 +65,9 @@ impl Shape {
 /// without a shape is a run along a column: the same bit in adjacent rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Clusters {
+    /// Says where the numbers come from, and changes none.
+    #[serde(skip)]
+    name: String,
     sizes: Vec<(u32, f64)>,
     shapes: BTreeMap<u32, Vec<Shape>>,
     assumed_single: bool,
@@ -81,6 +84,7 @@ impl Clusters {
     #[must_use]
     pub fn unknown() -> Self {
         Self {
+            name: "unknown".to_owned(),
             assumed_single: true,
             ..Self::single()
         }
@@ -91,13 +95,17 @@ impl Clusters {
     pub fn burst(bits: u32) -> Self {
         let bits = bits.clamp(1, MAX_EXTENT);
         Self {
+            name: match bits {
+                1 => "single".to_owned(),
+                bits => format!("burst:{bits}"),
+            },
             sizes: vec![(bits, 1.0)],
             shapes: BTreeMap::from([(bits, vec![Shape::run_along_row(bits)])]),
             assumed_single: false,
         }
     }
 
-    fn new(sizes: &IndexMap<u32, f64>, shapes: &[Shape]) -> Self {
+    fn new(name: &str, sizes: &IndexMap<u32, f64>, shapes: &[Shape]) -> Self {
         let sum: f64 = sizes.values().sum();
         let mut by_size: Vec<(u32, f64)> = sizes
             .iter()
@@ -111,10 +119,17 @@ impl Clusters {
             group.push(shape.clone());
         }
         Self {
+            name: name.to_owned(),
             sizes: by_size,
             shapes: grouped,
             assumed_single: false,
         }
+    }
+
+    /// Name of the table that they come from; `single`, `burst:K`, or `unknown` where they come from none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Sizes in rising order with their probabilities, which sum to 1.
@@ -253,8 +268,11 @@ impl ClusterTable {
     #[must_use]
     pub fn clusters(&self) -> Clusters {
         match &self.sizes {
-            None => Clusters::unknown(),
-            Some(sizes) => Clusters::new(sizes, &self.shapes),
+            None => Clusters {
+                name: self.name.clone(),
+                ..Clusters::unknown()
+            },
+            Some(sizes) => Clusters::new(&self.name, sizes, &self.shapes),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a memory's rate comes to: per hour, per day, per inference, in a mission.
 
+use std::ops::{Add, Mul};
+
 use serde::Serialize;
 
-use super::rate::Hours;
+use super::rate::{Expected, FlippedBits, FlippedBitsPerHour, Hours, Quantity, Strikes, StrikesPerHour};
 use super::{Assessment, Assumption, Environment, MemoryTechnology, RadiationError, RateForm};
-
-const FIT_PER_HOUR: f64 = 1e9;
 
 /// So many bits of one class of memory in an environment.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,27 +22,54 @@ pub struct Exposure {
 
 /// A number with the range in which its rate is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Banded {
+pub struct Banded<T = f64> {
     /// As stated.
-    pub nominal: f64,
+    pub nominal: T,
     /// With every rate divided by its uncertainty factor.
-    pub low: f64,
+    pub low: T,
     /// With every rate multiplied by its uncertainty factor.
-    pub high: f64,
+    pub high: T,
 }
 
-impl Banded {
-    const ZERO: Self = Self {
-        nominal: 0.0,
-        low: 0.0,
-        high: 0.0,
-    };
-
-    fn scaled(self, factor: f64) -> Self {
+impl<T: Copy + Mul<f64, Output = T>> Banded<T> {
+    /// A number that is known within a factor, or as stated where there is none.
+    #[must_use]
+    pub fn within(nominal: T, factor: Option<f64>) -> Self {
+        let factor = factor.unwrap_or(1.0);
         Self {
-            nominal: self.nominal * factor,
-            low: self.low * factor,
-            high: self.high * factor,
+            nominal,
+            low: nominal * (1.0 / factor),
+            high: nominal * factor,
+        }
+    }
+}
+
+impl<T> Banded<T> {
+    /// Nominal, low and high put through the same.
+    #[must_use]
+    pub fn map<V>(self, of: impl Fn(T) -> V) -> Banded<V> {
+        Banded {
+            nominal: of(self.nominal),
+            low: of(self.low),
+            high: of(self.high),
+        }
+    }
+
+    /// Low and high.
+    #[must_use]
+    pub fn range(self) -> [T; 2] {
+        [self.low, self.high]
+    }
+}
+
+impl<T: Add<Output = T>> Add for Banded<T> {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            nominal: self.nominal + other.nominal,
+            low: self.low + other.low,
+            high: self.high + other.high,
         }
     }
 }
@@ -67,26 +94,36 @@ impl Exposure {
         })
     }
 
-    fn banded(&self, nominal: f64) -> Banded {
-        let factor = self.assessment.uncertainty_factor.unwrap_or(1.0);
-        Banded {
-            nominal,
-            low: nominal / factor,
-            high: nominal * factor,
-        }
+    fn banded<T: Copy + Mul<f64, Output = T>>(&self, nominal: T) -> Banded<T> {
+        Banded::within(nominal, self.assessment.uncertainty_factor)
     }
 
     /// Strikes per hour, the mean over time.
     #[must_use]
-    pub fn events_per_hour(&self) -> Banded {
-        self.banded(self.assessment.profile.mean_events_per_bit_hour() * self.stored_bits as f64)
+    pub fn strikes_per_hour(&self) -> Banded<StrikesPerHour> {
+        self.banded(self.assessment.profile.mean().of_bits(self.stored_bits))
+    }
+
+    /// Flipped bits per hour, by the class's own clusters.
+    #[must_use]
+    pub fn flipped_bits_per_hour(&self) -> Banded<FlippedBitsPerHour> {
+        self.strikes_per_hour()
+            .map(|strikes| strikes.flipped_bits(&self.assessment.clusters))
     }
 
     /// Expected strikes in a mission.
     #[must_use]
-    pub fn events_in(&self, mission: Hours) -> Banded {
+    pub fn strikes_in(&self, mission: Hours) -> Banded<Expected<Strikes>> {
         let profile = &self.assessment.profile;
-        self.banded(profile.expected_events(self.stored_bits, Hours(0.0), mission))
+        let expected = profile.expected_events(self.stored_bits, Hours(0.0), mission);
+        self.banded(Quantity::of(expected))
+    }
+
+    /// Expected flips in a mission; a second flip of a bit restores it.
+    #[must_use]
+    pub fn flipped_bits_in(&self, mission: Hours) -> Banded<Expected<FlippedBits>> {
+        self.strikes_in(mission)
+            .map(|strikes| strikes.flipped_bits(&self.assessment.clusters))
     }
 }
 
@@ -95,12 +132,12 @@ impl Exposure {
 pub struct Exposures(pub Vec<Exposure>);
 
 impl Exposures {
-    fn sum(&self, of: impl Fn(&Exposure) -> Banded) -> Banded {
-        self.0.iter().map(of).fold(Banded::ZERO, |sum, part| Banded {
-            nominal: sum.nominal + part.nominal,
-            low: sum.low + part.low,
-            high: sum.high + part.high,
-        })
+    fn sum<U: super::rate::Unit, P: super::rate::Per>(
+        &self,
+        of: impl Fn(&Exposure) -> Banded<Quantity<U, P>>,
+    ) -> Banded<Quantity<U, P>> {
+        let zero = Banded::within(Quantity::ZERO, None);
+        self.0.iter().map(of).fold(zero, Add::add)
     }
 
     /// All bits.
@@ -129,44 +166,51 @@ impl Exposures {
         all
     }
 
+    /// Names of the cluster tables in force, each once.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for part in &self.0 {
+            let name = part.assessment.clusters.name();
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
     /// Strikes per hour.
     #[must_use]
-    pub fn events_per_hour(&self) -> Banded {
-        self.sum(Exposure::events_per_hour)
+    pub fn strikes_per_hour(&self) -> Banded<StrikesPerHour> {
+        self.sum(Exposure::strikes_per_hour)
     }
 
     /// Flipped bits per hour.
     #[must_use]
-    pub fn flipped_bits_per_hour(&self) -> Banded {
-        self.sum(|part| part.events_per_hour().scaled(part.assessment.bits_per_event))
+    pub fn flipped_bits_per_hour(&self) -> Banded<FlippedBitsPerHour> {
+        self.sum(Exposure::flipped_bits_per_hour)
     }
 
     /// Expected strikes in a mission.
     #[must_use]
-    pub fn events_in(&self, mission: Hours) -> Banded {
-        self.sum(|part| part.events_in(mission))
+    pub fn strikes_in(&self, mission: Hours) -> Banded<Expected<Strikes>> {
+        self.sum(|part| part.strikes_in(mission))
     }
 
     /// Expected flips in a mission; a second flip of a bit restores it.
     #[must_use]
-    pub fn flipped_bits_in(&self, mission: Hours) -> Banded {
-        self.sum(|part| part.events_in(mission).scaled(part.assessment.bits_per_event))
-    }
-
-    /// Strikes per 1e9 hours.
-    #[must_use]
-    pub fn fit(&self) -> Banded {
-        self.events_per_hour().scaled(FIT_PER_HOUR)
+    pub fn flipped_bits_in(&self, mission: Hours) -> Banded<Expected<FlippedBits>> {
+        self.sum(|part| part.flipped_bits_in(mission))
     }
 
     /// Mean time between strikes: long where rates are low. None where there are none.
     #[must_use]
-    pub fn mttf(&self) -> Option<Banded> {
-        let events = self.events_per_hour();
-        (events.nominal > 0.0).then(|| Banded {
-            nominal: 1.0 / events.nominal,
-            low: 1.0 / events.high,
-            high: 1.0 / events.low,
+    pub fn hours_per_strike(&self) -> Option<Banded<Hours>> {
+        let strikes = self.strikes_per_hour();
+        Some(Banded {
+            nominal: strikes.nominal.hours_per_one()?,
+            low: strikes.high.hours_per_one()?,
+            high: strikes.low.hours_per_one()?,
         })
     }
 }

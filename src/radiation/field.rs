@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::rate::{CROSS_SECTION_RANGE_CM2, CrossSection};
+use super::rate::{CROSS_SECTION_RANGE_CM2, Counts, CrossSection};
 
 /// Largest number of cells of one strike, and farthest distance of two of them.
 pub(super) const MAX_EXTENT: u32 = 4096;
@@ -66,7 +66,7 @@ pub fn optional_factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 /// A cross-section in cm2 per bit, in the range that bits have.
 pub fn cross_section<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let value = f64::deserialize(deserializer)?;
-    CrossSection::new(value)
+    CrossSection::new(value, Counts::Event)
         .map(CrossSection::cm2_per_bit)
         .map_err(|error| {
             D::Error::custom(format!(

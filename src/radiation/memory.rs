@@ -12,7 +12,7 @@ use super::field::{
 };
 use super::heavy_ions::Weibull;
 use super::presets::{CLUSTERS, MEMORIES, Named, find};
-use super::rate::{Counts, FitPerMb, Megabit};
+use super::rate::{BitHour, Counts, FitPerMb, Megabit, Stated};
 use super::{RadiationError, RateProfile};
 
 /// One form in which a source states how often a memory is upset.
@@ -136,21 +136,13 @@ impl AddedRate {
         (*value, *mb_assumed)
     }
 
-    /// Strikes per bit and hour, and how that comes about.
-    pub(super) fn events_per_bit_hour(&self, bits_per_event: f64) -> Result<(f64, String), RadiationError> {
+    /// The rate of one bit, and how that comes about.
+    pub(super) fn per_bit(&self) -> Result<(Stated<BitHour>, String), RadiationError> {
         let AddedRate::FitPerMb {
             value, mb, counts, ..
         } = self;
-        let rate = FitPerMb::new(*value, *mb, *counts)?.per_bit().value();
-        let events = as_events(rate, *counts, bits_per_event);
-        let division = match counts {
-            Counts::Event => String::new(),
-            Counts::Bit => format!(" / {bits_per_event} bits per event"),
-        };
-        Ok((
-            events,
-            format!("{value} FIT/Mb / 1e9 h / {:e} bits{division}", mb.bits()),
-        ))
+        let rate = FitPerMb::new(*value, *mb, *counts)?.per_bit();
+        Ok((rate, format!("{value} FIT/Mb / 1e9 h / {:e} bits", mb.bits())))
     }
 }
 
@@ -330,14 +322,6 @@ impl ClusterTable {
     /// [`RadiationError`] where there is neither, or the file is wrong.
     pub fn find(name: &str, folder: &Path) -> Result<Self, RadiationError> {
         find("cluster table", &CLUSTERS, name, folder, Self::EXPECTED)
-    }
-}
-
-/// Strikes of a rate that counts them or their bits.
-pub(super) fn as_events(rate: f64, counts: Counts, bits_per_event: f64) -> f64 {
-    match counts {
-        Counts::Event => rate,
-        Counts::Bit => rate / bits_per_event,
     }
 }
 

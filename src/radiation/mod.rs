@@ -9,6 +9,7 @@ mod arrivals;
 mod assess;
 mod catalogue;
 mod cluster;
+mod conversion;
 mod environment;
 mod error;
 mod exposure;
@@ -17,6 +18,7 @@ mod heavy_ions;
 mod memory;
 mod poisson;
 mod presets;
+mod quantity;
 pub mod rate;
 mod technologies;
 

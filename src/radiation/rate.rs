@@ -9,77 +9,28 @@
 //!
 //! FIT is failures per 1e9 device hours (JESD89). Whether a number counts strikes or flipped bits, and
 //! which megabit it means, are part of it: the first differ by the mean cluster size, the second by
-//! 4.86 %.
+//! 4.86 %. A stated rate is [`Stated`]; what it is in strikes or in flipped bits takes the clusters in force.
 //!
 //! ```
+//! use radstream::radiation::Clusters;
 //! use radstream::radiation::rate::*;
 //! let fit = FitPerMb::new(20.0, Megabit::Decimal, Counts::Event)?;
-//! let rate = fit.rate_of(249_120_000);
-//! assert!((rate.per_hour().0 - 4.9824e-6).abs() < 1e-18);
+//! let rate = fit.rate_of(249_120_000).strikes(&Clusters::single());
+//! assert!((rate.value() - 4.9824e-6).abs() < 1e-18);
 //! # Ok::<(), RateError>(())
 //! ```
 
 use std::fmt;
 use std::str::FromStr;
 
-use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-const HOURS_PER_FIT: f64 = 1e9;
-const SECONDS_PER_HOUR: f64 = 3600.0;
-const HOURS_PER_DAY: f64 = 24.0;
-
-/// Smallest and largest cross-section of one bit that is believed, in cm2.
-pub const CROSS_SECTION_RANGE_CM2: (f64, f64) = (1e-18, 1e-6);
-
-/// Why a number is no rate.
-#[derive(Clone, Debug, Error, Diagnostic, PartialEq)]
-pub enum RateError {
-    /// Negative, not a number, or infinite.
-    #[error("{quantity} = {value} is not an amount")]
-    #[diagnostic(
-        code(radstream::rate::amount),
-        help("expected a finite number from 0; correct {quantity}")
-    )]
-    Amount {
-        /// Which quantity, with its unit.
-        quantity: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// A cross-section that no bit has.
-    #[error("a cross-section of {cm2_per_bit:e} cm2 per bit is outside {:e}..={:e}", CROSS_SECTION_RANGE_CM2.0, CROSS_SECTION_RANGE_CM2.1)]
-    #[diagnostic(
-        code(radstream::rate::cross_section),
-        help(
-            "expected cm2 per bit; a value per device is divided by its bits, one in um2 multiplied by 1e-8"
-        )
-    )]
-    CrossSection {
-        /// The value.
-        cm2_per_bit: f64,
-    },
-    /// A word that is none of the choices.
-    #[error("`{text}` is no {what}")]
-    #[diagnostic(code(radstream::rate::choice), help("expected {expected}"))]
-    Choice {
-        /// What it was for.
-        what: &'static str,
-        /// The word.
-        text: String,
-        /// The choices.
-        expected: &'static str,
-    },
-}
-
-fn amount(quantity: &'static str, value: f64) -> Result<f64, RateError> {
-    if value.is_finite() && value >= 0.0 {
-        Ok(value)
-    } else {
-        Err(RateError::Amount { quantity, value })
-    }
-}
+pub use super::quantity::{
+    BillionHours, BitHour, CROSS_SECTION_RANGE_CM2, Counts, Expected, Fit, FlippedBits,
+    FlippedBitsPerBitHour, FlippedBitsPerHour, Hour, Hours, Per, Quantity, RateError, Span, Strikes,
+    StrikesPerBitHour, StrikesPerHour, Unit,
+};
+use super::quantity::{HOURS_PER_FIT, SECONDS_PER_HOUR, amount};
 
 /// How many bits are a megabit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,116 +80,70 @@ impl fmt::Display for Megabit {
     }
 }
 
-/// What a rate counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Counts {
-    /// Strikes, each of which may flip several bits.
-    #[serde(alias = "Event")]
-    Event,
-    /// Flipped bits.
-    #[serde(alias = "Bit")]
-    Bit,
+/// A rate as its source states it: of strikes, or of flipped bits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stated<P> {
+    /// It counts strikes.
+    Strikes(Quantity<Strikes, P>),
+    /// It counts flipped bits.
+    FlippedBits(Quantity<FlippedBits, P>),
 }
 
-impl FromStr for Counts {
-    type Err = RateError;
-
-    fn from_str(text: &str) -> Result<Self, RateError> {
-        match text {
-            "event" => Ok(Counts::Event),
-            "bit" => Ok(Counts::Bit),
-            _ => Err(RateError::Choice {
-                what: "way to count",
-                text: text.to_owned(),
-                expected: "`event` (strikes) or `bit` (flipped bits)",
-            }),
-        }
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Counts::Event => "event",
-            Counts::Bit => "bit",
-        })
-    }
-}
-
-/// A time span in hours.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct Hours(pub f64);
-
-impl Hours {
-    /// Hours of the Julian year of 365.25 days.
-    pub const PER_YEAR: f64 = 8766.0;
-
-    /// A span given in seconds.
-    #[must_use]
-    pub fn from_seconds(seconds: f64) -> Self {
-        Self(seconds / SECONDS_PER_HOUR)
-    }
-
-    /// The span in days.
-    #[must_use]
-    pub fn days(self) -> f64 {
-        self.0 / HOURS_PER_DAY
-    }
-
-    /// The span in Julian years.
-    #[must_use]
-    pub fn years(self) -> f64 {
-        self.0 / Self::PER_YEAR
-    }
-}
-
-/// Upsets of a whole memory per hour.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct UpsetsPerHour(pub f64);
-
-/// Upsets of one bit per hour.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct UpsetsPerBitHour(f64);
-
-impl UpsetsPerBitHour {
-    /// A rate per bit.
+impl<P: Per> Stated<P> {
+    /// A stated amount.
     ///
     /// # Errors
     /// [`RateError::Amount`] where it is negative or not finite.
-    pub fn new(upsets_per_bit_hour: f64) -> Result<Self, RateError> {
-        amount("upsets per bit and hour", upsets_per_bit_hour).map(Self)
+    pub fn new(value: f64, counts: Counts) -> Result<Self, RateError> {
+        Ok(match counts {
+            Counts::Event => Stated::Strikes(Quantity::new(value)?),
+            Counts::Bit => Stated::FlippedBits(Quantity::new(value)?),
+        })
     }
 
-    /// A rate of a whole device spread evenly over its bits.
-    ///
-    /// # Errors
-    /// [`RateError::Amount`] where the rate is negative or not finite, or there is no bit.
-    pub fn of_device(upsets_per_s: f64, bits: u64) -> Result<Self, RateError> {
-        amount("upsets per second", upsets_per_s)?;
-        Self::new(upsets_per_s * SECONDS_PER_HOUR / bits as f64)
-    }
-
-    /// The number of upsets per bit and hour.
+    /// What it counts.
     #[must_use]
-    pub fn value(self) -> f64 {
-        self.0
-    }
-
-    /// The same rate per megabit.
-    #[must_use]
-    pub fn fit_per_mb(self, megabit: Megabit, counts: Counts) -> FitPerMb {
-        FitPerMb {
-            value: self.0 * HOURS_PER_FIT * megabit.bits(),
-            megabit,
-            counts,
+    pub fn counts(self) -> Counts {
+        match self {
+            Stated::Strikes(_) => Counts::Event,
+            Stated::FlippedBits(_) => Counts::Bit,
         }
     }
 
-    /// The cross-section that gives this rate under a flux; infinite without a flux.
+    /// The stated number, of what [`Stated::counts`] says.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        match self {
+            Stated::Strikes(rate) => rate.value(),
+            Stated::FlippedBits(rate) => rate.value(),
+        }
+    }
+
+    /// The same scaled, whatever it counts.
+    #[must_use]
+    pub fn scaled(self, factor: f64) -> Self {
+        match self {
+            Stated::Strikes(rate) => Stated::Strikes(rate * factor),
+            Stated::FlippedBits(rate) => Stated::FlippedBits(rate * factor),
+        }
+    }
+}
+
+impl Stated<BitHour> {
+    /// The same per megabit.
+    #[must_use]
+    pub fn fit_per_mb(self, megabit: Megabit) -> FitPerMb {
+        FitPerMb {
+            value: self.value() * HOURS_PER_FIT * megabit.bits(),
+            megabit,
+            counts: self.counts(),
+        }
+    }
+
+    /// The cross-section that gives this rate under a flux, counting the same; infinite without a flux.
     #[must_use]
     pub fn cross_section_cm2(self, flux: Flux) -> f64 {
-        self.0 / flux.per_cm2_h()
+        self.value() / flux.per_cm2_h()
     }
 }
 
@@ -281,28 +186,33 @@ impl FitPerMb {
         self.counts
     }
 
+    fn stated<P: Per>(self, value: f64) -> Stated<P> {
+        match self.counts {
+            Counts::Event => Stated::Strikes(Quantity::of(value)),
+            Counts::Bit => Stated::FlippedBits(Quantity::of(value)),
+        }
+    }
+
     /// The rate of one bit.
     #[must_use]
-    pub fn per_bit(self) -> UpsetsPerBitHour {
-        UpsetsPerBitHour(self.value / HOURS_PER_FIT / self.megabit.bits())
+    pub fn per_bit(self) -> Stated<BitHour> {
+        self.stated(self.value / HOURS_PER_FIT / self.megabit.bits())
     }
 
     /// The rate of a memory of so many bits.
     #[must_use]
-    pub fn rate_of(self, stored_bits: u64) -> UpsetRate {
+    pub fn rate_of(self, stored_bits: u64) -> Stated<Hour> {
         // Megabits first: exact for round numbers.
         let megabits = stored_bits as f64 / self.megabit.bits();
-        UpsetRate {
-            per_hour: UpsetsPerHour(self.value * megabits / HOURS_PER_FIT),
-            counts: self.counts,
-        }
+        self.stated(self.value * megabits / HOURS_PER_FIT)
     }
 }
 
-/// A cross-section of one bit, in the range that bits have.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+/// A cross-section of one bit, in the range that bits have: strikes, or flipped bits, per particle and cm2.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CrossSection {
     cm2_per_bit: f64,
+    counts: Counts,
 }
 
 impl CrossSection {
@@ -311,11 +221,11 @@ impl CrossSection {
     /// # Errors
     /// [`RateError::Amount`] where it is negative or not finite, [`RateError::CrossSection`] where it is
     /// outside [`CROSS_SECTION_RANGE_CM2`].
-    pub fn new(cm2_per_bit: f64) -> Result<Self, RateError> {
+    pub fn new(cm2_per_bit: f64, counts: Counts) -> Result<Self, RateError> {
         amount("cm2 per bit", cm2_per_bit)?;
         let (low, high) = CROSS_SECTION_RANGE_CM2;
         if (low..=high).contains(&cm2_per_bit) {
-            Ok(Self { cm2_per_bit })
+            Ok(Self { cm2_per_bit, counts })
         } else {
             Err(RateError::CrossSection { cm2_per_bit })
         }
@@ -327,19 +237,18 @@ impl CrossSection {
         self.cm2_per_bit
     }
 
-    /// The rate of one bit under a flux of the particles that the cross-section is for.
+    /// What is counted.
     #[must_use]
-    pub fn per_bit(self, flux: Flux) -> UpsetsPerBitHour {
-        UpsetsPerBitHour(self.cm2_per_bit * flux.per_cm2_h())
+    pub fn counts(self) -> Counts {
+        self.counts
     }
 
-    /// The rate of a memory of so many bits.
-    #[must_use]
-    pub fn rate_of(self, flux: Flux, stored_bits: u64, counts: Counts) -> UpsetRate {
-        UpsetRate {
-            per_hour: UpsetsPerHour(self.per_bit(flux).0 * stored_bits as f64),
-            counts,
-        }
+    /// The rate of one bit under a flux of the particles that the cross-section is for.
+    ///
+    /// # Errors
+    /// [`RateError::Amount`] where it is beyond all numbers.
+    pub fn per_bit(self, flux: Flux) -> Result<Stated<BitHour>, RateError> {
+        Stated::new(self.cm2_per_bit * flux.per_cm2_h(), self.counts)
     }
 }
 
@@ -376,89 +285,5 @@ impl Flux {
     #[must_use]
     pub fn per_cm2_h(self) -> f64 {
         self.per_cm2_h
-    }
-}
-
-/// How often a memory is upset.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct UpsetRate {
-    per_hour: UpsetsPerHour,
-    counts: Counts,
-}
-
-impl UpsetRate {
-    /// A rate of a whole memory.
-    ///
-    /// # Errors
-    /// [`RateError::Amount`] where it is negative or not finite.
-    pub fn new(per_hour: UpsetsPerHour, counts: Counts) -> Result<Self, RateError> {
-        amount("upsets per hour", per_hour.0)?;
-        Ok(Self { per_hour, counts })
-    }
-
-    /// Upsets per hour.
-    #[must_use]
-    pub fn per_hour(self) -> UpsetsPerHour {
-        self.per_hour
-    }
-
-    /// What is counted.
-    #[must_use]
-    pub fn counts(self) -> Counts {
-        self.counts
-    }
-
-    /// Upsets per day.
-    #[must_use]
-    pub fn per_day(self) -> f64 {
-        self.per_hour.0 * HOURS_PER_DAY
-    }
-
-    /// Upsets per 1e9 hours.
-    #[must_use]
-    pub fn fit(self) -> f64 {
-        self.per_hour.0 * HOURS_PER_FIT
-    }
-
-    /// Mean time between upsets, which is the mean time to the first; none where there are none.
-    #[must_use]
-    pub fn hours_per_upset(self) -> Option<Hours> {
-        self.hours_until(1.0)
-    }
-
-    /// Mean time until so many upsets; none where there are none.
-    #[must_use]
-    pub fn hours_until(self, upsets: f64) -> Option<Hours> {
-        (self.per_hour.0 > 0.0).then(|| Hours(upsets / self.per_hour.0))
-    }
-
-    /// Expected number of upsets in a time span; the number is Poisson distributed.
-    ///
-    /// # Errors
-    /// [`RateError::Amount`] where the span is negative or not finite.
-    pub fn expected_in(self, span: Hours) -> Result<f64, RateError> {
-        Ok(self.per_hour.0 * amount("hours", span.0)?)
-    }
-
-    /// The same rate in the other count, by the mean number of bits that one strike flips.
-    ///
-    /// # Errors
-    /// [`RateError::Amount`] where that is not a number from 1.
-    pub fn counted_as(self, counts: Counts, bits_per_event: f64) -> Result<Self, RateError> {
-        if !(bits_per_event.is_finite() && bits_per_event >= 1.0) {
-            return Err(RateError::Amount {
-                quantity: "bits per event (from 1)",
-                value: bits_per_event,
-            });
-        }
-        let factor = match (self.counts, counts) {
-            (Counts::Event, Counts::Bit) => bits_per_event,
-            (Counts::Bit, Counts::Event) => 1.0 / bits_per_event,
-            _ => 1.0,
-        };
-        Ok(Self {
-            per_hour: UpsetsPerHour(self.per_hour.0 * factor),
-            counts,
-        })
     }
 }

@@ -78,10 +78,11 @@ pub fn mission(report: &MissionReport) -> String {
         ShortLivedStorage::Struck(done) => {
             let interval = &done.wrong_per_hour_interval;
             text.push_str(&format!(
-                "\n\n{}\nregisters: {} strikes per hour on {} bits, live {} of the time; {} wrong inferences per hour ({}, 95 %), {} hangs per hour{}, on top of the failures above",
+                "\n\n{}\nregisters: {} strikes per hour on {} bits, {} flipped bits per hour, live {} of the time; {} wrong inferences per hour ({}, 95 %), {} hangs per hour{}, on top of the failures above",
                 register_table(&done.by_class, &done.all),
-                number(done.events_per_hour),
+                number(done.events_per_hour.value()),
                 count(done.register_bits),
+                number(done.flipped_bits_per_hour.value()),
                 percent(done.live_share),
                 number(done.wrong_per_hour),
                 range(interval.low, interval.high),
@@ -254,9 +255,10 @@ fn memory_row(scrub: &ScrubReport, analytic: bool) -> Vec<String> {
         number(missions.detected_per_mission.mean),
         number(missions.silent_per_mission.mean),
         number(missions.single_event_per_mission.mean),
-        scrub
-            .events_per_hour_band
-            .map_or_else(|| "not stated".to_owned(), |[low, high]| range(low, high)),
+        scrub.events_per_hour_band.map_or_else(
+            || "not stated".to_owned(),
+            |[low, high]| range(low.value(), high.value()),
+        ),
     ];
     if analytic {
         let form = scrub.analytic.iter().flatten().next();

@@ -3,6 +3,7 @@
 use super::campaign::exhaustive;
 use super::rate::{assumed, rate_lines};
 use super::{count, number, percent, range, table};
+use crate::radiation::rate::{Hour, Quantity, Strikes, Unit};
 use crate::study::{HardenReport, LossRaising, ProtectionReport};
 
 /// The main job.
@@ -111,16 +112,35 @@ pub fn protection(report: &ProtectionReport) -> String {
     text
 }
 
-fn per_hour(report: &ProtectionReport) -> String {
-    let rate = &report.loss_raising_upsets_per_hour;
-    let bounded = |examined: f64, at_most: Option<f64>, band: Option<[f64; 2]>| {
+/// Without and with protection, a line each.
+fn both<U: Unit>(rate: &LossRaising<U>) -> String {
+    let bounded = |examined: Quantity<U, Hour>,
+                   at_most: Option<Quantity<U, Hour>>,
+                   band: Option<[Quantity<U, Hour>; 2]>| {
         let most = match at_most {
-            Some(most) if most > examined => format!(" .. {}", number(most)),
+            Some(most) if most > examined => format!(" .. {}", number(most.value())),
             Some(_) => String::new(),
             None => " and an unknown number more".to_owned(),
         };
-        let band = band.map_or_else(String::new, |[low, high]| format!(" ({})", range(low, high)));
-        format!("{}{most}{band}", number(examined))
+        let band = band.map_or_else(String::new, |[low, high]| {
+            format!(" ({})", range(low.value(), high.value()))
+        });
+        format!("{}{most}{band}", number(examined.value()))
+    };
+    format!(
+        "\n  plain      {}\n  protected  {}",
+        bounded(rate.plain, rate.plain_at_most, rate.plain_band),
+        bounded(rate.selective, rate.selective_at_most, rate.selective_band),
+    )
+}
+
+fn per_hour(report: &ProtectionReport) -> String {
+    let rate = &report.loss_raising_upsets_per_hour;
+    let flips = &report.loss_raising_flipped_bits_per_hour;
+    let of_flips = if flips.plain.value() == rate.plain.value() {
+        String::new()
+    } else {
+        format!("\nflips of sensitive bits per hour:{}", both(flips))
     };
     let share = if report.delta_loss_total > 0.0 {
         report.delta_loss_unprotected / report.delta_loss_total
@@ -128,9 +148,8 @@ fn per_hour(report: &ProtectionReport) -> String {
         0.0
     };
     format!(
-        "\n\nloss-raising single upsets per hour:\n  plain      {}\n  protected  {}{}\n  {} sensitive bits stay unprotected; they carry {} of the summed loss\n{}",
-        bounded(rate.plain, rate.plain_at_most, rate.plain_band),
-        bounded(rate.selective, rate.selective_at_most, rate.selective_band),
+        "\n\nloss-raising single upsets (strikes) per hour:{}{}{of_flips}\n  {} sensitive bits stay unprotected; they carry {} of the summed loss\n{}",
+        both(rate),
         unexamined(report, rate),
         count(report.sensitive_bits_unprotected),
         percent(share),
@@ -143,7 +162,7 @@ fn per_hour(report: &ProtectionReport) -> String {
 }
 
 /// What was left out, and how far that can move the rates.
-fn unexamined(report: &ProtectionReport, rate: &LossRaising) -> String {
+fn unexamined(report: &ProtectionReport, rate: &LossRaising<Strikes>) -> String {
     let left = &report.not_examined;
     let mut text = String::new();
     if left.stored_bits > 0 {
@@ -151,14 +170,14 @@ fn unexamined(report: &ProtectionReport, rate: &LossRaising) -> String {
             "\n  not examined: {} of {} stored bits, which add at most {}",
             count(left.stored_bits),
             count(left.of_stored_bits),
-            number(rate.not_examined_at_most),
+            number(rate.not_examined_at_most.value()),
         ));
     }
     match (left.register_bits, rate.registers_at_most) {
         (Some(bits), Some(most)) if bits > 0 => text.push_str(&format!(
             "\n  not examined: {} register bits, which add at most {}",
             count(bits),
-            number(most),
+            number(most.value()),
         )),
         (Some(_), _) => {}
         (None, _) => text.push_str("\n  not examined: registers, which the cycle engine does not build"),

@@ -13,37 +13,54 @@ pub(super) fn row(label: &str, text: impl std::fmt::Display) -> String {
 /// A rate with its band.
 #[must_use]
 pub fn rate_lines(rate: &RateSummary) -> String {
-    let band = |band: Option<[f64; 2]>, factor: f64| {
-        band.map_or(String::new(), |[low, high]| {
-            format!(
-                " ({}, as far as its sources know)",
-                range(low * factor, high * factor)
-            )
-        })
-    };
+    let known = rate.band.upsets_per_hour.map_or(String::new(), |[low, high]| {
+        format!(
+            " ({}, as far as its sources know)",
+            range(low.value(), high.value())
+        )
+    });
     let mut lines = vec![
         row(
             "upsets per hour",
-            format!(
-                "{}{}",
-                number(rate.upsets_per_hour),
-                band(rate.band.upsets_per_hour, 1.0)
-            ),
+            format!("{} strikes{known}", number(rate.upsets_per_hour.value())),
         ),
-        row("upsets per day", number(rate.upsets_per_day)),
-        row("FIT", number(rate.fit)),
+        row(
+            "upsets per day",
+            format!("{} strikes", number(rate.upsets_per_day)),
+        ),
+        row("FIT", format!("{} strikes", number(rate.fit.value()))),
     ];
     if let Some(hours) = rate.hours_per_upset {
         let years = number(Hours(hours).years());
         lines.push(row(
             "hours per upset",
-            format!("{} ({years} years)", number(hours)),
+            format!("{} ({years} years) per strike", number(hours)),
         ));
     }
+    lines.push(row("flipped bits", flipped_bits(rate)));
     if rate.band.upsets_per_hour.is_none() {
         lines.push(row("band", "none: the source of the rate states no uncertainty"));
     }
     lines.join("\n")
+}
+
+/// The bits that the strikes flip, and by which clusters.
+fn flipped_bits(rate: &RateSummary) -> String {
+    let known = rate
+        .band
+        .flipped_bits_per_hour
+        .map_or(String::new(), |[low, high]| {
+            format!(" ({})", range(low.value(), high.value()))
+        });
+    let per_strike = rate
+        .flipped_bits_per_strike
+        .map_or(String::new(), |bits| format!(", {} a strike", number(bits)));
+    format!(
+        "{} per hour{known}, FIT {}{per_strike} (clusters: {})",
+        number(rate.flipped_bits_per_hour.value()),
+        number(rate.fit_flipped_bits.value()),
+        rate.clusters.join(", ")
+    )
 }
 
 /// What numbers rest on, a line each.
@@ -64,16 +81,12 @@ pub fn rate(report: &UpsetReport) -> String {
     ];
     let with_band =
         |band: Option<[f64; 2]>| band.map_or(String::new(), |[low, high]| format!(" ({})", range(low, high)));
-    if report.flipped_bits_per_hour > report.events_per_hour {
-        let text = format!(
-            "{} flipped{}",
-            number(report.flipped_bits_per_hour),
-            with_band(rate.band.flipped_bits_per_hour)
-        );
-        lines.push(row("bits per hour", text));
-    }
     if let (Some(per_hour), Some(upsets)) = (report.inferences_per_hour, report.events_per_inference) {
-        let text = format!("{} ({} inferences per hour)", number(upsets), number(per_hour));
+        let text = format!(
+            "{} strikes ({} inferences per hour)",
+            number(upsets),
+            number(per_hour)
+        );
         lines.push(row("per inference", text));
     }
     if let Some(mission) = &report.mission {
@@ -81,16 +94,26 @@ pub fn rate(report: &UpsetReport) -> String {
             &format!("in {} h", number(mission.hours)),
             format!(
                 "{} expected{}",
-                number(mission.expected_events),
-                with_band(rate.band.expected_events.flatten())
+                mission.expected_strikes,
+                with_band(
+                    rate.band
+                        .expected_events
+                        .flatten()
+                        .map(|band| band.map(|end| end.value()))
+                )
             ),
         ));
         lines.push(row(
             "  flipped bits",
             format!(
                 "{} expected{}",
-                number(mission.expected_flipped_bits),
-                with_band(rate.band.expected_flipped_bits.flatten())
+                number(mission.expected_flipped_bits.value()),
+                with_band(
+                    rate.band
+                        .expected_flipped_bits
+                        .flatten()
+                        .map(|band| band.map(|end| end.value()))
+                )
             ),
         ));
     }
@@ -130,13 +153,21 @@ fn class_table(classes: &[ClassReport]) -> String {
                 class.class.clone(),
                 class.memory_technology.clone(),
                 count(class.stored_bits),
-                number(class.events_per_hour),
-                number(class.flipped_bits_per_hour),
+                number(class.events_per_hour.value()),
+                number(class.flipped_bits_per_hour.value()),
+                class.clusters.clone(),
             ]
         })
         .collect();
     table(
-        &["class", "technology", "bits", "events/h", "flipped bits/h"],
+        &[
+            "class",
+            "technology",
+            "bits",
+            "strikes/h",
+            "flipped bits/h",
+            "clusters",
+        ],
         &rows,
     )
 }
@@ -146,8 +177,17 @@ fn explanation(class: &ClassReport) -> Option<String> {
     let mut lines = vec![format!("{} ({}):", class.class, class.memory_technology)];
     lines.extend(steps.iter().map(|step| format!("  {step}")));
     lines.push(format!(
-        "  {:e} events per bit and hour x {} bits = {:e} events per hour",
-        class.events_per_bit_hour, class.stored_bits, class.events_per_hour
+        "  {:e} strikes per bit and hour x {} bits = {:e} strikes per hour",
+        class.events_per_bit_hour.value(),
+        class.stored_bits,
+        class.events_per_hour.value()
+    ));
+    lines.push(format!(
+        "  {:e} strikes per hour x {} flipped bits a strike ({}) = {:e} flipped bits per hour",
+        class.events_per_hour.value(),
+        class.bits_per_event,
+        class.clusters,
+        class.flipped_bits_per_hour.value()
     ));
     Some(lines.join("\n"))
 }
@@ -171,20 +211,20 @@ fn closed_forms(memory: &AnalyticReport) -> String {
             number(memory.expected_failures),
             number(memory.expected_failures_approximately)
         ),
-        format!("  P(any failure)     {}", number(memory.p_any)),
     ];
+    if memory.single_event_floor > 0.0 {
+        lines.push(format!(
+            "  single-strike floor  {} failures ({} of the strikes put two flips into one word), on top",
+            number(memory.single_event_floor),
+            percent(memory.share_in_one_word)
+        ));
+    }
+    lines.push(format!("  P(any failure)     {}", number(memory.p_any)));
     if let (Some(hours), Some(method)) = (memory.mttf_hours, memory.mttf_method) {
         lines.push(format!(
             "  MTTF               {} h = {} s\n    {method}",
             number(hours.0),
             number(hours.0 * 3600.0)
-        ));
-    }
-    if memory.single_event_floor > 0.0 {
-        lines.push(format!(
-            "  single-strike floor  {} failures ({} of the strikes put two flips into one word)",
-            number(memory.single_event_floor),
-            percent(memory.share_in_one_word)
         ));
     }
     lines.extend(memory.notes.iter().map(|note| format!("  {note}")));

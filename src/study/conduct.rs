@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Design, Identity, Opening, OutputFolder, PhasePlan, PhaseState, Provenance, Session, StudyError,
 };
-use crate::campaign::{Bench, Finished, Kind, Run, RunError, Shard, Silent, StopRule};
+use crate::campaign::{Bench, Finished, Kind, Run, RunError, Shard, Silent, StopRule, TrialUnit};
 use crate::data::{InputFile, InputLog, open_written, write_atomically};
 
 /// A design with its workload, and all that was read for it.
@@ -344,8 +344,8 @@ pub(super) fn forecast<K: Kind>(kind: &K, shard: Shard, samples: usize, out: std
     }
     Forecast {
         trials,
-        bits: (kind.name() == "exhaustive").then_some(trials),
-        strikes: (kind.name() == "registers").then_some(trials),
+        bits: (kind.trial_unit() == TrialUnit::Bit).then_some(trials),
+        strikes: (kind.trial_unit() == TrialUnit::Strike).then_some(trials),
         samples,
         evaluations: trials.saturating_mul(kind.work_per_trial()),
         estimated_seconds: seconds / measured.max(1) as f64 * trials as f64,

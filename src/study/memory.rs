@@ -19,7 +19,7 @@ use crate::campaign::mission::{AfterFailure, MissionPlan};
 use crate::campaign::{Kind, MemoryMissions, MemorySummary, Run, Shard, StopRule};
 use crate::data::InputLog;
 use crate::radiation::Assumption;
-use crate::radiation::rate::Hours;
+use crate::radiation::rate::{FlippedBitsPerBitHour, FlippedBitsPerHour, Hours, StrikesPerHour};
 use crate::scheme::{Code, Scheme, SchemeError, Store};
 
 /// A memory by its size and protection.
@@ -163,7 +163,12 @@ impl MemorySpec {
     }
 
     /// Its closed form, where there is one.
-    fn analytic(&self, upsets_per_bit_h: f64, scrub: Option<Scrub>, mission: Hours) -> Option<Accumulation> {
+    fn analytic(
+        &self,
+        flips: FlippedBitsPerBitHour,
+        scrub: Option<Scrub>,
+        mission: Hours,
+    ) -> Option<Accumulation> {
         let scheme = self.code.scheme();
         let unit_bits = if scheme.is_of_words() {
             self.code.data_bits()
@@ -174,7 +179,7 @@ impl MemorySpec {
         Some(Accumulation {
             scheme: redundancy,
             units: redundancy.units(self.data_bits()),
-            upsets_per_bit_h,
+            flips,
             scrub: scrub.map(|scrub| Hours::from_seconds(scrub.period_s)),
             mission,
         })
@@ -273,9 +278,11 @@ pub struct ScrubReport {
     /// Seconds between two rewrites from outside.
     pub refresh_s: Option<f64>,
     /// Strikes per hour on all cells.
-    pub events_per_hour: f64,
+    pub events_per_hour: StrikesPerHour,
     /// The range in which the sources know them; none where they do not say.
-    pub events_per_hour_band: Option<[f64; 2]>,
+    pub events_per_hour_band: Option<[StrikesPerHour; 2]>,
+    /// Bits that they flip per hour, by the clusters in force.
+    pub flipped_bits_per_hour: FlippedBitsPerHour,
     /// Closed forms; none where they do not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analytic: Option<Option<MemoryAnalytic>>,
@@ -450,14 +457,15 @@ impl MemoryRequest {
             .iter()
             .zip(summaries)
             .map(|((scrub, plan), missions)| {
-                let (events_per_hour, band) = prepared.strikes.events_per_hour(&plan.store, &plan.exposures);
+                let rates = prepared.strikes.per_hour(&plan.store, &plan.exposures);
                 ScrubReport {
                     name: scrub_name(*scrub),
                     missions,
                     scrub: *scrub,
                     refresh_s: self.refresh_s,
-                    events_per_hour,
-                    events_per_hour_band: band.map(|band| [band.low, band.high]),
+                    events_per_hour: rates.strikes,
+                    events_per_hour_band: rates.band,
+                    flipped_bits_per_hour: rates.flipped_bits,
                     analytic: self.analytic.then(|| closed_form(spec, plan, *scrub)),
                 }
             });
@@ -494,7 +502,8 @@ fn closed_form(spec: &MemorySpec, plan: &MissionPlan, scrub: Option<Scrub>) -> O
     let [exposure] = &plan.exposures[..] else {
         return None;
     };
-    let form = spec.analytic(exposure.strikes.mean_events_per_bit_hour(), scrub, plan.duration)?;
+    let flips = exposure.strikes.mean().flipped_bits(&exposure.clusters);
+    let form = spec.analytic(flips, scrub, plan.duration)?;
     Some(MemoryAnalytic {
         expected_failures: form.expected_failures(),
         p_any: form.p_any(),

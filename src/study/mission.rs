@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::conduct::{self, Course, Opened, Workbench, conduct, folder_error};
+use super::rates::reached;
 use super::registers::{self, RegisterRate, ShortLived};
 use super::strikes::{StrikeRequest, Strikes};
 use super::variants::{ProtectChoice, ScrubChoice, Variant, VariantRequest, scheme_name};
@@ -17,7 +18,7 @@ use crate::campaign::mission::{Contents, DesignSummary, Failure, MissionPlan, Mi
 use crate::campaign::{Bench, Kind, RegisterStrikes, Shard};
 use crate::outcome::Loss;
 use crate::radiation::Assumption;
-use crate::radiation::rate::Hours;
+use crate::radiation::rate::{FlippedBitsPerHour, Hours, StrikesPerHour};
 use crate::scheme::{AreaReport, Protection, Scheme, Store};
 use crate::text::{count, number, range};
 
@@ -130,9 +131,11 @@ pub struct DesignReport {
     #[serde(flatten)]
     pub missions: DesignSummary,
     /// Strikes per hour on all cells.
-    pub events_per_hour: f64,
+    pub events_per_hour: StrikesPerHour,
     /// The range in which the sources know them, low and high; none where they do not say.
-    pub events_per_hour_band: Option<[f64; 2]>,
+    pub events_per_hour_band: Option<[StrikesPerHour; 2]>,
+    /// Bits that they flip per hour, by the clusters in force.
+    pub flipped_bits_per_hour: FlippedBitsPerHour,
     /// Failures per hour over that band, in proportion to the strikes: the interval of `failures` is that of the
     /// sample alone. Where strikes have to come together failures rise faster than that.
     pub failures_per_hour_band: Option<[f64; 2]>,
@@ -158,8 +161,9 @@ pub struct NotExamined {
     pub stored_bits: u64,
     /// All stored bits.
     pub of_stored_bits: u64,
-    /// Flips of those bits per hour: an upper bound on the failures per hour that they add, were each harmful.
-    pub at_most_per_hour: f64,
+    /// Strikes per hour that flip at least one of those bits: an upper bound on the failures per hour that they add,
+    /// were each harmful.
+    pub at_most_per_hour: StrikesPerHour,
     /// Whether registers, FIFOs, line buffers and control state were left out.
     pub registers: bool,
     /// In a sentence.
@@ -503,9 +507,10 @@ impl MissionRequest {
             Some(kind) => {
                 let done = conduct(session, &folder, kind, &course)?;
                 folder.done("registers").map_err(folder_error)?;
-                let (events_per_bit_hour, uncertainty_factor) = prepared.strikes.register_rate();
+                let (strikes, clusters, uncertainty_factor) = prepared.strikes.register_rate();
                 let rate = RegisterRate {
-                    events_per_bit_hour,
+                    strikes,
+                    clusters,
                     uncertainty_factor,
                     inferences_per_s: self.inference_rate_per_s,
                 };
@@ -549,16 +554,13 @@ impl MissionRequest {
         let accelerator = &design.accelerator;
         let of_registers = short_lived.as_ref().map(|done| done.wrong_per_hour);
         let failure = prepared.kind.failure();
-        let not_examined = self.not_examined(opened, &prepared, of_registers.is_none())?;
+        let not_examined = not_examined(opened, &prepared, of_registers.is_none());
         let designs = prepared
             .designs
             .iter()
             .zip(summaries)
             .map(|(laid, missions)| {
-                let (events_per_hour, band) = prepared
-                    .strikes
-                    .events_per_hour(&laid.plan.store, &laid.plan.exposures);
-                let events_per_hour_band = band.map(|band| [band.low, band.high]);
+                let rates = prepared.strikes.per_hour(&laid.plan.store, &laid.plan.exposures);
                 let failures = missions.failures.per_hour;
                 let with_registers = of_registers.map(|registers| failures + registers);
                 let reference = laid.protection.scheme().unwrap_or_default();
@@ -574,10 +576,12 @@ impl MissionRequest {
                     analytic: self.analytic.then(|| Analytic {
                         wrong_bits_at_end: wrong_bits_at_end(laid),
                     }),
-                    events_per_hour,
-                    events_per_hour_band,
-                    failures_per_hour_band: events_per_hour_band.map(|band| {
-                        band.map(|events| failures * events / events_per_hour.max(f64::MIN_POSITIVE))
+                    events_per_hour: rates.strikes,
+                    events_per_hour_band: rates.band,
+                    flipped_bits_per_hour: rates.flipped_bits,
+                    failures_per_hour_band: rates.band.map(|band| {
+                        let nominal = rates.strikes.value().max(f64::MIN_POSITIVE);
+                        band.map(|strikes| failures * strikes.value() / nominal)
                     }),
                     failures_with_registers_per_hour: with_registers,
                     failure_fit_with_registers: with_registers.map(|all| all * 1e9),
@@ -621,47 +625,41 @@ impl MissionRequest {
             folder,
         })
     }
+}
 
-    /// What was left out, and how much it could add.
-    fn not_examined(
-        &self,
-        opened: &Opened,
-        prepared: &Prepared,
-        registers: bool,
-    ) -> Result<NotExamined, StudyError> {
-        let map = opened.design.accelerator.map();
-        let exposed: std::collections::HashSet<StoredBit> = prepared.exposed.iter().copied().collect();
-        let left: Vec<StoredBit> = map.bits().filter(|bit| !exposed.contains(bit)).collect();
-        let at_most_per_hour = match self.rate_per_s {
-            Some(per_s) => per_s * 3600.0 * left.len() as f64 / prepared.exposed.len().max(1) as f64,
-            None => {
-                let rates = self.rate.on(&opened.design)?;
-                rates
-                    .flips_per_hour(&opened.design.accelerator, left.iter().copied())
-                    .nominal
-            }
-        };
-        let mut note = format!(
-            "{} of {} stored bits not examined",
-            count(left.len() as u64),
-            count(map.total_bits())
-        );
-        if !left.is_empty() {
-            note.push_str(&format!(
-                "; they add at most {} failures per hour, were each flip of theirs one",
-                number(at_most_per_hour)
-            ));
-        }
-        if registers {
-            note.push_str("; registers, FIFOs, line buffers and control state not examined");
-        }
-        Ok(NotExamined {
-            stored_bits: left.len() as u64,
-            of_stored_bits: map.total_bits(),
-            at_most_per_hour,
-            registers,
-            note,
-        })
+/// What was left out, and how much it could add.
+fn not_examined(opened: &Opened, prepared: &Prepared, registers: bool) -> NotExamined {
+    let map = opened.design.accelerator.map();
+    let exposed: std::collections::HashSet<StoredBit> = prepared.exposed.iter().copied().collect();
+    let left: Vec<StoredBit> = map.bits().filter(|bit| !exposed.contains(bit)).collect();
+    let of_style = |style| {
+        let of = prepared.strikes.of_style(style);
+        of.map(|(rate, clusters)| (rate, clusters, None))
+    };
+    let left_bits = left.iter().copied();
+    let at_most_per_hour = reached(&opened.design.accelerator, left_bits, of_style)
+        .strikes
+        .nominal;
+    let mut note = format!(
+        "{} of {} stored bits not examined",
+        count(left.len() as u64),
+        count(map.total_bits())
+    );
+    if !left.is_empty() {
+        note.push_str(&format!(
+            "; they add at most {} failures per hour, were each flip of theirs one",
+            number(at_most_per_hour.value())
+        ));
+    }
+    if registers {
+        note.push_str("; registers, FIFOs, line buffers and control state not examined");
+    }
+    NotExamined {
+        stored_bits: left.len() as u64,
+        of_stored_bits: map.total_bits(),
+        at_most_per_hour,
+        registers,
+        note,
     }
 }
 
@@ -706,13 +704,13 @@ fn wrong_bits_at_end(laid: &Laid) -> Option<f64> {
     if !holds {
         return None;
     }
-    let upsets_per_bit_h = exposure.strikes.mean_events_per_bit_hour();
+    let flips = exposure.strikes.mean().flipped_bits(&exposure.clusters);
     let protected = plan.store.protected_bits();
-    let open = (plan.store.data_bits() - protected) as f64 * p_wrong(upsets_per_bit_h, plan.duration);
+    let open = (plan.store.data_bits() - protected) as f64 * p_wrong(flips, plan.duration);
     let voted = Accumulation {
         scheme: Redundancy::Tmr { module_bits: 1 },
         units: protected,
-        upsets_per_bit_h,
+        flips,
         scrub: plan.scrub.map(|scrub| Hours::from_seconds(scrub.period_s)),
         mission: plan.duration,
     };

@@ -54,9 +54,15 @@ pub fn presets() -> Result<PresetsReport, StudyError> {
     };
     let memory = |name: &str| -> Result<Words, RadiationError> {
         let file = MemoryTechnology::find(name, here)?;
+        let counts = |rate: &MemoryRate| rate.counts().plural();
         let mut gives = rate(&file.rate);
         if let Some(other) = &file.alternative {
-            gives.push_str(&format!(" or {}", rate(other)));
+            if counts(other) != counts(&file.rate) {
+                gives.push_str(&format!(" of {}", counts(&file.rate)));
+            }
+            gives.push_str(&format!(" or {} of {}", rate(other), counts(other)));
+        } else {
+            gives.push_str(&format!(" of {}", counts(&file.rate)));
         }
         Ok((gives, file.status, file.source))
     };
@@ -66,7 +72,7 @@ pub fn presets() -> Result<PresetsReport, StudyError> {
         let gives = if clusters.is_assumed_single() {
             "sizes not known".to_owned()
         } else {
-            format!("{:.3} bits per event", clusters.mean_bits())
+            format!("{:.3} flipped bits per strike", clusters.mean_bits())
         };
         Ok((gives, file.status, file.source))
     };

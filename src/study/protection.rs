@@ -11,6 +11,7 @@ use crate::campaign::{
     Accumulation, Bench, BitRecord, LargestRise, SENSITIVE_ABOVE, TrialPlan, TrialSummary, TrialSums,
 };
 use crate::protection::{Budget, Selection, select};
+use crate::radiation::rate::{FlippedBits, Hour, Quantity, Strikes, Unit};
 use crate::radiation::{Assumption, Banded};
 use crate::rtl::{ExportFile, ProtectionMap, exporters, image_files};
 use crate::scheme::{AreaReport, Cells, Protection, Scheme, Store};
@@ -167,26 +168,28 @@ pub struct Residual {
     pub exposure: &'static str,
 }
 
-/// A rate with all that it leaves out.
+/// A rate with all that it leaves out, of strikes or of flipped bits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LossRaising {
+#[serde(bound = "")]
+pub struct LossRaising<U> {
     /// Without protection.
-    pub plain: f64,
+    pub plain: Quantity<U, Hour>,
     /// With the chosen bits protected.
-    pub selective: f64,
+    pub selective: Quantity<U, Hour>,
     /// The range of `plain` in which the sources know the rates; none where they do not say.
-    pub plain_band: Option<[f64; 2]>,
+    pub plain_band: Option<[Quantity<U, Hour>; 2]>,
     /// The same of `selective`.
-    pub selective_band: Option<[f64; 2]>,
+    pub selective_band: Option<[Quantity<U, Hour>; 2]>,
     /// What stored bits that were not examined add at most, were each of them harmful.
-    pub not_examined_at_most: f64,
+    pub not_examined_at_most: Quantity<U, Hour>,
     /// What registers, FIFOs, line buffers and control state add at most, were each of their bits harmful all the
     /// time; none where the cycle engine does not build the accelerator, and nothing is known.
-    pub registers_at_most: Option<f64>,
-    /// `plain` with both of them; none where nothing is known of the registers.
-    pub plain_at_most: Option<f64>,
+    pub registers_at_most: Option<Quantity<U, Hour>>,
+    /// `plain` with both of them; none where nothing is known of the registers. A strike that reaches examined bits
+    /// and others counts once.
+    pub plain_at_most: Option<Quantity<U, Hour>>,
     /// `selective` with both of them.
-    pub selective_at_most: Option<f64>,
+    pub selective_at_most: Option<Quantity<U, Hour>>,
     /// How it was obtained.
     pub method: &'static str,
 }
@@ -236,8 +239,10 @@ pub struct ProtectionReport {
     pub fault_free_loss: f64,
     /// The loss.
     pub loss: &'static str,
-    /// Upsets per hour that raise the loss.
-    pub loss_raising_upsets_per_hour: LossRaising,
+    /// Upsets, which are strikes, per hour that raise the loss: those that flip at least one sensitive bit.
+    pub loss_raising_upsets_per_hour: LossRaising<Strikes>,
+    /// Flips of sensitive bits per hour.
+    pub loss_raising_flipped_bits_per_hour: LossRaising<FlippedBits>,
     /// What the rates rest on without knowing.
     pub assumptions: Vec<Assumption>,
     /// Measured residual losses.
@@ -287,6 +292,13 @@ impl Chosen {
             .collect();
         let rise = |sum: f64, record: &BitRecord| sum + record.delta_loss;
         let area = self.selection.area.clone();
+        let (loss_raising_upsets_per_hour, loss_raising_flipped_bits_per_hour) = loss_raising(
+            accelerator,
+            rates,
+            records,
+            &sensitive.iter().map(|record| record.bit).collect::<Vec<_>>(),
+            &left.iter().map(|record| record.bit).collect::<Vec<_>>(),
+        );
         Ok(ProtectionReport {
             budget: options.budget,
             scheme: Scheme::Tmr.name(),
@@ -302,13 +314,8 @@ impl Chosen {
             delta_loss_unprotected: left.iter().fold(0.0, |sum, record| rise(sum, record)),
             fault_free_loss: bench.baseline().loss,
             loss: bench.evaluator().loss().name(),
-            loss_raising_upsets_per_hour: loss_raising(
-                accelerator,
-                rates,
-                records,
-                sensitive.iter().map(|record| record.bit),
-                left.iter().map(|record| record.bit),
-            ),
+            loss_raising_upsets_per_hour,
+            loss_raising_flipped_bits_per_hour,
             assumptions: rates.exposures.assumptions(),
             residual: residual.collect(),
             residual_method: "mean over the trials of the mean loss; flips uniform over all cells with replacement, copies included, voters in force, no scrubbing",
@@ -352,32 +359,61 @@ fn unexamined(accelerator: &Accelerator, records: &[BitRecord]) -> Unexamined {
     }
 }
 
+const STRIKES_METHOD: &str = "strikes that flip at least one bit which raises the loss by itself, over all places where they fall in the arrays; exact count over the examined bits, what several flips do together is not counted";
+
+const FLIPS_METHOD: &str = "flips of bits each of which raises the loss by itself, over all places where strikes fall in the arrays; exact count over the examined bits";
+
 fn loss_raising(
     accelerator: &Accelerator,
     rates: &AcceleratorRates,
     records: &[BitRecord],
-    sensitive: impl Iterator<Item = StoredBit>,
-    left: impl Iterator<Item = StoredBit>,
-) -> LossRaising {
-    let known = rates.exposures.has_band();
-    let band = |rate: Banded| known.then_some([rate.low, rate.high]);
-    let plain = rates.flips_per_hour(accelerator, sensitive);
-    let selective = rates.flips_per_hour(accelerator, left);
+    sensitive: &[StoredBit],
+    left: &[StoredBit],
+) -> (LossRaising<Strikes>, LossRaising<FlippedBits>) {
     let unexamined = without_record(accelerator, records);
-    let not_examined = rates.flips_per_hour(accelerator, unexamined.into_iter());
-    let of_registers = rates.register_events_per_bit_hour();
-    let registers_at_most = register_bits(accelerator).map(|bits| bits as f64 * of_registers);
-    let with_all = |examined: f64| registers_at_most.map(|more| examined + not_examined.nominal + more);
+    let on = |bits: &[StoredBit]| rates.on_bits(accelerator, bits.iter().copied());
+    let with_unexamined = |bits: &[StoredBit]| on(&[bits, &unexamined].concat());
+    let known = rates.exposures.has_band();
+    let of_registers = register_bits(accelerator).map(|bits| rates.on_registers(bits));
+    let parts = [
+        on(sensitive),
+        on(left),
+        on(&unexamined),
+        with_unexamined(sensitive),
+        with_unexamined(left),
+    ];
+    (
+        of_one_unit(
+            parts.map(|part| part.strikes),
+            of_registers.map(|part| part.strikes.nominal),
+            known,
+            STRIKES_METHOD,
+        ),
+        of_one_unit(
+            parts.map(|part| part.flipped_bits),
+            of_registers.map(|part| part.flipped_bits.nominal),
+            known,
+            FLIPS_METHOD,
+        ),
+    )
+}
+
+fn of_one_unit<U: Unit>(
+    [plain, selective, unexamined, plain_most, selective_most]: [Banded<Quantity<U, Hour>>; 5],
+    registers_at_most: Option<Quantity<U, Hour>>,
+    known: bool,
+    method: &'static str,
+) -> LossRaising<U> {
     LossRaising {
         plain: plain.nominal,
         selective: selective.nominal,
-        plain_band: band(plain),
-        selective_band: band(selective),
-        not_examined_at_most: not_examined.nominal,
+        plain_band: known.then(|| plain.range()),
+        selective_band: known.then(|| selective.range()),
+        not_examined_at_most: unexamined.nominal,
         registers_at_most,
-        plain_at_most: with_all(plain.nominal),
-        selective_at_most: with_all(selective.nominal),
-        method: "rate per bit x sensitive bits that a single upset reaches; exact count over the examined bits, single upsets only",
+        plain_at_most: registers_at_most.map(|more| plain_most.nominal + more),
+        selective_at_most: registers_at_most.map(|more| selective_most.nominal + more),
+        method,
     }
 }
 

@@ -9,10 +9,15 @@ use thiserror::Error;
 
 use super::conduct::{folder_error, open_plain};
 use super::{Design, NetworkRequest, RateBand, RateRequest, RateSummary, Session, StudyError, text_form};
-use crate::campaign::analytic::{Accumulation, Redundancy, mttf_secded_unscrubbed, single_event_floor};
+use crate::campaign::analytic::{
+    Accumulation, Redundancy, mttf_secded_unscrubbed, mttf_with, single_event_floor,
+};
 use crate::data::InputLog;
-use crate::radiation::rate::{Counts, Hours};
-use crate::radiation::{Banded, Exposure, Exposures};
+use crate::radiation::rate::{
+    Counts, Expected, FlippedBits, FlippedBitsPerBitHour, FlippedBitsPerHour, Hours, Quantity, Strikes,
+    StrikesPerBitHour, StrikesPerHour,
+};
+use crate::radiation::{Clusters, Exposure, Exposures};
 
 /// What protects a memory in closed forms, as people write it: `none`, `tmr`, `tmr:M` or `secded:N,K`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +151,11 @@ pub struct ClassReport {
     /// Its bits.
     pub stored_bits: u64,
     /// Strikes per bit and hour.
-    pub events_per_bit_hour: f64,
+    pub events_per_bit_hour: StrikesPerBitHour,
+    /// What its stated rate counts: strikes or flipped bits.
+    pub counts: Counts,
+    /// Name of the cluster table in force.
+    pub clusters: String,
     /// Mean number of bits that one strike flips.
     pub bits_per_event: f64,
     /// Numbers of bits that one strike flips, with their shares.
@@ -154,13 +163,13 @@ pub struct ClassReport {
     /// Share of the strikes that put two flips into one word.
     pub share_in_one_word: f64,
     /// Strikes per hour.
-    pub events_per_hour: f64,
+    pub events_per_hour: StrikesPerHour,
     /// Strikes per day.
     pub events_per_day: f64,
     /// Strikes per inference, where inferences per hour are known.
     pub events_per_inference: Option<f64>,
     /// Flipped bits per hour.
-    pub flipped_bits_per_hour: f64,
+    pub flipped_bits_per_hour: FlippedBitsPerHour,
     /// Flipped bits per day.
     pub flipped_bits_per_day: f64,
     /// Flipped bits per inference.
@@ -173,10 +182,10 @@ pub struct ClassReport {
     pub band: ClassBand,
     /// Expected strikes in the mission.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_events: Option<f64>,
+    pub expected_events: Option<Expected<Strikes>>,
     /// Expected flipped bits in the mission.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_flipped_bits: Option<f64>,
+    pub expected_flipped_bits: Option<Expected<FlippedBits>>,
     /// The arithmetic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<String>>,
@@ -186,10 +195,10 @@ pub struct ClassReport {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClassBand {
     /// Of its strikes per hour.
-    pub events_per_hour: Option<[f64; 2]>,
+    pub events_per_hour: Option<[StrikesPerHour; 2]>,
 }
 
-/// Configuration upsets that break a design.
+/// Configuration upsets, which are strikes, that break a design.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DvfReport {
     /// Device vulnerability factor.
@@ -211,12 +220,14 @@ pub struct MissionExpectation {
     pub hours: f64,
     /// The same.
     pub mission_hours: f64,
-    /// Upsets, as the rate counts them.
-    pub expected_upsets: f64,
-    /// Strikes.
-    pub expected_events: f64,
+    /// Upsets, which are strikes.
+    pub expected_upsets: Expected<Strikes>,
+    /// The same.
+    pub expected_events: Expected<Strikes>,
+    /// The same.
+    pub expected_strikes: Expected<Strikes>,
     /// Flipped bits.
-    pub expected_flipped_bits: f64,
+    pub expected_flipped_bits: Expected<FlippedBits>,
 }
 
 /// A rate and what follows from it.
@@ -226,11 +237,9 @@ pub struct UpsetReport {
     #[serde(flatten)]
     pub rate: RateSummary,
     /// Strikes per hour.
-    pub events_per_hour: f64,
+    pub events_per_hour: StrikesPerHour,
     /// Strikes per day.
     pub events_per_day: f64,
-    /// Flipped bits per hour.
-    pub flipped_bits_per_hour: f64,
     /// Flipped bits per day.
     pub flipped_bits_per_day: f64,
     /// Mean time between strikes.
@@ -265,8 +274,10 @@ pub struct AnalyticReport {
     pub units: u64,
     /// What a unit is.
     pub unit: &'static str,
-    /// Flips per bit and hour.
-    pub upsets_per_bit_hour: f64,
+    /// Upsets, which are strikes, per bit and hour.
+    pub upsets_per_bit_hour: StrikesPerBitHour,
+    /// Flips per bit and hour: what accumulates.
+    pub flipped_bits_per_bit_hour: FlippedBitsPerBitHour,
     /// Time between two scrubs.
     pub scrub_hours: Option<Hours>,
     /// Length of the mission.
@@ -275,20 +286,24 @@ pub struct AnalyticReport {
     pub p_bit_wrong: f64,
     /// Probability that a unit has failed there.
     pub p_unit_fails: f64,
-    /// Expected failures in the mission.
+    /// Expected failures in the mission by flips that pile up.
     pub expected_failures: f64,
     /// Their leading order for rare upsets.
     pub expected_failures_approximately: f64,
-    /// Probability of any failure.
+    /// The same with those that single strikes set.
+    pub expected_failures_with_floor: f64,
+    /// Probability of any failure, those that single strikes set included.
     pub p_any: f64,
-    /// Mean time to failure, where a form holds.
+    /// Mean time to the first failure of either kind, where a form holds.
     pub mttf_hours: Option<Hours>,
     /// How that was obtained.
     pub mttf_method: Option<&'static str>,
     /// Share of the strikes that put two flips into one word.
     pub share_in_one_word: f64,
-    /// Failures that single strikes set, and no scrubbing lowers.
+    /// Failures in the mission that single strikes set, and no scrubbing lowers.
     pub single_event_floor: f64,
+    /// The same per hour.
+    pub single_event_floor_per_hour: f64,
     /// What the forms rest on.
     pub notes: Vec<String>,
 }
@@ -398,34 +413,31 @@ impl UpsetRequest {
         inferences_per_hour: Option<f64>,
         analytic: Option<AnalyticReport>,
     ) -> UpsetReport {
-        let (events, flips) = (exposures.events_per_hour(), exposures.flipped_bits_per_hour());
         let mut rate = self.rate.summary(exposures);
-        let mttf = exposures.mttf().map(|hours| hours.nominal);
+        let (strikes, flips) = (rate.strikes_per_hour, rate.flipped_bits_per_hour);
+        let mttf = strikes.hours_per_one();
         let mission = self.mission_h.map(|hours| {
-            let (events, flips) = (
-                exposures.events_in(Hours(hours)),
+            let (strikes, flips) = (
+                exposures.strikes_in(Hours(hours)),
                 exposures.flipped_bits_in(Hours(hours)),
             );
             let known = exposures.has_band();
-            let band = |value: Banded| known.then_some([value.low, value.high]);
             rate.band = RateBand {
-                expected_events: Some(band(events)),
-                expected_flipped_bits: Some(band(flips)),
+                expected_events: Some(known.then(|| strikes.range())),
+                expected_flipped_bits: Some(known.then(|| flips.range())),
                 ..rate.band.clone()
             };
             MissionExpectation {
                 hours,
                 mission_hours: hours,
-                expected_upsets: match self.rate.counted() {
-                    Counts::Bit => flips.nominal,
-                    Counts::Event => events.nominal,
-                },
-                expected_events: events.nominal,
+                expected_upsets: strikes.nominal,
+                expected_events: strikes.nominal,
+                expected_strikes: strikes.nominal,
                 expected_flipped_bits: flips.nominal,
             }
         });
         let dvf = self.dvf.map(|dvf| {
-            let functional = events.nominal * dvf;
+            let functional = strikes.value() * dvf;
             DvfReport {
                 dvf,
                 functional_failures_per_hour: functional,
@@ -436,15 +448,14 @@ impl UpsetRequest {
         });
         UpsetReport {
             rate,
-            events_per_hour: events.nominal,
-            events_per_day: events.nominal * 24.0,
-            flipped_bits_per_hour: flips.nominal,
-            flipped_bits_per_day: flips.nominal * 24.0,
-            mttf_hours: mttf,
-            mttf_years: mttf.map(|hours| Hours(hours).years()),
+            events_per_hour: strikes,
+            events_per_day: strikes.per_day(),
+            flipped_bits_per_day: flips.per_day(),
+            mttf_hours: mttf.map(|hours| hours.0),
+            mttf_years: mttf.map(Hours::years),
             inferences_per_hour,
-            events_per_inference: per_inference(events.nominal, inferences_per_hour),
-            flipped_bits_per_inference: per_inference(flips.nominal, inferences_per_hour),
+            events_per_inference: per_inference(strikes.value(), inferences_per_hour),
+            flipped_bits_per_inference: per_inference(flips.value(), inferences_per_hour),
             mission,
             dvf,
             classes: exposures
@@ -458,30 +469,33 @@ impl UpsetRequest {
 
     fn class(&self, part: &Exposure, inferences_per_hour: Option<f64>) -> ClassReport {
         let assessment = &part.assessment;
-        let events = part.events_per_hour();
-        let flips = events.nominal * assessment.bits_per_event;
-        let expected = self.mission_h.map(|hours| part.events_in(Hours(hours)).nominal);
+        let strikes = part.strikes_per_hour();
+        let flips = part.flipped_bits_per_hour().nominal;
         ClassReport {
             class: part.class.clone(),
             memory_technology: part.technology.clone(),
             stored_bits: part.stored_bits,
-            events_per_bit_hour: assessment.profile.mean_events_per_bit_hour(),
+            events_per_bit_hour: assessment.profile.mean(),
+            counts: assessment.stated.counts(),
+            clusters: assessment.clusters.name().to_owned(),
             bits_per_event: assessment.bits_per_event,
             cluster_sizes: assessment.clusters.sizes().to_vec(),
             share_in_one_word: assessment.clusters.share_in_one_word(1),
-            events_per_hour: events.nominal,
-            events_per_day: events.nominal * 24.0,
-            events_per_inference: per_inference(events.nominal, inferences_per_hour),
+            events_per_hour: strikes.nominal,
+            events_per_day: strikes.nominal.per_day(),
+            events_per_inference: per_inference(strikes.nominal.value(), inferences_per_hour),
             flipped_bits_per_hour: flips,
-            flipped_bits_per_day: flips * 24.0,
-            flipped_bits_per_inference: per_inference(flips, inferences_per_hour),
-            mttf_hours: (events.nominal > 0.0).then(|| 1.0 / events.nominal),
+            flipped_bits_per_day: flips.per_day(),
+            flipped_bits_per_inference: per_inference(flips.value(), inferences_per_hour),
+            mttf_hours: strikes.nominal.hours_per_one().map(|hours| hours.0),
             uncertainty_factor: assessment.uncertainty_factor,
             band: ClassBand {
-                events_per_hour: assessment.uncertainty_factor.map(|_| [events.low, events.high]),
+                events_per_hour: assessment.uncertainty_factor.map(|_| strikes.range()),
             },
-            expected_events: expected,
-            expected_flipped_bits: expected.map(|events| events * assessment.bits_per_event),
+            expected_events: self.mission_h.map(|hours| part.strikes_in(Hours(hours)).nominal),
+            expected_flipped_bits: self
+                .mission_h
+                .map(|hours| part.flipped_bits_in(Hours(hours)).nominal),
             steps: self.explain.then(|| assessment.steps.clone()),
         }
     }
@@ -503,30 +517,45 @@ impl UpsetRequest {
         };
         let stored = exposures.stored_bits();
         let data_bits = self.bits.unwrap_or(stored);
-        let events_per_bit = exposures.events_per_hour().nominal / stored.max(1) as f64;
-        let flips_per_bit = exposures.flipped_bits_per_hour().nominal / stored.max(1) as f64;
+        let of_all = exposures.strikes_per_hour().nominal;
+        let per_bit = 1.0 / stored.max(1) as f64;
+        let strikes = StrikesPerBitHour::new(of_all.value() * per_bit)?;
+        let flips = FlippedBitsPerBitHour::new(exposures.flipped_bits_per_hour().nominal.value() * per_bit)?;
         let scheme = self.scheme.0;
         let units = self.words.unwrap_or_else(|| scheme.units(data_bits));
         let memory = Accumulation {
             scheme,
             units,
-            upsets_per_bit_h: flips_per_bit,
+            flips,
             scrub,
             mission,
         };
-        let shares = exposures.0.iter().map(|part| {
-            let share = part.assessment.clusters.share_in_one_word(self.interleave);
-            share * part.events_per_hour().nominal
-        });
-        let share = shares.sum::<f64>() / exposures.events_per_hour().nominal.max(f64::MIN_POSITIVE);
+        let in_one_word: StrikesPerHour = exposures
+            .0
+            .iter()
+            .map(|part| {
+                let clusters = &part.assessment.clusters;
+                part.strikes_per_hour().nominal * clusters.share_in_one_word(self.interleave)
+            })
+            .sum();
+        let share = in_one_word.value() / of_all.value().max(f64::MIN_POSITIVE);
         let floor = match scheme {
             Redundancy::Secded { .. } => {
-                let stored = units * scheme.stored_bits_per_unit();
-                single_event_floor(events_per_bit, stored, share, mission)
+                let stored = units.saturating_mul(scheme.stored_bits_per_unit());
+                single_event_floor(strikes.of_bits(stored), share)
             }
-            _ => 0.0,
+            _ => Quantity::ZERO,
         };
-        let mttf = mttf(&memory);
+        let in_mission = floor.expected_in(mission)?.value();
+        let mttf = mttf(&memory, strikes, floor);
+        // Without protection the first strike leaves something wrong, however many bits it flips.
+        let p_any = match scheme {
+            Redundancy::None => {
+                let flips = strikes.flipped_bits(&Clusters::single());
+                Accumulation { flips, ..memory }.p_any()
+            }
+            _ => memory.p_any(),
+        };
         Ok(Some(AnalyticReport {
             scheme,
             units,
@@ -536,38 +565,58 @@ impl UpsetRequest {
                 Redundancy::Tmr { .. } => "voted modules",
                 Redundancy::Secded { .. } => "codewords",
             },
-            upsets_per_bit_hour: memory.upsets_per_bit_h,
+            upsets_per_bit_hour: strikes,
+            flipped_bits_per_bit_hour: flips,
             scrub_hours: scrub,
             mission_hours: mission,
             p_bit_wrong: memory.p_bit_wrong(),
             p_unit_fails: memory.p_unit_fails(),
             expected_failures: memory.expected_failures(),
             expected_failures_approximately: memory.expected_failures_approximately(),
-            p_any: memory.p_any(),
+            expected_failures_with_floor: memory.expected_failures() + in_mission,
+            p_any: -libm::expm1(libm::log1p(-p_any) - in_mission),
             mttf_hours: mttf.map(|(hours, _)| hours),
             mttf_method: mttf.map(|(_, method)| method),
             share_in_one_word: share,
-            single_event_floor: floor,
+            single_event_floor: in_mission,
+            single_event_floor_per_hour: floor.value(),
             notes: notes(&memory, exposures, share),
         }))
     }
 }
 
-fn mttf(memory: &Accumulation) -> Option<(Hours, &'static str)> {
-    if memory.scrub.is_some() {
-        return memory
-            .mttf_scrubbed()
-            .map(|hours| (hours, "scrub period / P(any unit fails in it)"));
+/// Mean time to the first failure, by what piles up and by what single strikes set, and how it was obtained.
+fn mttf(
+    memory: &Accumulation,
+    strikes: StrikesPerBitHour,
+    floor: StrikesPerHour,
+) -> Option<(Hours, &'static str)> {
+    let has_floor = floor.value() > 0.0;
+    match memory.scheme {
+        Redundancy::None => {
+            let first = strikes.of_bits(memory.units).hours_per_one()?;
+            Some((first, "1 / strikes per hour: the first strike leaves a wrong bit"))
+        }
+        _ if memory.scrub.is_some() => {
+            let hours = mttf_with(memory.mttf_scrubbed(), floor)?;
+            let method = if has_floor {
+                "1 / (P(any unit fails in a scrub period) / scrub period + single-strike floor per hour)"
+            } else {
+                "scrub period / P(any unit fails in it)"
+            };
+            Some((hours, method))
+        }
+        Redundancy::Secded { n, .. } => {
+            let hours = mttf_secded_unscrubbed(memory.units, n, memory.flips, floor)?;
+            let method = if has_floor {
+                "integral of exp(-words (n lambda t)^2 / 2 - floor t): asymptotic for many words, not to be compared with a simulation"
+            } else {
+                "sqrt(pi / (2 words)) / (n lambda): asymptotic for many words, not to be compared with a simulation"
+            };
+            Some((hours, method))
+        }
+        Redundancy::Tmr { .. } => None,
     }
-    let Redundancy::Secded { n, .. } = memory.scheme else {
-        return None;
-    };
-    mttf_secded_unscrubbed(memory.units, n, memory.upsets_per_bit_h).map(|hours| {
-        (
-            hours,
-            "sqrt(pi / (2 words)) / (n lambda): asymptotic for many words, not to be compared with a simulation",
-        )
-    })
 }
 
 fn notes(memory: &Accumulation, exposures: &Exposures, share: f64) -> Vec<String> {

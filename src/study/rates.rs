@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::{Design, StudyError, text_form};
 use crate::accelerator::{Accelerator, Hardware, StoredBit, Style};
 use crate::data::did_you_mean;
-use crate::radiation::rate::{Counts, CrossSection, FitPerMb, Flux, Megabit};
+use crate::fault;
+use crate::radiation::rate::{
+    Counts, CrossSection, Expected, Fit, FitPerMb, FlippedBits, FlippedBitsPerHour, Flux, Megabit, Quantity,
+    Strikes, StrikesPerBitHour, StrikesPerHour, Unit,
+};
 use crate::radiation::{
     Assumption, Banded, ClusterSource, ClusterTable, Clusters, Environment, Exposure, Exposures, MemoryRate,
     MemoryTechnologies, MemoryTechnology, Particle, RadiationError, RateForm, Segment, SegmentFlux, Status,
@@ -16,6 +20,10 @@ use crate::radiation::{
 /// FIT per megabit of AMD UltraScale+ block RAM at sea level in New York (UG116 v10.9, real time,
 /// as transcribed by third parties).
 const DEFAULT_FIT_PER_MB: f64 = 20.0;
+
+/// Name of the memory technology that stands for the default rate, and of the one for a stated number.
+const DEFAULT: &str = "default";
+const STATED: &str = "stated rate";
 
 /// How often memories are hit; 20 FIT per megabit where nothing is said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,18 +53,19 @@ pub struct RateRequest {
     pub clusters: Option<String>,
 }
 
-/// A rate as reports hold it. Upsets are what the stated rate counts: strikes or flipped bits.
+/// A rate as reports hold it. An upset is a strike, whatever the stated rate counts; the bits that strikes flip
+/// are those of the cluster tables in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RateSummary {
     /// Stored bits that are hit.
     pub stored_bits: u64,
-    /// FIT per megabit, where the rate is such a number.
+    /// FIT per megabit, where all rates are that number, stated or the default.
     pub fit_per_mb: Option<f64>,
-    /// Which megabit.
+    /// Which megabit; `mixed` where rates differ in that.
     pub mb: String,
-    /// What the rate counts.
+    /// What the stated rate counts: `event` (strikes) or `bit` (flipped bits); `mixed` where rates differ in that.
     pub counts: String,
-    /// Cross-section of one bit in cm2, where it was stated.
+    /// Cross-section of one bit in cm2, where all rates are that stated number.
     pub cross_section_cm2: Option<f64>,
     /// Flux, where it was stated.
     pub flux_per_cm2_s: Option<f64>,
@@ -64,14 +73,30 @@ pub struct RateSummary {
     pub environment: Option<String>,
     /// Memory technologies that were stated.
     pub memory_technology: Vec<String>,
-    /// Upsets per 1e9 hours.
-    pub fit: f64,
-    /// Upsets per hour.
-    pub upsets_per_hour: f64,
-    /// Upsets per day.
+    /// Upsets, which are strikes, per 1e9 hours.
+    pub fit: Fit<Strikes>,
+    /// The same.
+    pub fit_strikes: Fit<Strikes>,
+    /// Flipped bits per 1e9 hours.
+    pub fit_flipped_bits: Fit<FlippedBits>,
+    /// Upsets, which are strikes, per hour.
+    pub upsets_per_hour: StrikesPerHour,
+    /// The same.
+    pub strikes_per_hour: StrikesPerHour,
+    /// Flipped bits per hour.
+    pub flipped_bits_per_hour: FlippedBitsPerHour,
+    /// Upsets, which are strikes, per day.
     pub upsets_per_day: f64,
     /// Hours per upset; none without upsets.
     pub hours_per_upset: Option<f64>,
+    /// The same.
+    pub hours_per_strike: Option<f64>,
+    /// Hours per flipped bit.
+    pub hours_per_flipped_bit: Option<f64>,
+    /// Mean number of bits that a strike flips; none without strikes.
+    pub flipped_bits_per_strike: Option<f64>,
+    /// Names of the cluster tables in force.
+    pub clusters: Vec<String>,
     /// Where the rate comes from.
     pub source: String,
     /// The range in which its sources know the rate.
@@ -83,33 +108,34 @@ pub struct RateSummary {
 /// The range in which rates are known, low and high; none where the sources do not say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RateBand {
-    /// Of the upsets per hour.
-    pub upsets_per_hour: Option<[f64; 2]>,
-    /// Of the strikes per hour.
-    pub events_per_hour: Option<[f64; 2]>,
+    /// Of the upsets, which are strikes, per hour.
+    pub upsets_per_hour: Option<[StrikesPerHour; 2]>,
+    /// Of the strikes per hour: the same.
+    pub events_per_hour: Option<[StrikesPerHour; 2]>,
     /// Of the flipped bits per hour.
-    pub flipped_bits_per_hour: Option<[f64; 2]>,
+    pub flipped_bits_per_hour: Option<[FlippedBitsPerHour; 2]>,
     /// Of the mean time between strikes.
     pub mttf_hours: Option<[f64; 2]>,
     /// Of the strikes in a mission, where one was stated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_events: Option<Option<[f64; 2]>>,
+    pub expected_events: Option<Option<[Expected<Strikes>; 2]>>,
     /// Of the flipped bits in a mission, where one was stated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub expected_flipped_bits: Option<Option<[f64; 2]>>,
+    pub expected_flipped_bits: Option<Option<[Expected<FlippedBits>; 2]>>,
 }
 
 impl RateBand {
     /// The band of some rates.
     #[must_use]
-    pub fn of(exposures: &Exposures, upsets: Banded) -> Self {
+    pub fn of(exposures: &Exposures) -> Self {
         let known = exposures.has_band();
-        let band = |value: Banded| known.then_some([value.low, value.high]);
+        let strikes = known.then(|| exposures.strikes_per_hour().range());
+        let hours = exposures.hours_per_strike().filter(|_| known);
         Self {
-            upsets_per_hour: band(upsets),
-            events_per_hour: band(exposures.events_per_hour()),
-            flipped_bits_per_hour: band(exposures.flipped_bits_per_hour()),
-            mttf_hours: exposures.mttf().and_then(band),
+            upsets_per_hour: strikes,
+            events_per_hour: strikes,
+            flipped_bits_per_hour: known.then(|| exposures.flipped_bits_per_hour().range()),
+            mttf_hours: hours.map(|hours| hours.map(|hours| hours.0).range()),
             expected_events: None,
             expected_flipped_bits: None,
         }
@@ -117,20 +143,13 @@ impl RateBand {
 }
 
 impl RateRequest {
-    /// What the rate counts.
-    #[must_use]
-    pub fn counted(&self) -> Counts {
+    /// What the stated number counts, or the default.
+    fn counted(&self) -> Counts {
         self.counts.unwrap_or(Counts::Event)
     }
 
     fn megabit(&self) -> Megabit {
         self.mb.unwrap_or(Megabit::Decimal)
-    }
-
-    /// Whether the rate is a plain number, stated or the default.
-    #[must_use]
-    pub fn is_plain_number(&self) -> bool {
-        self.memory_technology.is_empty()
     }
 
     /// A memory technology for one storage style, where one is named.
@@ -186,7 +205,7 @@ impl RateRequest {
                     ));
                 }
                 MemoryRate::CrossSection {
-                    cm2_per_bit: CrossSection::new(cross_section)?.cm2_per_bit(),
+                    cm2_per_bit: CrossSection::new(cross_section, self.counted())?.cm2_per_bit(),
                     counts: self.counted(),
                     particle: self.flux_per_cm2_s.map(|_| Particle::Hadron),
                     e_min_mev: None,
@@ -208,7 +227,7 @@ impl RateRequest {
         };
         let is_default = self.cross_section_cm2.is_none() && self.fit_per_mb.is_none();
         Ok(MemoryTechnology {
-            name: if is_default { "default" } else { "stated rate" }.to_owned(),
+            name: if is_default { DEFAULT } else { STATED }.to_owned(),
             aliases: Vec::new(),
             memory: "all".to_owned(),
             node_nm: None,
@@ -336,13 +355,25 @@ impl RateRequest {
         })
     }
 
-    /// Where the rate comes from, for people.
+    /// Where the rates come from, for people: what was stated, or the technologies that are in force.
     #[must_use]
-    pub fn source(&self) -> String {
-        let mut text = match self.memory_technology.as_slice() {
-            [] => self.plain_source(),
-            named => named.join(", "),
-        };
+    pub fn source(&self, exposures: &Exposures) -> String {
+        let mut parts: Vec<String> = self.memory_technology.clone();
+        if parts.is_empty() {
+            for part in &exposures.0 {
+                let text = match part.technology.as_str() {
+                    DEFAULT | STATED => self.plain_source(),
+                    of_hardware => of_hardware.to_owned(),
+                };
+                if !parts.contains(&text) {
+                    parts.push(text);
+                }
+            }
+        }
+        if parts.is_empty() {
+            parts.push(self.plain_source());
+        }
+        let mut text = parts.join(", ");
         if let Some(environment) = &self.environment {
             text.push_str(&format!(" in {environment}"));
         }
@@ -350,15 +381,13 @@ impl RateRequest {
     }
 
     fn plain_source(&self) -> String {
-        let counts = self.counted();
+        let counts = self.counted().plural();
         match (self.cross_section_cm2, self.flux_per_cm2_s) {
             (Some(cross_section), Some(flux)) => {
-                format!(
-                    "{cross_section:e} cm2 per bit x {flux:e} particles per cm2 and s, counting {counts}s"
-                )
+                format!("{cross_section:e} cm2 per bit x {flux:e} particles per cm2 and s, counting {counts}")
             }
             (Some(cross_section), None) => {
-                format!("{cross_section:e} cm2 per bit, counting {counts}s")
+                format!("{cross_section:e} cm2 per bit, counting {counts}")
             }
             _ => {
                 let origin = if self.fit_per_mb.is_none() {
@@ -367,7 +396,7 @@ impl RateRequest {
                     ""
                 };
                 format!(
-                    "{} FIT per {} Mb counting {counts}s{origin}",
+                    "{} FIT per {} Mb counting {counts}{origin}",
                     self.fit_per_mb.unwrap_or(DEFAULT_FIT_PER_MB),
                     self.megabit(),
                 )
@@ -378,29 +407,85 @@ impl RateRequest {
     /// What the rate comes to, as reports hold it.
     #[must_use]
     pub fn summary(&self, exposures: &Exposures) -> RateSummary {
-        let is_fit = self.is_plain_number() && self.cross_section_cm2.is_none();
-        let upsets = match self.counted() {
-            Counts::Event => exposures.events_per_hour(),
-            Counts::Bit => exposures.flipped_bits_per_hour(),
-        };
+        let strikes = exposures.strikes_per_hour().nominal;
+        let flips = exposures.flipped_bits_per_hour().nominal;
+        let hours = strikes.hours_per_one().map(|hours| hours.0);
+        let (fits, megabits, sections, counts) = stated(exposures);
         RateSummary {
             stored_bits: exposures.stored_bits(),
-            fit_per_mb: is_fit.then(|| self.fit_per_mb.unwrap_or(DEFAULT_FIT_PER_MB)),
-            mb: self.megabit().to_string(),
-            counts: self.counted().to_string(),
-            cross_section_cm2: self.cross_section_cm2,
+            fit_per_mb: common(&fits).flatten(),
+            mb: one_or_mixed(&megabits, |mb| mb.unwrap_or(self.megabit())),
+            counts: one_or_mixed(&counts, |counts| counts),
+            cross_section_cm2: common(&sections).flatten(),
             flux_per_cm2_s: self.flux_per_cm2_s,
             environment: self.environment.clone(),
             memory_technology: self.memory_technology.clone(),
-            fit: upsets.nominal * 1e9,
-            upsets_per_hour: upsets.nominal,
-            upsets_per_day: upsets.nominal * 24.0,
-            hours_per_upset: (upsets.nominal > 0.0).then(|| 1.0 / upsets.nominal),
-            source: self.source(),
-            band: RateBand::of(exposures, upsets),
+            fit: strikes.fit(),
+            fit_strikes: strikes.fit(),
+            fit_flipped_bits: flips.fit(),
+            upsets_per_hour: strikes,
+            strikes_per_hour: strikes,
+            flipped_bits_per_hour: flips,
+            upsets_per_day: strikes.per_day(),
+            hours_per_upset: hours,
+            hours_per_strike: hours,
+            hours_per_flipped_bit: flips.hours_per_one().map(|hours| hours.0),
+            flipped_bits_per_strike: hours.map(|_| bits_per_strike(exposures)),
+            clusters: exposures.clusters(),
+            source: self.source(exposures),
+            band: RateBand::of(exposures),
             assumptions: exposures.assumptions(),
         }
     }
+}
+
+/// Numbers that the exposures' rates state, one of each for every class.
+type StatedNumbers = (
+    Vec<Option<f64>>,
+    Vec<Option<Megabit>>,
+    Vec<Option<f64>>,
+    Vec<Counts>,
+);
+
+fn stated(exposures: &Exposures) -> StatedNumbers {
+    let (mut fits, mut megabits, mut sections, mut counts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for part in &exposures.0 {
+        let rate = &part.assessment.stated;
+        let is_number = [DEFAULT, STATED].contains(&part.technology.as_str());
+        counts.push(rate.counts());
+        let (fit, mb, section) = match rate {
+            MemoryRate::FitPerMb { value, mb, .. } => (Some(*value), Some(*mb), None),
+            MemoryRate::CrossSection { cm2_per_bit, .. } => (None, None, Some(*cm2_per_bit)),
+            _ => (None, None, None),
+        };
+        fits.push(fit.filter(|_| is_number));
+        megabits.push(mb);
+        sections.push(section.filter(|_| is_number));
+    }
+    (fits, megabits, sections, counts)
+}
+
+/// What all of them are; none where they differ, or there are none.
+fn common<T: Copy + PartialEq>(values: &[T]) -> Option<T> {
+    let first = values.first()?;
+    values.iter().all(|value| value == first).then_some(*first)
+}
+
+fn one_or_mixed<T: Copy + PartialEq, S: ToString>(values: &[T], name: impl Fn(T) -> S) -> String {
+    common(values).map_or_else(|| "mixed".to_owned(), |value| name(value).to_string())
+}
+
+/// Mean number of bits that a strike flips: that of the clusters where there is one mean, otherwise over all
+/// strikes.
+fn bits_per_strike(exposures: &Exposures) -> f64 {
+    let means: Vec<f64> = exposures
+        .0
+        .iter()
+        .map(|part| part.assessment.clusters.mean_bits())
+        .collect();
+    common(&means).unwrap_or_else(|| {
+        exposures.flipped_bits_per_hour().nominal.value() / exposures.strikes_per_hour().nominal.value()
+    })
 }
 
 /// The rates of an accelerator's memories.
@@ -411,41 +496,82 @@ pub struct AcceleratorRates {
     styles: Vec<Style>,
 }
 
-impl AcceleratorRates {
-    /// Expected flips of these bits per hour, with the range in which the rates are known.
-    #[must_use]
-    pub fn flips_per_hour(&self, accelerator: &Accelerator, bits: impl Iterator<Item = StoredBit>) -> Banded {
-        let map = accelerator.map();
-        let mut counts = vec![0_u64; self.styles.len()];
-        for bit in bits {
-            let style = map.memory(map.address(bit).memory).style;
-            if let Some(class) = self.styles.iter().position(|known| *known == style) {
-                counts[class] += 1;
-            }
-        }
-        let mut sum = Banded {
-            nominal: 0.0,
-            low: 0.0,
-            high: 0.0,
+/// What happens to certain bits per hour, with the range in which the rates are known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BitRates {
+    /// Strikes that flip at least one of them.
+    pub strikes: Banded<StrikesPerHour>,
+    /// Flips of them.
+    pub flipped_bits: Banded<FlippedBitsPerHour>,
+}
+
+/// How often bits are reached by strikes that come to each style as `of_style` says.
+pub(super) fn reached<'c>(
+    accelerator: &Accelerator,
+    bits: impl Iterator<Item = StoredBit>,
+    of_style: impl Fn(Style) -> Option<(StrikesPerBitHour, &'c Clusters, Option<f64>)>,
+) -> BitRates {
+    let map = accelerator.map();
+    let mut marked = vec![false; map.total_bits() as usize];
+    for bit in bits {
+        marked[bit.0 as usize] = true;
+    }
+    let (mut strikes, mut flipped_bits) = (none(), none());
+    for memory in map.memories() {
+        let Some((rate, clusters, factor)) = of_style(memory.style) else {
+            continue;
         };
-        for (part, count) in self.exposures.0.iter().zip(counts) {
-            let assessment = &part.assessment;
-            let rate = assessment.profile.mean_events_per_bit_hour() * assessment.bits_per_event;
-            let flips = rate * count as f64;
-            let factor = assessment.uncertainty_factor.unwrap_or(1.0);
-            sum.nominal += flips;
-            sum.low += flips / factor;
-            sum.high += flips * factor;
-        }
-        sum
+        let reached = fault::reach(&memory.geometry(), clusters, |cell| {
+            marked[(memory.first.0 + cell) as usize]
+        });
+        let of_memory = rate.of_bits(memory.bits());
+        strikes = strikes + Banded::within(of_memory * reached.strikes, factor);
+        // One flip a strike, times the flips of a strike.
+        let flips = of_memory.flipped_bits(&Clusters::single()) * reached.flipped_cells;
+        flipped_bits = flipped_bits + Banded::within(flips, factor);
+    }
+    BitRates {
+        strikes,
+        flipped_bits,
+    }
+}
+
+fn none<U: Unit>() -> Banded<Quantity<U, crate::radiation::rate::Hour>> {
+    Banded::within(Quantity::ZERO, None)
+}
+
+impl AcceleratorRates {
+    /// How often bits are reached, over all places where strikes fall in the arrays of an accelerator without
+    /// protection ([`fault::reach`]): strikes that flip several of them count once.
+    #[must_use]
+    pub fn on_bits(&self, accelerator: &Accelerator, bits: impl Iterator<Item = StoredBit>) -> BitRates {
+        let of_style = |style: Style| {
+            let class = self.styles.iter().position(|known| *known == style)?;
+            let assessment = &self.exposures.0.get(class)?.assessment;
+            let factor = assessment.uncertainty_factor;
+            Some((assessment.profile.mean(), &assessment.clusters, factor))
+        };
+        reached(accelerator, bits, of_style)
     }
 
-    /// Mean strikes per hour on one register bit: those of flip-flops, or of the first style that there is.
+    /// Rates on so many register bits: those of flip-flops, or of the first style that there is. Which registers
+    /// lie beside each other is not known: the bits that a strike flips are taken to be anywhere among them.
     #[must_use]
-    pub fn register_events_per_bit_hour(&self) -> f64 {
+    pub fn on_registers(&self, bits: u64) -> BitRates {
         let of_registers = self.styles.iter().position(|style| *style == Style::Registers);
-        let part = self.exposures.0.get(of_registers.unwrap_or(0));
-        part.map_or(0.0, |part| part.assessment.profile.mean_events_per_bit_hour())
+        let Some(part) = self.exposures.0.get(of_registers.unwrap_or(0)) else {
+            return BitRates {
+                strikes: none(),
+                flipped_bits: none(),
+            };
+        };
+        let assessment = &part.assessment;
+        let rate = assessment.profile.mean().of_bits(bits);
+        let strikes = Banded::within(rate, assessment.uncertainty_factor);
+        BitRates {
+            strikes,
+            flipped_bits: strikes.map(|strikes| strikes.flipped_bits(&assessment.clusters)),
+        }
     }
 }
 

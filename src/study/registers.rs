@@ -11,6 +11,8 @@ use super::{NetworkRequest, SamplesRequest, Session, StudyError, scope};
 use crate::accelerator::Accelerator;
 use crate::campaign::statistics::Interval;
 use crate::campaign::{Kind, RegisterReport, RegisterStrikes, Shard, StopRule, StrikeOutcome, StrikeShares};
+use crate::radiation::Clusters;
+use crate::radiation::rate::{FlippedBitsPerHour, StrikesPerBitHour, StrikesPerHour};
 use crate::simulate::cycle::Pipeline;
 
 /// Strikes registers, FIFOs, line buffers and control state.
@@ -139,14 +141,17 @@ pub struct ShortLived {
     /// Bits of registers.
     pub register_bits: u64,
     /// Strikes on them per hour.
-    pub events_per_hour: f64,
+    pub events_per_hour: StrikesPerHour,
+    /// Bits that these strikes flip per hour, by the clusters in force.
+    pub flipped_bits_per_hour: FlippedBitsPerHour,
     /// Share of the time in which a sample is on its way.
     pub live_share: f64,
     /// Cycles between two samples in steady operation.
     pub cycles_per_inference: u64,
     /// Simulated strikes.
     pub strikes: u64,
-    /// Wrong inferences per hour.
+    /// Wrong inferences per hour, each flipped bit taken for a strike of its own: which registers lie beside each
+    /// other is not known.
     pub wrong_per_hour: f64,
     /// Its interval, by the sampled strikes alone: the rate has a band of its own.
     pub wrong_per_hour_interval: Interval,
@@ -170,7 +175,9 @@ pub struct ShortLived {
 
 /// How often and for how long registers can be struck.
 pub(super) struct RegisterRate {
-    pub events_per_bit_hour: f64,
+    pub strikes: StrikesPerBitHour,
+    /// What one of them flips.
+    pub clusters: Clusters,
     /// The rate is known within this factor.
     pub uncertainty_factor: Option<f64>,
     pub inferences_per_s: Option<f64>,
@@ -184,8 +191,9 @@ impl ShortLived {
     ) -> Result<Self, StudyError> {
         let live_share = live_share(accelerator, report.cycles_per_inference, rate.inferences_per_s)?;
         let all = &report.all;
-        let events_per_hour = rate.events_per_bit_hour * all.bits as f64;
-        let of = |share: f64| events_per_hour * live_share * share;
+        let events_per_hour = rate.strikes.of_bits(all.bits);
+        let flipped_bits_per_hour = events_per_hour.flipped_bits(&rate.clusters);
+        let of = |share: f64| flipped_bits_per_hour.value() * live_share * share;
         let hangs = all
             .outcomes
             .iter()
@@ -195,6 +203,7 @@ impl ShortLived {
             simulated: true,
             register_bits: all.bits,
             events_per_hour,
+            flipped_bits_per_hour,
             live_share,
             cycles_per_inference: report.cycles_per_inference,
             strikes: all.strikes,
@@ -209,7 +218,7 @@ impl ShortLived {
             all: all.clone(),
             by_class: report.by_class.clone(),
             by_layer: report.by_layer.clone(),
-            note: "each strike in a run of the cycle engine of its own, at a cycle drawn over steady operation, on memories without upsets; a strike while no sample is on its way does nothing",
+            note: "each strike in a run of the cycle engine of its own, at a cycle drawn over steady operation, on memories without upsets; a strike while no sample is on its way does nothing; where a strike flips several bits, each counts as a strike of its own",
         })
     }
 }

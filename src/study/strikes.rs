@@ -3,6 +3,7 @@
 use super::{Design, RateRequest, STYLES, StudyError};
 use crate::accelerator::{MemoryId, Style};
 use crate::campaign::mission::{Exposure, Permanent};
+use crate::radiation::rate::{FlippedBitsPerHour, Quantity, StrikesPerBitHour, StrikesPerHour};
 use crate::radiation::{Assumption, Banded, Clusters, RateProfile};
 use crate::scheme::{Scheme, Store};
 use crate::text::count;
@@ -15,6 +16,14 @@ pub(super) struct Strikes {
     pub assumptions: Vec<Assumption>,
     /// Where the rate comes from.
     pub source: String,
+}
+
+/// How often all cells of a store are hit.
+pub(super) struct StrikeRates {
+    pub strikes: StrikesPerHour,
+    /// The range in which the sources know it; none where they do not say.
+    pub band: Option<[StrikesPerHour; 2]>,
+    pub flipped_bits: FlippedBitsPerHour,
 }
 
 /// What missions are told of strikes.
@@ -106,7 +115,7 @@ impl Strikes {
         Ok(Self {
             classes: classes.collect(),
             assumptions: exposures.assumptions(),
-            source: rate.source(),
+            source: rate.source(&exposures),
         })
     }
 
@@ -117,22 +126,27 @@ impl Strikes {
             .or_else(|| self.classes.first())
     }
 
-    /// Mean strikes per hour on one register bit, those of flip-flops or of what holds for all, and the factor
-    /// within which they are known.
-    pub fn register_rate(&self) -> (f64, Option<f64>) {
-        self.of_registers().map_or((0.0, None), |(_, exposure, factor)| {
-            (exposure.strikes.mean_events_per_bit_hour(), *factor)
-        })
+    /// Mean strikes per hour on one register bit, those of flip-flops or of what holds for all, with what one of
+    /// them flips, and the factor within which they are known.
+    pub fn register_rate(&self) -> (StrikesPerBitHour, Clusters, Option<f64>) {
+        self.of_registers().map_or(
+            (Quantity::ZERO, Clusters::single(), None),
+            |(_, exposure, factor)| (exposure.strikes.mean(), exposure.clusters.clone(), *factor),
+        )
     }
 
-    /// Strikes per hour on all cells of a store, with the range in which the rates are known; none where no
-    /// source states one.
-    pub fn events_per_hour(&self, store: &Store, exposures: &[Exposure]) -> (f64, Option<Banded>) {
-        let mut sum = Banded {
-            nominal: 0.0,
-            low: 0.0,
-            high: 0.0,
-        };
+    /// How strikes on a storage style come, and what one of them flips.
+    pub fn of_style(&self, style: Style) -> Option<(StrikesPerBitHour, &Clusters)> {
+        let of = |wanted: Option<Style>| self.classes.iter().find(|(style, ..)| *style == wanted);
+        of(Some(style))
+            .or_else(|| of(None))
+            .map(|(_, exposure, _)| (exposure.strikes.mean(), &exposure.clusters))
+    }
+
+    /// Strikes per hour on all cells of a store.
+    pub fn per_hour(&self, store: &Store, exposures: &[Exposure]) -> StrikeRates {
+        let mut sum = Banded::within(StrikesPerHour::ZERO, None);
+        let mut flips = FlippedBitsPerHour::ZERO;
         let mut known = false;
         for exposure in exposures {
             let of_class = self
@@ -140,13 +154,16 @@ impl Strikes {
                 .iter()
                 .find(|(_, class, _)| class.strikes == exposure.strikes);
             let factor = of_class.and_then(|(.., factor)| *factor);
-            let events = exposure.strikes.mean_events_per_bit_hour() * exposure.bits(store) as f64;
+            let strikes = exposure.strikes.mean().of_bits(exposure.bits(store));
             known |= factor.is_some();
-            sum.nominal += events;
-            sum.low += events / factor.unwrap_or(1.0);
-            sum.high += events * factor.unwrap_or(1.0);
+            sum = sum + Banded::within(strikes, factor);
+            flips = flips + strikes.flipped_bits(&exposure.clusters);
         }
-        (sum.nominal, known.then_some(sum))
+        StrikeRates {
+            strikes: sum.nominal,
+            band: known.then(|| sum.range()),
+            flipped_bits: flips,
+        }
     }
 
     /// Notes what is assumed about where copies lie, where strikes reach several cells.
