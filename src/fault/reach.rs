@@ -35,7 +35,11 @@ pub fn reach(geometry: &Geometry, clusters: &Clusters, marked: impl Fn(u64) -> b
             sum.flipped_cells += share * of_size * one.flipped_cells;
         }
     }
-    sum
+    // Shares sum to 1 but for their last bits.
+    Reach {
+        strikes: sum.strikes.min(1.0),
+        flipped_cells: sum.flipped_cells.min(clusters.mean_bits()),
+    }
 }
 
 fn shape(geometry: &Geometry, cluster: &[Offset], marks: &[bool]) -> Reach {
@@ -114,8 +118,7 @@ mod tests {
     use super::*;
     use crate::fault::place;
 
-    /// What a cluster hits from every place that the law names, found by drawing until nothing new comes up, and
-    /// by hand for single cells and runs.
+    /// What a run hits from every place that the law names, place by place.
     fn by_places(geometry: &Geometry, length: u64, marks: &[bool]) -> Reach {
         let line: Vec<Option<u64>> = (0..geometry.rows() as i64)
             .flat_map(|row| (0..geometry.columns() as i64).map(move |column| (row, column)))
