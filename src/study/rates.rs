@@ -542,7 +542,7 @@ fn none<U: Unit>() -> Banded<Quantity<U, crate::radiation::rate::Hour>> {
 
 impl AcceleratorRates {
     /// How often bits are reached, over all places where strikes fall in the arrays of an accelerator without
-    /// protection ([`fault::reach`]): strikes that flip several of them count once.
+    /// protection ([`fault::reach()`]): strikes that flip several of them count once.
     #[must_use]
     pub fn on_bits(&self, accelerator: &Accelerator, bits: impl Iterator<Item = StoredBit>) -> BitRates {
         let of_style = |style: Style| {
