@@ -1,12 +1,16 @@
 //! The cycle engine against the functional one.
 
 mod common;
+#[path = "accelerator/nets.rs"]
+mod nets;
 
 use std::path::{Path, PathBuf};
 
-use radstream::accelerator::{Accelerator, Hardware};
+use radstream::accelerator::{
+    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, WeightMemory, WindowGenerator, WindowUnit,
+};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
-use radstream::network::Network;
+use radstream::network::{Network, Window};
 use radstream::simulate::cycle;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
@@ -146,5 +150,77 @@ fn cnv_networks_with_their_own_folding() {
         let network = read(&data.join(format!("cnv/{name}.qonnx.onnx")));
         let hardware = Hardware::read(Path::new(&format!("hw_configs/{name}.ron"))).unwrap();
         agree(name, &network, &hardware, &any_inputs(&network, 2));
+    }
+}
+
+/// Two convolutions and thresholds, padded and strided in any way, with any generators, widths and FIFOs.
+#[test]
+fn random_windows() {
+    let mut numbers = nets::Numbers::new(3);
+    let mut done = 0;
+    while done < 150 {
+        let channels = [1, 2, 3, 4, 6][numbers.below(5)];
+        let input = numbers.pair(1, 8);
+        let mut builder = nets::Builder::new(vec![input[0], input[1], channels], nets::signed(4));
+        let mut hardware = Hardware::default();
+        if numbers.below(4) == 0 {
+            hardware.window_generator = WindowGenerator::Hls;
+        }
+        let mut fits = true;
+        let mut inputs = channels;
+        for name in ["first", "second"] {
+            let outputs = [2, 4, 6][numbers.below(3)];
+            let window = Window {
+                kernel: numbers.pair(1, 4),
+                stride: numbers.pair(1, 4),
+                dilation: numbers.pair(1, 3),
+                pad: numbers.pair(0, 3),
+            };
+            let after = numbers.pair(0, 3);
+            let seed = numbers.below(1 << 20);
+            let weight = |at: usize| (at * 2_654_435 + seed) as i64 % 7 - 3;
+            let Some(layer) = builder.convolution(name, outputs, window, after, weight) else {
+                fits = false;
+                break;
+            };
+            let thresholds = (0..outputs * 3).map(|at| (at % 3) as i64 * 9 - 8).collect();
+            builder.thresholds(layer, 3, thresholds, nets::signed(4));
+            let padded = window.pad != [0, 0] || after != [0, 0];
+            let generates = window.kernel != [1, 1] || window.stride != [1, 1] || padded;
+            let unit = (generates && numbers.below(3) > 0).then(|| {
+                let simd = numbers.divisor(inputs);
+                WindowUnit {
+                    simd: Some(simd),
+                    parallel: Some(simd as usize == inputs && numbers.below(2) == 0),
+                    padding_simd: Some(numbers.divisor(inputs)),
+                }
+            });
+            hardware.layers.insert(
+                name.into(),
+                LayerHardware {
+                    folding: Some(Folding::Finn {
+                        pe: numbers.divisor(outputs),
+                        simd: numbers.divisor(window.kernel[0] * window.kernel[1] * inputs),
+                    }),
+                    window: unit,
+                    pe: (numbers.below(2) == 0).then(|| numbers.divisor(outputs)),
+                    fifo: [None, Some(FifoDepth::Words(1)), Some(FifoDepth::Auto)][numbers.below(3)],
+                    weight_memory: [None, Some(WeightMemory::Decoupled)][numbers.below(2)],
+                    ..LayerHardware::default()
+                },
+            );
+            inputs = outputs;
+        }
+        if !fits {
+            continue;
+        }
+        // finn-hlslib's generator does not do every geometry.
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        if hardware.window_generator == WindowGenerator::Hls && Pipeline::new(&accelerator).is_err() {
+            continue;
+        }
+        let samples = any_inputs(&builder.network, 3);
+        agree(&format!("case {done}"), &builder.network, &hardware, &samples);
+        done += 1;
     }
 }

@@ -6,7 +6,8 @@ mod nets;
 
 use std::path::Path;
 
-use radstream::accelerator::{Accelerator, Folding, Hardware, LayerHardware, LoopTiming};
+use radstream::accelerator::{Accelerator, Folding, Hardware, LayerHardware, LoopTiming, WindowUnit};
+use radstream::data::SourceText;
 use radstream::model::{Files, load_network};
 use radstream::network::{
     BuildHints, Encoding, Geometry, Layer, LayerId, Network, Node, Op, Relu, Tensor, TensorId, Window,
@@ -166,4 +167,113 @@ fn conv1d_of_the_published_project() {
     );
     let (_, relu) = timing(&alone, &hardware, 3);
     assert_eq!((relu.latency, relu.initiation_interval), (Some(129), Some(128)));
+}
+
+/// A public FINN build whose shapes, widths and folding `field/finn-parallel-window` copies: its own simulation
+/// of the RTL with 1,000 inputs has an interval of 223 cycles and a latency of 798.
+#[test]
+fn a_build_with_parallel_windows_takes_the_cycles_of_its_rtl() {
+    let Some(data) = common::shared_data() else { return };
+    let files = Files::Folder(data.join("field/finn-parallel-window"));
+    let network = load_network(&files, Path::new("net.onnx")).unwrap();
+    let hardware = Hardware::parse(SourceText::new("test.ron", PARALLEL_WINDOW)).unwrap();
+    let accelerator = Accelerator::build(&network, &hardware).unwrap();
+    let pipeline = Pipeline::new(&accelerator).unwrap();
+    for placed in pipeline.stages() {
+        println!("{} {:?}", placed.name, placed.fifo_depth);
+    }
+    let (_, timing) = timing(&network, &hardware, 12);
+    println!("{timing:?}");
+    assert_eq!(
+        (timing.initiation_interval, timing.latency),
+        (Some(223), Some(798))
+    );
+}
+
+const PARALLEL_WINDOW: &str = r#"(
+    input_stream: (lanes: 3),
+    default: (weight_memory: Decoupled),
+    layers: {
+        "Conv_0": (folding: Finn(pe: 12, simd: 27), window: (simd: 3, parallel: true)),
+        "Conv_1": (folding: Finn(pe: 24, simd: 18), window: (simd: 12, parallel: true)),
+        "Conv_2": (folding: Finn(pe: 18, simd: 18), window: (simd: 24, parallel: false)),
+        "MatMul_0": (folding: Finn(pe: 8, simd: 18)),
+        "MatMul_1": (folding: Finn(pe: 1, simd: 16)),
+    },
+)"#;
+
+/// RTL generators have a closed period: FINN's expectation less `kh*kw*CF - 2` where they address their buffer, the
+/// expectation itself in one dimension, one or two cycles less in parallel (`shared/facts/finn.md`, C). Behind
+/// a padding, and in front of a product that keeps up, the accelerator has it too.
+#[test]
+fn the_interval_is_the_period_of_the_slowest_generator() {
+    let mut numbers = nets::Numbers::new(5);
+    let mut compared = [0; 3];
+    for case in 0..400 {
+        let channels = [1, 2, 4, 6][numbers.below(4)];
+        let input = numbers.pair(3, 8);
+        let stride = numbers.pair(1, 3);
+        let window = Window {
+            kernel: numbers.pair(2, 4),
+            stride,
+            dilation: numbers.pair(1, 3),
+            pad: numbers.pair(0, 2),
+        };
+        let after = numbers.pair(0, 3);
+        let mut builder = nets::Builder::new(vec![input[0], input[1], channels], nets::signed(4));
+        let Some(layer) = builder.convolution("conv", 2, window, after, |at| at as i64 % 3) else {
+            continue;
+        };
+        let parallel = numbers.below(3) == 0;
+        let lanes = if parallel {
+            channels as u32
+        } else {
+            numbers.divisor(channels)
+        };
+        let taps = window.kernel[0] * window.kernel[1];
+        let mut hardware = Hardware::default();
+        hardware.input_stream.lanes = Some(lanes);
+        hardware.layers.insert(
+            "conv".into(),
+            LayerHardware {
+                folding: Some(Folding::Finn {
+                    pe: 2,
+                    simd: if parallel { (taps * channels) as u32 } else { lanes },
+                }),
+                window: Some(WindowUnit {
+                    simd: Some(lanes),
+                    parallel: Some(parallel),
+                    padding_simd: None,
+                }),
+                ..LayerHardware::default()
+            },
+        );
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        let stage = accelerator.stage(layer).unwrap();
+        let expected = stage.window_cycles().unwrap();
+        let fold = channels as u64 / u64::from(lanes);
+        let (kind, period) = if parallel {
+            (0, expected - 1)
+        } else {
+            (1, expected + 2 - taps as u64 * fold)
+        };
+        let (run, timing) = timing(&builder.network, &hardware, 4);
+        assert_eq!(run.end, cycle::End::Completed, "case {case}");
+        let measured = timing.initiation_interval.unwrap();
+        if parallel {
+            // One cycle less where a stride leaves the last words of a frame out.
+            let words = expected - 2;
+            assert!(
+                (words..=period).contains(&measured),
+                "case {case}: {measured} for {expected}"
+            );
+        } else {
+            assert_eq!(
+                measured, period,
+                "case {case}: {window:?} {after:?} {input:?} {channels}/{lanes}"
+            );
+        }
+        compared[kind] += 1;
+    }
+    assert!(compared[0] > 20 && compared[1] > 50, "{compared:?}");
 }

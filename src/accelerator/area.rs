@@ -28,6 +28,14 @@ pub fn storage(technology: &Technology, style: Style, depth: u64, width: u64) ->
                 luts: ram.mux_luts(depth, width) as f64,
                 ..Resources::ZERO
             }),
+        Style::UltraRam => technology
+            .ultra_ram
+            .as_ref()
+            .map_or(Resources::ZERO, |ram| Resources {
+                ultra_rams: ram.fragments(depth, width) as f64,
+                luts: ram.mux_luts(depth, width) as f64,
+                ..Resources::ZERO
+            }),
         Style::BlockRam | Style::Rom => {
             technology
                 .block_ram

@@ -1,6 +1,7 @@
 //! How each layer's matrix product is spread over time, and how many cycles that takes.
 
-use super::hardware::{Folding, Hardware, HardwareError, Problem, WindowGenerator};
+use super::hardware::{Folding, Hardware, HardwareError, Problem};
+use super::window::WindowStage;
 use crate::network::{Geometry, LayerId, Mac, Network, Op, ParamId};
 use serde::Serialize;
 
@@ -46,17 +47,37 @@ pub struct Stage {
     /// the MVAU). For hls4ml the reuse factor times the vectors, which is what the file requests; the
     /// schedule of the synthesis tool may differ.
     pub product_cycles: u64,
-    /// Cycles per sample of the sliding window generator in front, where there is one.
-    pub window_cycles: Option<u64>,
+    /// The sliding window generator in front, where there is one.
+    pub window: Option<WindowStage>,
     /// Whether the cycles are a request to a synthesis tool instead of a property of the design.
     pub requested: bool,
 }
 
 impl Stage {
-    /// Cycles between two samples.
+    /// Cycles per sample of the sliding window generator in front, where there is one.
+    #[must_use]
+    pub fn window_cycles(&self) -> Option<u64> {
+        self.window.map(|window| window.cycles)
+    }
+
+    /// Cycles per sample of the padding in front of that, where there is one.
+    #[must_use]
+    pub fn padding_cycles(&self) -> Option<u64> {
+        self.window.and_then(|window| window.padding_cycles)
+    }
+
+    /// Cycles between two samples: those of the slowest of product, window generator and padding.
     #[must_use]
     pub fn initiation_interval(&self) -> u64 {
-        self.product_cycles.max(self.window_cycles.unwrap_or(0))
+        [
+            Some(self.product_cycles),
+            self.window_cycles(),
+            self.padding_cycles(),
+        ]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(0)
     }
 
     /// PE and SIMD where the folding is FINN's.
@@ -70,7 +91,7 @@ impl Stage {
 }
 
 impl MatrixShape {
-    fn of(mac: &Mac) -> Self {
+    pub(super) fn of(mac: &Mac) -> Self {
         let Geometry {
             input,
             output,
@@ -111,13 +132,14 @@ pub fn window_cycles_hls(geometry: &Geometry, channel_fold: u64) -> u64 {
 
 /// Cycles of FINN's RTL sliding window generator per sample, as its `get_exp_cycles` has them:
 /// `bufmin + OH*max(OW*kw*kh*CF, sw*IW*CF)` with `bufmin = ((kh-1)*dh*IW + (kw-1)*dw + 1)*CF`; a
-/// depthwise one adds `OW*(sw-1)*(CF-1)` to the maximum and `(sh-1)*IW*CF` at the end. In one dimension
-/// it is `OW*kw*CF + 2`, depthwise `CF*(kw-1)*(sw-1) - (kw-1)` more.
+/// depthwise one adds `OW*(sw-1)*(CF-1)` to the maximum and `(sh-1)*IW*CF` at the end. Where the map is one
+/// row or one column it is `OW*kw*CF + 2` along it, depthwise `CF*(kw-1)*(sw-1) - (kw-1)` more. The input
+/// of the geometry is the map that the generator sees, padding included.
 #[must_use]
 pub fn window_cycles_rtl(geometry: &Geometry, channel_fold: u64, depthwise: bool) -> u64 {
-    let n = WindowNumbers::of(geometry);
+    let n = WindowNumbers::of(geometry).normalized();
     let cf = channel_fold;
-    if geometry.input[0] == 1 && n.kh == 1 {
+    if n.ih == 1 && n.kh == 1 {
         let cycles = n.ow * n.kw * cf + 2;
         return if depthwise {
             (cycles + cf * (n.kw - 1) * (n.sw - 1)).saturating_sub(n.kw - 1)
@@ -136,6 +158,7 @@ pub fn window_cycles_rtl(geometry: &Geometry, channel_fold: u64, depthwise: bool
 }
 
 struct WindowNumbers {
+    ih: u64,
     iw: u64,
     oh: u64,
     ow: u64,
@@ -152,6 +175,7 @@ impl WindowNumbers {
         let at_least_one = |n: usize| n.max(1) as u64;
         let window = &geometry.window;
         Self {
+            ih: geometry.input[0] as u64,
             iw: geometry.input[1] as u64,
             oh: geometry.output[0] as u64,
             ow: geometry.output[1] as u64,
@@ -163,33 +187,25 @@ impl WindowNumbers {
             dw: at_least_one(window.dilation[1]),
         }
     }
-}
 
-fn window_cycles(mac: &Mac, folding: Folding, generator: WindowGenerator) -> Option<u64> {
-    let Folding::Finn { simd, .. } = folding else {
-        return None;
-    };
-    let window = mac.geometry.window;
-    if mac.transposed || window.kernel == [1, 1] && window.stride == [1, 1] {
-        return None;
+    /// A map of one column lies in a row, as FINN normalizes it.
+    fn normalized(self) -> Self {
+        if self.iw != 1 || self.kw != 1 {
+            return self;
+        }
+        Self {
+            ih: self.iw,
+            iw: self.ih,
+            oh: self.ow,
+            ow: self.oh,
+            kh: self.kw,
+            kw: self.kh,
+            sh: self.sw,
+            sw: self.sh,
+            dh: self.dw,
+            dw: self.dh,
+        }
     }
-    let depthwise = mac.groups > 1;
-    let channels = mac.geometry.input[2] as u64;
-    let simd = u64::from(simd);
-    if simd > channels && simd.is_multiple_of(channels) {
-        // The whole window in parallel: one input pixel per cycle.
-        return Some((mac.geometry.input[0] * mac.geometry.input[1]) as u64 + 2);
-    }
-    // FINN pairs the generator with the product's SIMD, which then divides the channels.
-    let fold = channels / gcd(simd, channels);
-    Some(match generator {
-        WindowGenerator::Hls => window_cycles_hls(&mac.geometry, fold),
-        WindowGenerator::Rtl => window_cycles_rtl(&mac.geometry, fold, depthwise),
-    })
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The matrix products of the network in order, folded as the hardware file, the network's hints or
@@ -205,6 +221,8 @@ pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Stage
         let asked = folding_source == FoldingSource::HardwareFile;
         let latency = layer.hints.strategy.as_deref() == Some("latency");
         check(&layer.name, folding, shape, asked && !latency)
+            .map_err(|problem| HardwareError::new(problem, hardware))?;
+        let window = WindowStage::of(layer, mac, folding, hardware)
             .map_err(|problem| HardwareError::new(problem, hardware))?;
         let (multipliers, product_cycles) = match folding {
             Folding::Finn { pe, simd } => {
@@ -227,7 +245,7 @@ pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Stage
             folding_source,
             multipliers,
             product_cycles,
-            window_cycles: window_cycles(mac, folding, hardware.window_generator),
+            window,
             requested: matches!(folding, Folding::Hls4ml { .. }),
         });
     }
@@ -316,7 +334,7 @@ fn check(layer: &str, folding: Folding, shape: MatrixShape, resource: bool) -> R
 /// Whether hls4ml's Resource strategy builds a reuse factor (`_validate_reuse_factor` of its FPGA
 /// backend): it divides the weights; from the inputs of one output on it is a multiple of them; below,
 /// the multipliers are a multiple of the outputs.
-fn is_valid_reuse(shape: MatrixShape, reuse: u64) -> bool {
+pub(super) fn is_valid_reuse(shape: MatrixShape, reuse: u64) -> bool {
     let weights = shape.weights();
     weights.is_multiple_of(reuse)
         && if reuse >= shape.columns {
@@ -327,7 +345,7 @@ fn is_valid_reuse(shape: MatrixShape, reuse: u64) -> bool {
 }
 
 /// The nearest factor that is built, the smaller of two.
-fn nearest_valid_reuse(shape: MatrixShape, reuse: u64) -> u64 {
+pub(super) fn nearest_valid_reuse(shape: MatrixShape, reuse: u64) -> u64 {
     (0..shape.weights())
         .flat_map(|distance| [reuse.saturating_sub(distance), reuse + distance])
         .find(|&candidate| candidate > 0 && is_valid_reuse(shape, candidate))

@@ -29,12 +29,15 @@ mod address;
 pub mod area;
 mod code;
 mod dataflow;
+mod flow;
 mod folding;
 mod geometry;
 mod hardware;
 mod layout;
 mod memory;
 mod technology;
+mod thresholds;
+mod window;
 
 use std::sync::Arc;
 
@@ -44,12 +47,13 @@ use std::collections::HashSet;
 pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
 pub use dataflow::{Dataflow, LayerDataflow};
+pub use flow::{FlowError, FlowHardware, FlowRemark, hardware_text, read_flow};
 pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
 pub use geometry::Geometry;
 pub use hardware::{
     AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, LayerHardware,
     LoopTiming, Packing, Problem, Scrub, Storage, StreamEnd, Style, ThresholdEncoding, ThresholdStorage,
-    WeightMemory, WindowGenerator,
+    WeightMemory, WindowGenerator, WindowUnit,
 };
 pub use memory::{
     BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,
@@ -57,6 +61,8 @@ pub use memory::{
 pub use technology::{
     AreaUnit, Codecs, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
 };
+pub use thresholds::ThresholdStage;
+pub use window::{WindowSource, WindowStage};
 
 use crate::data::SourceText;
 use crate::fixed_point::Format;
@@ -86,6 +92,7 @@ pub struct Accelerator {
     technology: Technology,
     network: Arc<Network>,
     stages: Vec<Stage>,
+    thresholds: Vec<ThresholdStage>,
     dataflow: Dataflow,
     map: MemoryMap,
 }
@@ -115,7 +122,13 @@ impl Accelerator {
             .map_err(|error| refuse(Problem::Technology(error)))?;
         let stages = folding::stages(network, hardware)?;
         let dataflow = Dataflow::of(network, hardware).map_err(refuse)?;
+        let thresholds = thresholds::stages(network, hardware).map_err(refuse)?;
         let mut network = network.clone();
+        for stage in &stages {
+            let layer = &network.layers[stage.layer.index()];
+            let note = stage.window.and_then(|window| window.note(layer, stage.folding));
+            network.notes.extend(note);
+        }
         accumulator::apply(&mut network, hardware).map_err(refuse)?;
 
         let mut map = MemoryMap::new(network.params.len());
@@ -127,8 +140,12 @@ impl Accelerator {
             }
             check_style(&name, kind, storage.style, &technology).map_err(refuse)?;
             let code = stored_code(&network, id, &name, storage).map_err(refuse)?;
+            let folded = Folded {
+                stage: stages.iter().find(|stage| stage.layer == layer),
+                thresholds: thresholds.iter().find(|stage| stage.layer == layer),
+            };
             let layout =
-                layout(&network, id, &name, storage.packing, code.width(), &stages).map_err(refuse)?;
+                layout(&network, id, &name, storage.packing, code.width(), folded).map_err(refuse)?;
             hold_every_code(&mut network.params[id.index()], code);
             map.push(
                 &network,
@@ -152,6 +169,7 @@ impl Accelerator {
             technology,
             network: Arc::new(network),
             stages,
+            thresholds,
             dataflow,
             map,
         })
@@ -218,10 +236,25 @@ impl Accelerator {
         self.stages.iter().find(|stage| stage.layer == layer)
     }
 
-    /// Cycles between two samples: those of the slowest matrix product or window generator.
+    /// The thresholding stages whose width the hardware file states, in order.
+    #[must_use]
+    pub fn threshold_stages(&self) -> &[ThresholdStage] {
+        &self.thresholds
+    }
+
+    /// The thresholding stage of a layer, where the hardware file states its width.
+    #[must_use]
+    pub fn threshold_stage(&self, layer: LayerId) -> Option<&ThresholdStage> {
+        self.thresholds.iter().find(|stage| stage.layer == layer)
+    }
+
+    /// Cycles between two samples: those of the slowest matrix product, padding, window generator, or
+    /// thresholding stage of stated width.
     #[must_use]
     pub fn initiation_interval(&self) -> Option<u64> {
-        self.stages.iter().map(Stage::initiation_interval).max()
+        let products = self.stages.iter().map(Stage::initiation_interval);
+        let thresholds = self.thresholds.iter().map(|stage| stage.cycles);
+        products.chain(thresholds).max()
     }
 
     /// How the stages are coupled and timed.
@@ -346,6 +379,7 @@ fn check_style(layer: &str, kind: ParamKind, style: Style, technology: &Technolo
         Style::RegisterFile => technology.register_file.is_some(),
         Style::LutRam => technology.lut_ram.is_some(),
         Style::BlockRam | Style::Rom => technology.block_ram.is_some(),
+        Style::UltraRam => technology.ultra_ram.is_some(),
         Style::Sram => technology.sram_bit.is_some(),
     };
     if has(style) {
@@ -357,6 +391,7 @@ fn check_style(layer: &str, kind: ParamKind, style: Style, technology: &Technolo
         Style::LutRam,
         Style::BlockRam,
         Style::Rom,
+        Style::UltraRam,
         Style::Sram,
         Style::Constant,
     ];
@@ -439,13 +474,20 @@ fn hold_every_code(param: &mut Param, code: StoredCode) {
     }
 }
 
+/// How a layer is spread over time.
+#[derive(Clone, Copy)]
+struct Folded<'a> {
+    stage: Option<&'a Stage>,
+    thresholds: Option<&'a ThresholdStage>,
+}
+
 fn layout(
     network: &Network,
     id: ParamId,
     layer: &str,
     packing: Packing,
     width: u32,
-    stages: &[Stage],
+    folded: Folded<'_>,
 ) -> Result<Layout, Problem> {
     let param = network.param(id);
     let elements = param.values.len() as u64;
@@ -456,7 +498,7 @@ fn layout(
         reason,
         expected: expected.to_owned(),
     };
-    let stage = stages.iter().find(|stage| stage.layer == param.layer);
+    let stage = folded.stage;
     let layout = match packing {
         Packing::Element => Layout::linear(elements, width, 1, None),
         Packing::Words {
@@ -505,10 +547,14 @@ fn layout(
             Layout::strided(elements, width, u64::from(reuse).min(elements))
         }
         Packing::PerPe | Packing::Memblock => {
-            let Some((pe, simd)) = stage.and_then(Stage::finn) else {
+            let own = folded
+                .thresholds
+                .filter(|_| param.kind == ParamKind::Threshold)
+                .map(|stage| (stage.pe, 1));
+            let Some((pe, simd)) = own.or_else(|| stage.and_then(Stage::finn)) else {
                 return Err(impossible(
                     "needs processing elements",
-                    "expected `folding: Finn(pe: ..., simd: ...)` in the same entry",
+                    "expected `folding: Finn(pe: ..., simd: ...)`, or `pe` for thresholds, in the same entry",
                 ));
             };
             let rows = param.shape.first().copied().unwrap_or(1).max(1) as u64;

@@ -23,6 +23,14 @@ pub struct Resources {
     pub lut_rams: f64,
     /// Block memories of the technology's smallest size.
     pub block_rams: f64,
+    /// Large block memories (UltraRAM).
+    #[serde(skip_serializing_if = "is_none")]
+    pub ultra_rams: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(amount: &f64) -> bool {
+    *amount == 0.0
 }
 
 impl Resources {
@@ -33,6 +41,7 @@ impl Resources {
         flip_flops: 0.0,
         lut_rams: 0.0,
         block_rams: 0.0,
+        ultra_rams: 0.0,
     };
 
     /// Sum of the products of the amounts of two kinds.
@@ -42,6 +51,7 @@ impl Resources {
             + self.flip_flops * other.flip_flops
             + self.lut_rams * other.lut_rams
             + self.block_rams * other.block_rams
+            + self.ultra_rams * other.ultra_rams
     }
 
     fn are_amounts(&self) -> bool {
@@ -51,6 +61,7 @@ impl Resources {
             self.flip_flops,
             self.lut_rams,
             self.block_rams,
+            self.ultra_rams,
         ]
         .iter()
         .all(|amount| amount.is_finite() && *amount >= 0.0)
@@ -67,6 +78,7 @@ impl Add for Resources {
             flip_flops: self.flip_flops + other.flip_flops,
             lut_rams: self.lut_rams + other.lut_rams,
             block_rams: self.block_rams + other.block_rams,
+            ultra_rams: self.ultra_rams + other.ultra_rams,
         }
     }
 }
@@ -95,6 +107,7 @@ impl Mul<f64> for Resources {
             flip_flops: self.flip_flops * factor,
             lut_rams: self.lut_rams * factor,
             block_rams: self.block_rams * factor,
+            ultra_rams: self.ultra_rams * factor,
         }
     }
 }
@@ -196,6 +209,9 @@ pub struct Technology {
     /// Block memory.
     #[serde(default)]
     pub block_ram: Option<Primitive>,
+    /// Large block memory (UltraRAM).
+    #[serde(default)]
+    pub ultra_ram: Option<Primitive>,
     /// Logic that protects whole words, where numbers are known.
     #[serde(default)]
     pub codecs: Option<Codecs>,
@@ -282,7 +298,7 @@ impl Codecs {
     }
 }
 
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 7] = [
     (
         "nangate45",
         include_str!("../../hw_configs/technologies/nangate45.ron"),
@@ -297,6 +313,7 @@ const PRESETS: [(&str, &str); 6] = [
     ),
     ("osu018", include_str!("../../hw_configs/technologies/osu018.ron")),
     ("xc7", include_str!("../../hw_configs/technologies/xc7.ron")),
+    ("xcup", include_str!("../../hw_configs/technologies/xcup.ron")),
     ("ice40", include_str!("../../hw_configs/technologies/ice40.ron")),
 ];
 
@@ -376,7 +393,11 @@ impl Technology {
             ("register_file.copy", register_file.map(|file| file.copy)),
             ("sram_bit", self.sram_bit),
         ];
-        let shapes = [("lut_ram", &self.lut_ram), ("block_ram", &self.block_ram)];
+        let shapes = [
+            ("lut_ram", &self.lut_ram),
+            ("block_ram", &self.block_ram),
+            ("ultra_ram", &self.ultra_ram),
+        ];
         let wrong_amount = amounts
             .iter()
             .find(|(_, amount)| amount.is_some_and(|amount| !amount.are_amounts()))

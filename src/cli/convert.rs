@@ -1,5 +1,7 @@
 //! `radstream convert`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Failure;
@@ -11,7 +13,8 @@ use crate::study::ConvertRequest;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   radstream convert network.onnx --inputs samples.npz:x --labels samples.npz:y --loss misclassify --out model
-  radstream convert models/digits_small_cls --limit 50 --out digits_50")]
+  radstream convert models/digits_small_cls --limit 50 --out digits_50
+  radstream convert network.onnx --folding output/final_hw_config.json --out model")]
 pub struct Convert {
     #[command(flatten)]
     target: Target,
@@ -20,6 +23,10 @@ pub struct Convert {
     /// Words about the network for its description
     #[arg(long, value_name = "TEXT", default_value = "", help_heading = "Network")]
     description: String,
+    /// Makes the hardware file from a file of FINN (folding_config.json, auto_folding_config.json,
+    /// final_hw_config.json), hls4ml (hls4ml_config.yml) or Vitis HLS (csynth.xml, csynth.rpt); may be given again
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    folding: Vec<PathBuf>,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -31,6 +38,7 @@ impl Convert {
             network: self.target.request(),
             samples: self.samples.request(),
             description: self.description.clone(),
+            folding: self.folding.clone(),
         };
         let session = self.output.session()?;
         let done = request.run(&session)?;

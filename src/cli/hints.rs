@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 48] = [
+const OPTIONS: [(&str, &str); 52] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -51,6 +51,10 @@ const OPTIONS: [(&str, &str); 48] = [
         "radstream::request::outputs",
         "--trace needs --outputs OUT.npz or --out DIR",
     ),
+    ("radstream::flow::form", "--folding FILE"),
+    ("radstream::flow::count", "--folding FILE"),
+    ("radstream::flow::order", "--folding FILE"),
+    ("radstream::flow::value", "--folding FILE"),
     ("radstream::request::draw", "--draw N"),
     ("radstream::request::engine", "--engine cycle"),
     ("radstream::request::limit", "--limit N"),

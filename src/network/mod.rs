@@ -276,6 +276,9 @@ pub struct BuildHints {
     pub simd: Option<u32>,
     /// `io_parallel` or `io_stream` of hls4ml.
     pub io_type: Option<String>,
+    /// Rows below and columns right of the map that the file pads; a stride may leave some of them, or of the
+    /// map, out of every window.
+    pub pad_after: Option<[usize; 2]>,
 }
 
 /// How real inputs become the mantissas of the first tensor.

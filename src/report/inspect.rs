@@ -37,7 +37,7 @@ pub fn inspect(report: &InspectReport) -> String {
                     .map_or("-".to_owned(), |accumulator| accumulator.format.clone()),
                 count(bits),
                 stage.map_or("-".to_owned(), |stage| count(stage.multipliers)),
-                stage.map_or("-".to_owned(), |stage| count(stage.initiation_interval)),
+                layer.cycles().map_or("-".to_owned(), count),
             ]
         })
         .collect();

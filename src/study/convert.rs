@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::conduct::{folder_error, open_plain};
 use super::{Design, NetworkRequest, SamplesRequest, Session, StudyError};
-use crate::data::{Array, Elements, InputLog, NpzWriter, Source};
-use crate::model::{Description, Files, Located, Workload};
+use crate::accelerator::{Accelerator, FlowHardware, FlowRemark, Hardware, hardware_text, read_flow};
+use crate::data::{Array, Elements, InputLog, NpzWriter, Source, SourceText, read_text};
+use crate::model::{Description, Files, Located, Workload, load_network};
+use crate::simulate::cycle::Pipeline;
 
 /// Writes a network with its samples, readout, loss and hardware as a model folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,10 @@ pub struct ConvertRequest {
     pub samples: SamplesRequest,
     /// Words about the network.
     pub description: String,
+    /// Files of the flow that builds the accelerator, from which its hardware file is made: FINN's folding or
+    /// hardware configuration, hls4ml's project configuration, reports of Vitis HLS. Where several say the same,
+    /// the last one holds.
+    pub folding: Vec<PathBuf>,
 }
 
 /// What was written.
@@ -30,6 +36,25 @@ pub struct ConvertReport {
     pub folder: PathBuf,
     /// Its description.
     pub model: Description,
+    /// What became of the files of the flow, where there are such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folding: Option<ConvertedFolding>,
+}
+
+/// What became of the files of the flow that builds the accelerator.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConvertedFolding {
+    /// The hardware file that was made.
+    pub hardware: PathBuf,
+    /// Layers that have an entry in it.
+    pub layers: Vec<String>,
+    /// What the files leave open, and what was taken.
+    pub assumed: Vec<FlowRemark>,
+    /// Entries that are not used, with the reasons.
+    pub unused: Vec<FlowRemark>,
+    /// Why the cycle engine does not build it, where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_simulated: Option<String>,
 }
 
 /// Name of the study; its folder is called `model-<name>`.
@@ -37,6 +62,7 @@ const KIND: &str = "model";
 
 const DESCRIPTION: &str = "model.ron";
 const ARRAYS: &str = "data.npz";
+const HARDWARE: &str = "hardware.ron";
 
 /// What a model folder holds, before it is written.
 #[derive(Default)]
@@ -113,7 +139,14 @@ impl ConvertRequest {
             Workload::load(design.accelerator.network(), &design.settings)?;
         }
         let mut contents = Contents::default();
-        let description = self.describe(&design, &mut contents)?;
+        let flow = self.flow(&design)?;
+        let mut description = self.describe(&design, &mut contents)?;
+        if let Some((text, _)) = &flow {
+            contents
+                .copies
+                .push((HARDWARE.to_owned(), text.clone().into_bytes()));
+            description.hardware = Some(HARDWARE.to_owned());
+        }
         let config = PrettyConfig::new().struct_names(true);
         let text = ron::ser::to_string_pretty(&description, config)
             .map_err(|error| StudyError::work(error.to_string()))?;
@@ -152,10 +185,53 @@ impl ConvertRequest {
             folder.done("report").map_err(folder_error)?;
             folder.finish().map_err(folder_error)?;
         }
+        let folding = flow.map(|(_, folding)| ConvertedFolding {
+            hardware: path.join(HARDWARE),
+            ..folding
+        });
         Ok(ConvertReport {
             folder: path,
             model: description,
+            folding,
         })
+    }
+
+    /// The hardware file that the flow's files make, with what became of them; it is built before it is written.
+    fn flow(&self, design: &Design) -> Result<Option<(String, ConvertedFolding)>, StudyError> {
+        if self.folding.is_empty() {
+            return Ok(None);
+        }
+        if self.network.hardware.is_some() {
+            return Err(StudyError::refused_about(
+                "folding",
+                "a hardware file is given, and files to make one from",
+                "either of them",
+            ));
+        }
+        let network = load_network(&design.origin.files, &design.origin.network)?;
+        let mut flow = FlowHardware::default();
+        for file in &self.folding {
+            let text = read_text(file).map_err(|error| {
+                StudyError::refused_about(
+                    "folding",
+                    format!("{}: cannot be read: {error}", file.display()),
+                    "a text file of FINN, hls4ml or Vitis HLS; check the path and its permissions",
+                )
+            })?;
+            flow.merge(read_flow(&file.display().to_string(), &text, &network)?);
+        }
+        flow.hardware.name.clone_from(&design.name);
+        let text = hardware_text(&flow);
+        let hardware = Hardware::parse(SourceText::new(HARDWARE, text.as_str()))?;
+        let accelerator = Accelerator::build(&network, &hardware).map_err(|error| *error)?;
+        let folding = ConvertedFolding {
+            hardware: PathBuf::new(),
+            layers: hardware.layers.keys().cloned().collect(),
+            assumed: flow.assumed,
+            unused: flow.unused,
+            not_simulated: Pipeline::new(&accelerator).err().map(|error| error.to_string()),
+        };
+        Ok(Some((text, folding)))
     }
 
     fn describe(&self, design: &Design, contents: &mut Contents) -> Result<Description, StudyError> {
@@ -174,7 +250,8 @@ impl ConvertRequest {
         let readout = contents.copy(&settings.readout)?;
         let hardware = match &self.network.hardware {
             Some(file) => contents.copy(&located(Files::Folder(PathBuf::new()), file))?,
-            None => contents.copy(&settings.hardware)?,
+            None if self.folding.is_empty() => contents.copy(&settings.hardware)?,
+            None => None,
         };
         Ok(Description {
             name: design.name.clone(),

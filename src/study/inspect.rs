@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::conduct::{folder_error, open_plain};
 use super::ranges::{self, RangesReport, encoding};
 use super::{Design, NetworkRequest, SamplesRequest, Session, StudyError};
-use crate::accelerator::{Accelerator, Folding, FoldingSource, STORED_KINDS, StoredTensor};
+use crate::accelerator::{
+    Accelerator, Folding, FoldingSource, STORED_KINDS, StoredTensor, ThresholdStage, WindowStage,
+};
 use crate::data::InputLog;
 use crate::network::{InputRule, LayerId, Note, Op};
 use crate::scheme::{AreaReport, Ledger, Scheme};
@@ -76,6 +78,12 @@ pub struct FoldingReport {
     pub product_cycles: u64,
     /// Cycles of the window generator, where there is one.
     pub window_cycles: Option<u64>,
+    /// Cycles of the padding in front of that, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub padding_cycles: Option<u64>,
+    /// The window generator, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowStage>,
     /// Whether the cycles are a request to a synthesis tool instead of a property of the design.
     pub requested: bool,
     /// Cycles between two samples.
@@ -120,11 +128,23 @@ pub struct LayerReport {
     pub accumulator: Option<AccumulatorReport>,
     /// The matrix product, where there is one.
     pub stage: Option<FoldingReport>,
+    /// The stage that compares with its thresholds, where the hardware file states its width.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thresholding: Option<ThresholdStage>,
     /// What it stores.
     pub tensors: Vec<TensorReport>,
     /// Its registers, where the cycle engine builds them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registers: Option<Vec<RegisterGroup>>,
+}
+
+impl LayerReport {
+    /// Cycles between two samples of its slowest stage, where they are known.
+    #[must_use]
+    pub fn cycles(&self) -> Option<u64> {
+        let product = self.stage.as_ref().map(|stage| stage.initiation_interval);
+        product.max(self.thresholding.map(|stage| stage.cycles))
+    }
 }
 
 /// A memory.
@@ -393,10 +413,13 @@ fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterG
             folding_source: stage.folding_source,
             multipliers: stage.multipliers,
             product_cycles: stage.product_cycles,
-            window_cycles: stage.window_cycles,
+            window_cycles: stage.window_cycles(),
+            padding_cycles: stage.padding_cycles(),
+            window: stage.window,
             requested: stage.requested,
             initiation_interval: stage.initiation_interval(),
         }),
+        thresholding: accelerator.threshold_stage(id).copied(),
         tensors: accelerator
             .map()
             .tensors()

@@ -44,7 +44,7 @@ mod warnings;
 
 pub use accumulation::{AccumulationReport, AccumulationRequest};
 pub use conduct::{Forecast, bench};
-pub use convert::{ConvertReport, ConvertRequest};
+pub use convert::{ConvertReport, ConvertRequest, ConvertedFolding};
 pub use design::{Design, NetworkRequest};
 pub use error::{RequestError, StudyError};
 pub use exhaustive::{ExhaustiveRequest, ExhaustiveStudyReport};

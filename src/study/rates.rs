@@ -593,12 +593,13 @@ fn style_named(name: &str) -> Result<Style, StudyError> {
 }
 
 /// Storage styles that hold bits.
-pub const STYLES: [Style; 6] = [
+pub const STYLES: [Style; 7] = [
     Style::Registers,
     Style::RegisterFile,
     Style::LutRam,
     Style::BlockRam,
     Style::Rom,
+    Style::UltraRam,
     Style::Sram,
 ];
 

@@ -240,7 +240,7 @@ fn totals_and_cycles_equal_the_published_ones() {
         {
             assert_eq!(stage.product_cycles, number(layer, "mvau_cycles") as u64);
             let window = layer["swg_cycles"].as_u64();
-            assert_eq!(stage.window_cycles, window, "{net}");
+            assert_eq!(stage.window_cycles(), window, "{net}");
         }
         assert!(
             map.memories()

@@ -116,6 +116,35 @@ impl Builder {
         layer
     }
 
+    /// A convolution with stated padding behind the map too, as a layer of its own; none where the window does
+    /// not fit.
+    pub fn convolution(
+        &mut self,
+        name: &str,
+        outputs: usize,
+        window: Window,
+        after: [usize; 2],
+        weight: impl Fn(usize) -> i64,
+    ) -> Option<LayerId> {
+        let shape = &self.network.tensor(self.network.output).shape;
+        let input = [shape[0], shape[1], shape[2]];
+        let mut output = [0, 0, outputs];
+        for axis in [0, 1] {
+            let span = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+            let room = (window.pad[axis] + input[axis] + after[axis]).checked_sub(span)?;
+            output[axis] = room / window.stride[axis] + 1;
+        }
+        let geometry = Geometry {
+            input,
+            output,
+            window,
+        };
+        let weights = (0..outputs * geometry.taps(1)).map(weight).collect();
+        let layer = self.product(name, geometry, signed(3), weights, false);
+        self.network.layers[layer.index()].hints.pad_after = Some(after);
+        Some(layer)
+    }
+
     /// Thresholds behind the last product.
     pub fn thresholds(&mut self, layer: LayerId, steps: usize, values: Vec<i64>, output: Encoding) {
         let input = self.network.output;
@@ -161,4 +190,29 @@ pub fn dense(rows: usize, columns: usize, width: u32) -> Network {
         false,
     );
     builder.network
+}
+
+/// Numbers that look random, the same in every run.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 20) as usize % end
+    }
+
+    pub fn pair(&mut self, least: usize, end: usize) -> [usize; 2] {
+        [0, 1].map(|_| least + self.below(end - least))
+    }
+
+    pub fn divisor(&mut self, of: usize) -> u32 {
+        let all: Vec<usize> = (1..=of).filter(|d| of.is_multiple_of(*d)).collect();
+        all[self.below(all.len())] as u32
+    }
 }

@@ -59,6 +59,28 @@ pub enum Problem {
         /// The tensor.
         tensor: &'static str,
     },
+    /// A window generator where every window is one pixel, or where the product is not FINN's.
+    #[error("layer `{layer}` has no window generator, so no `window`")]
+    NoWindow {
+        /// The layer.
+        layer: String,
+    },
+    /// A parallel window of a part of the channels.
+    #[error("layer `{layer}`: a parallel window takes all {channels} channels in one word, not {simd}")]
+    ParallelWindow {
+        /// The layer.
+        layer: String,
+        /// Channels of a word.
+        simd: u32,
+        /// Channels of the map.
+        channels: u64,
+    },
+    /// A width for thresholds that a layer does not have.
+    #[error("layer `{layer}` has no thresholds, so no `pe`")]
+    NoThresholds {
+        /// The layer.
+        layer: String,
+    },
     /// PE does not divide the rows, or SIMD the columns.
     #[error("layer `{layer}`: {what} = {value} does not divide the {count} {counted}")]
     NotDividing {
@@ -227,6 +249,9 @@ impl Problem {
             Problem::UnknownLayer { layer, .. }
             | Problem::NoSuchTensor { layer, .. }
             | Problem::NoProduct { layer, .. }
+            | Problem::NoWindow { layer }
+            | Problem::ParallelWindow { layer, .. }
+            | Problem::NoThresholds { layer }
             | Problem::DuplicateTensor { layer, .. }
             | Problem::NotDividing { layer, .. }
             | Problem::ReuseFactor { layer, .. }
@@ -251,6 +276,8 @@ impl Problem {
             Problem::UnknownLayer { .. } => "radstream::hardware::unknown_layer",
             Problem::NoSuchTensor { .. } => "radstream::hardware::no_such_tensor",
             Problem::NoProduct { .. } => "radstream::hardware::no_product",
+            Problem::NoWindow { .. } | Problem::ParallelWindow { .. } => "radstream::hardware::window",
+            Problem::NoThresholds { .. } => "radstream::hardware::no_thresholds",
             Problem::DuplicateTensor { .. } => "radstream::hardware::duplicate_tensor",
             Problem::NotDividing { .. } => "radstream::hardware::folding",
             Problem::ReuseFactor { .. } | Problem::ReuseFactorRejected { .. } => {
@@ -285,6 +312,15 @@ impl Problem {
             }
             Problem::NoProduct { field, .. } => {
                 format!("expected a layer of type dense or convolution; remove `{field}`")
+            }
+            Problem::NoWindow { .. } => {
+                "expected a convolution with `folding: Finn(...)` and a kernel, stride or padding of more than one pixel; remove `window`".to_owned()
+            }
+            Problem::ParallelWindow { channels, .. } => format!(
+                "expected simd: {channels} with parallel: true, or parallel: false; only depthwise layers and kernels of one pixel offer parts of the channels at once"
+            ),
+            Problem::NoThresholds { .. } => {
+                "expected a layer that compares with thresholds; a product's PE is that of its `folding`; remove `pe`".to_owned()
             }
             Problem::DuplicateTensor { .. } => {
                 "expected at most one tensor of each kind per layer; split the layer in the network file"

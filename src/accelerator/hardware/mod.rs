@@ -16,7 +16,7 @@ use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
 pub use error::{HardwareError, Problem};
-pub use stream::{FifoDepth, LoopTiming, StreamEnd, WeightMemory};
+pub use stream::{FifoDepth, LoopTiming, StreamEnd, WeightMemory, WindowUnit};
 
 /// How an accelerator is built, as a hardware file says it. The default is what holds without a
 /// file.
@@ -112,6 +112,11 @@ fn default_name() -> String {
 pub struct LayerHardware {
     /// How the matrix product is spread over time.
     pub folding: Option<Folding>,
+    /// Channels per word of the stage that compares with the layer's thresholds (PE of FINN's
+    /// Thresholding); otherwise as many as the stage in front hands out.
+    pub pe: Option<u32>,
+    /// The sliding window generator in front of a FINN convolution.
+    pub window: Option<WindowUnit>,
     /// How the weights are stored.
     pub weights: Option<Storage>,
     /// How the biases are stored.
@@ -202,6 +207,8 @@ pub enum Style {
     BlockRam,
     /// Block memory of an FPGA that is initialized with the configuration and never written.
     Rom,
+    /// Large block memory of an FPGA (UltraRAM).
+    UltraRam,
     /// Memory macro of an ASIC.
     Sram,
     /// Part of the logic: nothing is stored, nothing can be upset.
@@ -218,6 +225,7 @@ impl Style {
             Style::LutRam => "LutRam",
             Style::BlockRam => "BlockRam",
             Style::Rom => "Rom",
+            Style::UltraRam => "UltraRam",
             Style::Sram => "Sram",
             Style::Constant => "Constant",
         }

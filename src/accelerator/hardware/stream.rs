@@ -31,6 +31,20 @@ pub enum WeightMemory {
     Decoupled,
 }
 
+/// The sliding window generator in front of a FINN convolution, and the padding in front of that. What is
+/// not given follows from the product.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WindowUnit {
+    /// Channels of a word (SIMD of FINN's `ConvolutionInputGenerator`); divides the input channels.
+    pub simd: Option<u32>,
+    /// Whether it offers all taps of a window at once (`parallel_window`), which takes all channels in one
+    /// word unless the layer is depthwise or its kernel one pixel.
+    pub parallel: Option<bool>,
+    /// Channels of a word of the padding (SIMD of FINN's `FMPadding`); otherwise those of the generator.
+    pub padding_simd: Option<u32>,
+}
+
 /// Rate and width at an end of the accelerator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -120,6 +120,8 @@ pub struct Matrix {
     schedule: Schedule,
     /// Taps in the accumulator's order.
     order: Vec<usize>,
+    /// Tap of every place of the activation stream, where it brings them in another order.
+    brought: Option<Vec<u32>>,
     steps: usize,
     lanes: usize,
     weight_code: LaneCode,
@@ -246,7 +248,19 @@ impl Matrix {
                 Encoding::Fixed(output) => Some(Cast::new(format.frac(), &output)),
                 Encoding::Bipolar { .. } => None,
             },
+            brought: None,
             slot,
+        })
+    }
+
+    /// The same product of a stream that brings tap `brought[place]` at each place: the columns of the weights
+    /// change places, and no activation does. None where the order of additions matters.
+    #[must_use]
+    pub fn of_order(self, brought: Vec<u32>) -> Option<Self> {
+        let fits = self.tree && brought.len() == self.taps && matches!(self.schedule, Schedule::Finn { .. });
+        fits.then(|| Self {
+            brought: Some(brought),
+            ..self
         })
     }
 
@@ -291,10 +305,12 @@ impl Matrix {
         let (row, tap) = match self.schedule {
             Schedule::Finn { pe, simd } => {
                 let fold = self.taps / simd;
-                (
-                    (step / fold) * pe + lane / simd,
-                    (step % fold) * simd + lane % simd,
-                )
+                let place = (step % fold) * simd + lane % simd;
+                let brought = self.brought.as_ref();
+                let tap = brought.map_or(place, |taps| {
+                    taps.get(place).map_or(self.taps, |&tap| tap as usize)
+                });
+                ((step / fold) * pe + lane / simd, tap)
             }
             Schedule::Strided { reuse } => {
                 let share = self.taps.div_ceil(reuse);

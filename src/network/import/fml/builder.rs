@@ -199,6 +199,7 @@ impl<'a> Builder<'a> {
             kind: record.kind().to_owned(),
             output,
             hints: BuildHints {
+                pad_after: None,
                 strategy: record.word("strategy")?,
                 reuse_factor: reuse_factor.and_then(|factor| u32::try_from(factor).ok()),
                 io_type: Some(self.io.name().to_owned()),

@@ -126,6 +126,13 @@ impl Builder {
         LayerId::from(self.layers.len() - 1)
     }
 
+    /// Notes what the last layer pads below and right of its map.
+    pub fn pads_after(&mut self, after: [usize; 2]) {
+        if let Some(layer) = self.layers.last_mut() {
+            layer.hints.pad_after = Some(after);
+        }
+    }
+
     /// Adds a stored tensor.
     pub fn param(
         &mut self,

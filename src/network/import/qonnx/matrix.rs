@@ -124,6 +124,9 @@ impl Importer<'_> {
             output_shape: Self::image_shape(rank, geometry.output),
         };
         let stream = self.product(node, product)?;
+        if window.padded && !transposed {
+            self.builder.pads_after(window.after);
+        }
         match node.input(2) {
             Some(_) => {
                 let bias = self.constant(node, 2, "bias")?;

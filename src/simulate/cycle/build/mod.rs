@@ -2,6 +2,7 @@
 
 mod error;
 mod products;
+mod reorder;
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use super::stages::{Fifo, Thresholding, ThresholdingShape, Unbuildable, WidthCon
 use crate::accelerator::{Accelerator, FifoDepth, Folding};
 use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, TensorId};
 pub use error::BuildError;
+use reorder::Orders;
 
 /// Depths of FIFOs by their name.
 pub type Depths = HashMap<String, usize>;
@@ -41,6 +43,8 @@ struct Builder<'a> {
     made_by: HashMap<usize, LayerId>,
     fifos: Fifos<'a>,
     auto: Vec<String>,
+    /// Orders of elements that products take as they come, by the tensor that the product reads.
+    orders: Orders,
 }
 
 /// A pipeline under construction, and the FIFOs whose depth is to be found.
@@ -64,6 +68,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         made_by: HashMap::new(),
         fifos,
         auto: Vec::new(),
+        orders: Orders::of(accelerator),
     };
     builder.leave_out("memory access, the host and other clocks at both ends");
     builder.source()?;
@@ -200,7 +205,9 @@ impl Builder<'_> {
 
     /// Hands a tensor's stream to its consumers, through a fork where there are several.
     fn produce(&mut self, tensor: TensorId, stream: usize, layer: LayerId) {
-        self.pipeline.carried.push((tensor, stream));
+        if !self.orders.differs(tensor) {
+            self.pipeline.carried.push((tensor, stream));
+        }
         let consumers = self.consumers(tensor);
         if consumers < 2 {
             self.open.insert(tensor, vec![stream]);
@@ -276,9 +283,11 @@ impl Builder<'_> {
         match &node.op {
             Op::Mac(mac) => {
                 let channels = mac.geometry.input[2];
-                match self.accelerator.stage(node.layer)?.folding {
-                    Folding::Finn { simd, .. } if mac.groups == 1 && !mac.transposed => {
-                        Some(gcd(simd as usize, channels))
+                let stage = self.accelerator.stage(node.layer)?;
+                match (stage.folding, stage.window) {
+                    (Folding::Finn { simd, .. }, window) if mac.groups == 1 && !mac.transposed => {
+                        let first = window.map(|window| window.padding_simd.unwrap_or(window.simd));
+                        Some(first.map_or(gcd(simd as usize, channels), |simd| simd as usize))
                     }
                     _ => Some(channels),
                 }
@@ -303,6 +312,14 @@ impl Builder<'_> {
             }
             _ => Ok(stream),
         }
+    }
+
+    /// The stream of a node that only changes the order of elements, for a product that takes them as they come.
+    fn reordered(&mut self, node: &Node) -> usize {
+        self.open
+            .get_mut(&node.inputs[0])
+            .and_then(Vec::pop)
+            .expect("every tensor is made before it is read")
     }
 
     fn fifo(&mut self, stream: usize, node: &Node, tensor: TensorId) -> Result<usize, BuildError> {
@@ -366,6 +383,7 @@ impl Builder<'_> {
 
     fn node(&mut self, node: &Node) -> Result<(), BuildError> {
         let out = match &node.op {
+            _ if self.orders.differs(node.output) => self.reordered(node),
             Op::Mac(mac) => self.product(node, mac)?,
             Op::Pool(pool) => {
                 self.leave_out("pools keep their windows in a line buffer and take a pixel per cycle");
@@ -415,7 +433,11 @@ impl Builder<'_> {
                 None => self.frame(node)?,
             },
         };
-        self.produce(node.output, out, node.layer);
+        let layer = match self.orders.differs(node.output) {
+            true => self.made_by.get(&out).copied().unwrap_or(node.layer),
+            false => node.layer,
+        };
+        self.produce(node.output, out, layer);
         Ok(())
     }
 
@@ -424,7 +446,10 @@ impl Builder<'_> {
         let stream = self.take(node, 0)?;
         let tensor = self.network.tensor(node.inputs[0]);
         let channels = tensor.channels();
-        let lanes = gcd(self.pipeline.streams[stream].shape.lanes, channels);
+        let lanes = match self.accelerator.threshold_stage(node.layer) {
+            Some(stage) => stage.pe as usize,
+            None => gcd(self.pipeline.streams[stream].shape.lanes, channels),
+        };
         let stream = self.convert(stream, lanes, node.layer)?;
         let shape = &self.network.param(op.thresholds).shape;
         let per_channel = shape[0] > 1;

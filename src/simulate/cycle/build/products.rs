@@ -9,9 +9,9 @@ use super::super::stage::StreamShape;
 use super::super::stages::{
     Core, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights, WindowGeometry, WindowStyle,
 };
-use super::{BuildError, Builder, gcd};
-use crate::accelerator::{Folding, WeightMemory, WindowGenerator};
-use crate::network::{Mac, Node, Window};
+use super::{BuildError, Builder};
+use crate::accelerator::{Folding, WeightMemory, WindowGenerator, WindowStage};
+use crate::network::{Mac, Node};
 
 impl Builder<'_> {
     pub(super) fn product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
@@ -26,13 +26,20 @@ impl Builder<'_> {
             return self.window_product(node, mac);
         }
         let (pe, simd) = (pe as usize, simd as usize);
-        let matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
+        let mut matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
+        if let Some(brought) = self.orders.brought(node.inputs[0]) {
+            matrix = matrix
+                .of_order(brought.to_vec())
+                .expect("an order is kept for products that take it");
+            self.pipeline.matrices.pop();
+            self.pipeline.matrices.push(matrix.clone());
+        }
         if !matrix.keeps_order() {
             self.pipeline.matrices.pop();
             return self.window_product(node, mac);
         }
         let layer = node.layer;
-        let stream = self.window(node, mac, simd)?;
+        let stream = self.window(node, mac, stage.window)?;
         let stream = self.convert(stream, simd, layer)?;
         let sf = mac.geometry.taps(1) / simd;
         let nf = mac.geometry.output[2] / pe;
@@ -66,66 +73,47 @@ impl Builder<'_> {
 
     /// The windows of a convolution in the order in which an MVAU takes them; the tensor itself where
     /// every window is one pixel.
-    fn window(&mut self, node: &Node, mac: &Mac, simd: usize) -> Result<usize, BuildError> {
+    fn window(&mut self, node: &Node, mac: &Mac, unit: Option<WindowStage>) -> Result<usize, BuildError> {
         let layer = node.layer;
         let geometry = &mac.geometry;
-        let stream = self.take(node, 0)?;
-        let [height, width, channels] = geometry.input;
-        let Window {
-            kernel,
-            stride,
-            dilation,
-            pad,
-        } = geometry.window;
-        if kernel == [1, 1] && stride == [1, 1] && pad == [0, 0] {
-            return Ok(stream);
-        }
-        let parallel = simd == geometry.taps(1);
-        let lanes = if parallel { channels } else { gcd(simd, channels) };
+        let mut stream = self.take(node, 0)?;
+        let Some(unit) = unit else { return Ok(stream) };
         let lane_bits = self.pipeline.streams[stream].shape.lane_bits;
-        let mut stream = self.convert(stream, lanes, layer)?;
-        // The rows and columns that the windows reach; a stride may leave some of the map out.
-        let reach = |axis: usize| {
-            (geometry.output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1
-        };
-        let after = |axis: usize, extent: usize| reach(axis).saturating_sub(extent + pad[axis]);
-        let (below, right) = (after(0, height), after(1, width));
-        let input = [pad[0] + height + below, pad[1] + width + right, channels];
-        if input[..2] != [height, width] {
-            let zero = LaneCode::of(&self.network.tensor(node.inputs[0]).encoding).encode(0);
+        if let Some(lanes) = unit.padding_simd.map(|simd| simd as usize) {
+            stream = self.convert(stream, lanes, layer)?;
             let shape = PaddingShape {
                 input: geometry.input,
-                rows: [pad[0], below],
-                columns: [pad[1], right],
-                border: zero,
+                rows: unit.rows,
+                columns: unit.columns,
+                border: LaneCode::of(&self.network.tensor(node.inputs[0]).encoding).encode(0),
             };
             let stage = Padding::new(shape, lanes, lane_bits).map_err(|error| self.refuse(layer, error))?;
-            let padded = self.stream(StreamShape { lanes, lane_bits }, input.iter().product());
+            let padded = self.stream(StreamShape { lanes, lane_bits }, unit.map.iter().product());
             self.place(layer, "padding", Box::new(stage), &[stream], &[padded]);
             stream = padded;
         }
-        let style = match (parallel, self.accelerator.dataflow().window_generator) {
+        let lanes = unit.simd as usize;
+        stream = self.convert(stream, lanes, layer)?;
+        let style = match (unit.parallel, self.accelerator.dataflow().window_generator) {
             (true, _) => WindowStyle::Parallel,
             (false, WindowGenerator::Rtl) => WindowStyle::Addressable,
             (false, WindowGenerator::Hls) => WindowStyle::Hls,
         };
         let windows = WindowGeometry {
-            input,
-            kernel,
-            stride,
-            dilation,
+            input: unit.map,
+            kernel: geometry.window.kernel,
+            stride: geometry.window.stride,
+            dilation: geometry.window.dilation,
         };
         let stage = SlidingWindow::new(windows, lanes, lane_bits, style)
             .map_err(|error| self.refuse(layer, error))?;
-        let out_lanes = if parallel { simd } else { lanes };
+        let taps = geometry.window.kernel.iter().product::<usize>();
+        let shape = StreamShape {
+            lanes: if unit.parallel { taps * lanes } else { lanes },
+            lane_bits,
+        };
         let elements = geometry.output[0] * geometry.output[1] * geometry.taps(1);
-        let out = self.stream(
-            StreamShape {
-                lanes: out_lanes,
-                lane_bits,
-            },
-            elements,
-        );
+        let out = self.stream(shape, elements);
         self.place(layer, "swg", Box::new(stage), &[stream], &[out]);
         Ok(out)
     }
