@@ -7,7 +7,8 @@ mod nets;
 use std::path::{Path, PathBuf};
 
 use radstream::accelerator::{
-    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, WeightMemory, WindowGenerator, WindowUnit,
+    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, WeightMemory, WindowGenerator,
+    WindowUnit,
 };
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::{Network, Window};
@@ -193,6 +194,7 @@ fn random_windows() {
                     simd: Some(simd),
                     parallel: Some(simd as usize == inputs && numbers.below(2) == 0),
                     padding_simd: Some(numbers.divisor(inputs)),
+                    fifo: [None, Some(FifoDepth::Words(1)), Some(FifoDepth::Auto)][numbers.below(3)],
                 }
             });
             hardware.layers.insert(
@@ -205,6 +207,10 @@ fn random_windows() {
                     window: unit,
                     pe: (numbers.below(2) == 0).then(|| numbers.divisor(outputs)),
                     fifo: [None, Some(FifoDepth::Words(1)), Some(FifoDepth::Auto)][numbers.below(3)],
+                    timing: (numbers.below(4) == 0).then_some(LoopTiming {
+                        initiation_interval: 1,
+                        iteration_latency: 5,
+                    }),
                     weight_memory: [None, Some(WeightMemory::Decoupled)][numbers.below(2)],
                     ..LayerHardware::default()
                 },
@@ -214,13 +220,53 @@ fn random_windows() {
         if !fits {
             continue;
         }
-        // finn-hlslib's generator does not do every geometry.
+        // FINN's generators do not do every geometry, finn-hlslib's still fewer.
         let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
-        if hardware.window_generator == WindowGenerator::Hls && Pipeline::new(&accelerator).is_err() {
+        if let Err(error) = Pipeline::new(&accelerator) {
+            let hls = hardware.window_generator == WindowGenerator::Hls;
+            assert!(hls || error.to_string().contains("stride"), "{error}");
             continue;
         }
         let samples = any_inputs(&builder.network, 3);
         agree(&format!("case {done}"), &builder.network, &hardware, &samples);
         done += 1;
+    }
+}
+
+/// A channels-first Flatten in front of a dense layer: the columns of its weights come in the order of the stream,
+/// and no frame stores the map.
+#[test]
+fn a_transposition_in_front_of_a_dense_product_is_no_hardware() {
+    let mut numbers = nets::Numbers::new(9);
+    for case in 0..30 {
+        let input = [1 + numbers.below(4), 1 + numbers.below(4), 1 + numbers.below(4)];
+        let elements: usize = input.iter().product();
+        let mut builder = nets::Builder::new(input.to_vec(), nets::signed(4));
+        let perm = [vec![2, 0, 1], vec![1, 0, 2], vec![2, 1, 0]][numbers.below(3)].clone();
+        builder.transposed("flatten", perm);
+        let weights = (0..elements * 6).map(|_| numbers.below(7) as i64 - 3).collect();
+        let geometry = radstream::network::Geometry::dense(1, elements, 6);
+        builder.product("fc", geometry, nets::signed(3), weights, false);
+        let mut hardware = Hardware::default();
+        let folding = Folding::Finn {
+            pe: numbers.divisor(6),
+            simd: numbers.divisor(elements),
+        };
+        hardware.layers.insert(
+            "fc".into(),
+            LayerHardware {
+                folding: Some(folding),
+                weight_memory: [None, Some(WeightMemory::Decoupled)][numbers.below(2)],
+                ..LayerHardware::default()
+            },
+        );
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        let pipeline = Pipeline::new(&accelerator).unwrap();
+        assert!(
+            pipeline.stages().iter().all(|placed| placed.kind != "frame"),
+            "case {case}"
+        );
+        let samples = any_inputs(&builder.network, 3);
+        agree(&format!("case {case}"), &builder.network, &hardware, &samples);
     }
 }

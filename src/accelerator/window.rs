@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::folding::{window_cycles_hls, window_cycles_rtl};
-use super::hardware::{Folding, Hardware, Problem, WindowGenerator, WindowUnit};
+use super::hardware::{FifoDepth, Folding, Hardware, Problem, WindowGenerator, WindowUnit};
 use crate::network::{Geometry, Layer, Mac, Note, NoteKind};
 
 /// How a window generator's words were decided.
@@ -38,6 +38,9 @@ pub struct WindowStage {
     /// parallel one takes a word per cycle and two more (`get_exp_cycles` of FINN's
     /// `ConvolutionInputGenerator_rtl`).
     pub cycles: u64,
+    /// Depth of the FIFO behind it, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fifo: Option<FifoDepth>,
     /// Channels of a word of the padding, where there is one.
     pub padding_simd: Option<u32>,
     /// Cycles per sample of the padding: a word of the padded map per cycle (`get_exp_cycles` of FINN's
@@ -80,6 +83,11 @@ impl WindowStage {
         let channels = input[2] as u64;
         let depthwise = mac.groups > 1;
         let (simd, parallel, source) = words(mac, (pe, product), asked);
+        if asked.fifo == Some(FifoDepth::Words(0)) {
+            return Err(Problem::FifoDepth {
+                layer: layer.name.clone(),
+            });
+        }
         let divides = |what, value: u32| {
             if value > 0 && channels.is_multiple_of(u64::from(value)) {
                 Ok(u64::from(value))
@@ -126,6 +134,7 @@ impl WindowStage {
             parallel,
             source,
             cycles,
+            fifo: asked.fifo,
             padding_simd: padded.then_some(padding_simd),
             padding_cycles: padded.then(|| words_of(padding_fold)),
         }))

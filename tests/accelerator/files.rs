@@ -328,3 +328,79 @@ fn hints_of_the_network_file_fold_a_layer_that_has_no_entry() {
     let error = Accelerator::build(&network, &Hardware::default()).unwrap_err();
     assert!(matches!(error.problem, Problem::NotDividing { .. }));
 }
+
+/// FINN's `uram_estimation`: `ceil(w/72) * ceil(o/4096)` for words of `w` bits, `o` of them.
+#[test]
+fn ultra_ram_comes_in_whole_primitives() {
+    let technology = Technology::find("xcup", std::path::Path::new("")).unwrap();
+    let mut numbers = crate::nets::Numbers::new(7);
+    for _ in 0..500 {
+        let (depth, width) = (1 + numbers.below(20_000) as u64, 1 + numbers.below(400) as u64);
+        let expected = (1..).find(|n| n * 72 >= width).unwrap() * (1..).find(|n| n * 4096 >= depth).unwrap();
+        let area = area::storage(&technology, Style::UltraRam, depth, width);
+        assert_eq!(area.ultra_rams, f64::from(u32::try_from(expected).unwrap()));
+        let others = Resources {
+            ultra_rams: 0.0,
+            ..area
+        };
+        assert_eq!(others, Resources::ZERO);
+    }
+    let text = "(technology: \"xcup\", layers: {\"fc\": (weights: (style: UltraRam, packing: Memblock))})";
+    let accelerator = Accelerator::build(&dense(6, 4, 3), &parse(text).unwrap()).unwrap();
+    assert_eq!(accelerator.storage_area().ultra_rams, 1.0);
+    let elsewhere = refused("(technology: \"xc7\", default: (weights: (style: UltraRam)))");
+    assert!(elsewhere.to_string().contains("no `UltraRam`"), "{elsewhere}");
+}
+
+#[test]
+fn generators_and_thresholds_that_cannot_be_are_refused() {
+    let mut builder = Builder::new(vec![6, 6, 4], signed(4));
+    let window = radstream::network::Window {
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [0, 0],
+    };
+    let layer = builder.convolution("conv", 6, window, [0, 0], |_| 1).unwrap();
+    builder.thresholds(layer, 1, (0..6).collect(), signed(2));
+    builder.product(
+        "fc",
+        radstream::network::Geometry::dense(1, 96, 2),
+        signed(2),
+        vec![1; 192],
+        false,
+    );
+    let finn = "folding: Finn(pe: 1, simd: 1)";
+    for (conv, fc, words) in [
+        (format!("{finn}, window: (simd: 3)"), "", "window.simd = 3"),
+        (format!("{finn}, window: (simd: 0)"), "", "window.simd = 0"),
+        (
+            format!("{finn}, window: (padding_simd: 3)"),
+            "",
+            "window.padding_simd = 3",
+        ),
+        (
+            format!("{finn}, window: (simd: 2, parallel: true)"),
+            "",
+            "all 4 channels",
+        ),
+        (format!("{finn}, window: (fifo: Words(0))"), "", "FIFO"),
+        (
+            "folding: Hls4ml(reuse_factor: 1), window: ()".to_owned(),
+            "",
+            "no window generator",
+        ),
+        (finn.to_owned(), "window: (simd: 1)", "no window generator"),
+        ("pe: 4".to_owned(), "", "pe = 4"),
+        (finn.to_owned(), "pe: 1", "no thresholds"),
+    ] {
+        let text = format!("(layers: {{\"conv\": ({conv}), \"fc\": ({fc})}})");
+        let error = Accelerator::build(&builder.network, &parse(&text).unwrap()).unwrap_err();
+        assert!(error.to_string().contains(words), "{text}: {error}");
+        assert!(!help(&*error).is_empty());
+    }
+    let shared = "(default: (window: (simd: 2), pe: 2, folding: Finn(pe: 1, simd: 1)))";
+    let accelerator = Accelerator::build(&builder.network, &parse(shared).unwrap()).unwrap();
+    assert_eq!(accelerator.stages()[0].window.unwrap().simd, 2);
+    assert_eq!(accelerator.threshold_stages()[0].cycles, 4 * 4 * 6 / 2);
+}

@@ -7,5 +7,6 @@ mod addresses;
 mod area;
 mod cnv;
 mod files;
+mod flow;
 mod nets;
 mod windows;

@@ -145,6 +145,34 @@ impl Builder {
         Some(layer)
     }
 
+    /// A transposition and a flattening behind the last tensor, as a layer of its own.
+    pub fn transposed(&mut self, name: &str, perm: Vec<usize>) {
+        let layer = LayerId::from(self.network.layers.len());
+        let input = self.network.output;
+        let Tensor { shape, encoding, .. } = self.network.tensor(input).clone();
+        let shape: Vec<usize> = perm.iter().map(|&axis| shape[axis]).collect();
+        let turned = self.tensor(shape.clone(), encoding);
+        let output = self.tensor(vec![shape.iter().product()], encoding);
+        self.network.layers.push(Layer {
+            name: name.into(),
+            kind: "Flatten".into(),
+            output,
+            hints: BuildHints::default(),
+        });
+        for (op, inputs, output) in [
+            (Op::Transpose { perm }, vec![input], turned),
+            (Op::Reshape, vec![turned], output),
+        ] {
+            self.network.nodes.push(Node {
+                name: name.into(),
+                layer,
+                op,
+                inputs,
+                output,
+            });
+        }
+    }
+
     /// Thresholds behind the last product.
     pub fn thresholds(&mut self, layer: LayerId, steps: usize, values: Vec<i64>, output: Encoding) {
         let input = self.network.output;

@@ -94,13 +94,16 @@ fn generators_count_the_padded_map() {
     for case in 0..3_000 {
         let channels = [1, 2, 3, 4, 6, 12][numbers.below(6)];
         let input = numbers.pair(1, 9);
-        let window = Window {
+        let mut window = Window {
             kernel: numbers.pair(1, 4),
             stride: numbers.pair(1, 4),
             dilation: numbers.pair(1, 3),
             pad: numbers.pair(0, 3),
         };
-        let after = numbers.pair(0, 3);
+        let mut after = numbers.pair(0, 3);
+        if case % 30 == 0 {
+            (window.kernel, window.stride, window.pad, after) = ([1, 1], [1, 1], [0, 0], [0, 0]);
+        }
         let mut builder = Builder::new(vec![input[0], input[1], channels], signed(4));
         let Some(layer) = builder.convolution("conv", 4, window, after, |_| 1) else {
             continue;
@@ -121,6 +124,7 @@ fn generators_count_the_padded_map() {
                     simd: Some(simd),
                     parallel: Some(parallel),
                     padding_simd,
+                    fifo: None,
                 }),
                 ..LayerHardware::default()
             },

@@ -107,6 +107,14 @@ pub(super) fn read_xml(file: &str, text: &str, network: &Network) -> Result<Flow
     timed(file, functions, clock, network)
 }
 
+/// Where a line lies in a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Outside,
+    Header,
+    Rows,
+}
+
 /// Cells of a table's row; none where the line is no row.
 fn cells(line: &str) -> Option<Vec<&str>> {
     let inside = line.trim().strip_prefix('|')?.strip_suffix('|')?;
@@ -117,19 +125,27 @@ pub(super) fn read_report(file: &str, text: &str, network: &Network) -> Result<F
     let mut functions: Vec<Function> = Vec::new();
     let mut columns: Vec<String> = Vec::new();
     let mut clock = None;
-    let mut in_header = false;
+    let mut indents: Vec<usize> = Vec::new();
+    let mut part = Part::Outside;
     for line in text.lines() {
-        let Some(row) = cells(line) else {
-            // The header of the next table is put together from its lines.
-            in_header = line.trim_start().starts_with('+') && !in_header;
+        if line.trim_start().starts_with("+-") {
+            part = match part {
+                Part::Outside => {
+                    columns.clear();
+                    Part::Header
+                }
+                Part::Header => Part::Rows,
+                Part::Rows => Part::Outside,
+            };
             continue;
-        };
+        }
+        let Some(row) = cells(line) else { continue };
         let trimmed: Vec<&str> = row.iter().map(|cell| cell.trim()).collect();
         if trimmed[0] == "ap_clk" || trimmed[0].trim_start_matches('|') == "ap_clk" {
             let period = trimmed.get(1).and_then(|cell| cell.split_whitespace().next());
             clock = clock.or(period.and_then(|period| period.parse::<f64>().ok()));
         }
-        if in_header {
+        if part == Part::Header {
             if columns.len() != row.len() {
                 columns = vec![String::new(); row.len()];
             }
@@ -147,7 +163,9 @@ pub(super) fn read_report(file: &str, text: &str, network: &Network) -> Result<F
             continue;
         };
         let Some(name) = trimmed.get(first) else { continue };
+        let indent = row[first].len() - row[first].trim_start().len();
         if let Some(name) = name.strip_prefix('+') {
+            indents.push(indent);
             functions.push(Function {
                 name: name.trim().trim_end_matches('*').to_owned(),
                 latency: value("Latency (cycles)"),
@@ -155,7 +173,9 @@ pub(super) fn read_report(file: &str, text: &str, network: &Network) -> Result<F
                 pipelined: None,
             });
         } else if name.starts_with('o')
-            && let Some(function) = functions.last_mut()
+            // The loop of a function stands one place further in than its name, behind those that it calls.
+            && let Some(owner) = indents.iter().rposition(|&before| before < indent)
+            && let Some(function) = functions.get_mut(owner)
         {
             let timing = value("Interval").zip(value("Iteration Latency"));
             function.pipelined = function.pipelined.or(timing);

@@ -561,6 +561,7 @@ impl<'a> Reader<'a> {
     fn window(&mut self, node: &FinnNode<'_>, layer: LayerId) -> Result<(), FlowError> {
         let mut unit = self.entry(layer).window.unwrap_or_default();
         unit.parallel = Some(false);
+        unit.simd = None;
         for &(attribute, value) in &node.attributes {
             match attribute {
                 "SIMD" => unit.simd = Some(self.count(node, attribute, value)?),
@@ -579,9 +580,7 @@ impl<'a> Reader<'a> {
                 _ => self.left_out(node, attribute),
             }
         }
-        if unit.parallel == Some(true) && unit.simd.is_none() {
-            unit.parallel = Some(true);
-        } else if unit.simd.is_none() {
+        if unit.parallel == Some(false) && unit.simd.is_none() {
             // FINN's generator has one lane where nothing else is said.
             unit.simd = Some(1);
         }
@@ -660,15 +659,29 @@ impl<'a> Reader<'a> {
                 };
                 entry.fifo = Some(FifoDepth::Words(deepest));
                 for &(attribute, _) in &node.attributes {
-                    if attribute != "depth" {
+                    if attribute != "depth" && !attribute.contains("FIFODepth") {
                         self.left_out(node, attribute);
                     }
                 }
             }
-            None => self.flow.unused(
-                node.name,
-                "lies inside a layer or behind the last one; FIFOs stand in front of layers here",
-            ),
+            None => match behind_window(nodes, at) {
+                Some(layer) => {
+                    let entry = self.entry(layer);
+                    let unit = entry.window.unwrap_or_default();
+                    let before = match unit.fifo {
+                        Some(FifoDepth::Words(before)) => before,
+                        _ => 0,
+                    };
+                    entry.window = Some(WindowUnit {
+                        fifo: Some(FifoDepth::Words(before.max(depth))),
+                        ..unit
+                    });
+                }
+                None => self.flow.unused(
+                    node.name,
+                    "FIFOs stand in front of layers and behind window generators here",
+                ),
+            },
         }
         Ok(())
     }
@@ -685,8 +698,9 @@ impl<'a> Reader<'a> {
             let stated = [ahead, inward].into_iter().flatten().max();
             ahead = outward;
             let Some(depth) = stated else { continue };
+            let starts = starts_layer(nodes, at);
             let before = |side: &str| format!("{}.{side}FIFODepths", node.name);
-            let first = node.layer.filter(|_| in_order && starts_layer(nodes, at));
+            let first = node.layer.filter(|_| in_order && starts);
             match first {
                 Some(layer) if depth > 2 => {
                     let entry = self.entry(layer);
@@ -696,6 +710,20 @@ impl<'a> Reader<'a> {
                 }
                 // FINN builds no FIFO of up to two words.
                 Some(_) => {}
+                None if depth > 2
+                    && in_order
+                    && behind_window(nodes, at) == node.layer
+                    && node.layer.is_some() =>
+                {
+                    if let Some(layer) = node.layer {
+                        let entry = self.entry(layer);
+                        let unit = entry.window.unwrap_or_default();
+                        entry.window = Some(WindowUnit {
+                            fifo: unit.fifo.or(Some(FifoDepth::Words(depth))),
+                            ..unit
+                        });
+                    }
+                }
                 None if inward.is_some_and(|depth| depth > 2) => {
                     let reason = "lies inside a layer, or its place is not known";
                     self.flow.unused(before("in"), reason);
@@ -742,6 +770,12 @@ fn per_pe(style: Style) -> ThresholdStorage {
 fn starts_layer(nodes: &[FinnNode<'_>], at: usize) -> bool {
     let layer = nodes[at].layer;
     !nodes[..at].iter().any(|node| node.layer == layer)
+}
+
+/// The layer whose window generator stands in front of a FIFO.
+fn behind_window(nodes: &[FinnNode<'_>], at: usize) -> Option<LayerId> {
+    let before = nodes[..at].iter().rev().find(|node| node.kind != Kind::Fifo)?;
+    before.layer.filter(|_| before.kind == Kind::Window)
 }
 
 /// The layer that begins behind a FIFO or converter.

@@ -61,6 +61,7 @@ fn fields(entry: &LayerHardware) -> Vec<String> {
             window.simd.map(|simd| format!("simd: {simd}")),
             window.parallel.map(|parallel| format!("parallel: {parallel}")),
             window.padding_simd.map(|simd| format!("padding_simd: {simd}")),
+            window.fifo.map(|fifo| format!("fifo: {}", depth(fifo))),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         lines.push(format!("window: ({})", parts.join(", ")));
@@ -77,10 +78,7 @@ fn fields(entry: &LayerHardware) -> Vec<String> {
             .thresholds
             .map(|storage| format!("thresholds: {}", stored(storage.style, storage.packing))),
     );
-    lines.extend(entry.fifo.map(|fifo| match fifo {
-        FifoDepth::Auto => "fifo: Auto".to_owned(),
-        FifoDepth::Words(words) => format!("fifo: Words({words})"),
-    }));
+    lines.extend(entry.fifo.map(|fifo| format!("fifo: {}", depth(fifo))));
     lines.extend(entry.timing.map(|timing| {
         format!(
             "timing: (initiation_interval: {}, iteration_latency: {})",
@@ -95,4 +93,11 @@ fn fields(entry: &LayerHardware) -> Vec<String> {
         format!("weight_memory: {name}")
     }));
     lines
+}
+
+fn depth(fifo: FifoDepth) -> String {
+    match fifo {
+        FifoDepth::Auto => "Auto".to_owned(),
+        FifoDepth::Words(words) => format!("Words({words})"),
+    }
 }

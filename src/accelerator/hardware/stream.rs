@@ -43,6 +43,9 @@ pub struct WindowUnit {
     pub parallel: Option<bool>,
     /// Channels of a word of the padding (SIMD of FINN's `FMPadding`); otherwise those of the generator.
     pub padding_simd: Option<u32>,
+    /// Depth of the FIFO between the generator and the product, in words of the generator; none where nothing is
+    /// said.
+    pub fifo: Option<FifoDepth>,
 }
 
 /// Rate and width at an end of the accelerator.

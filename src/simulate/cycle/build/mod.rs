@@ -336,8 +336,7 @@ impl Builder<'_> {
             }
             stream = self.convert(stream, lanes, node.layer)?;
         }
-        let Stream { shape, words, .. } = self.pipeline.streams[stream];
-        let out = self.stream(shape, self.network.tensor(tensor).len());
+        let words = self.pipeline.streams[stream].words;
         let layer = self.network.layer(node.layer);
         let said = match self.fifos {
             Fifos::Deep => Some(FifoDepth::Auto),
@@ -353,7 +352,14 @@ impl Builder<'_> {
             None if io_stream => Some((words as usize).max(2)),
             None => Some(2),
         };
-        let name = self.name(node.layer, "fifo");
+        self.fifo_of(stream, node.layer, depth)
+    }
+
+    /// A FIFO behind a stream; where no depth is stated, as deep as the fault-free stream fills it.
+    fn fifo_of(&mut self, stream: usize, layer: LayerId, depth: Option<usize>) -> Result<usize, BuildError> {
+        let Stream { shape, words, .. } = self.pipeline.streams[stream];
+        let out = self.stream(shape, words as usize * shape.lanes);
+        let name = self.name(layer, "fifo");
         let depth = depth.unwrap_or_else(|| {
             self.auto.push(name.clone());
             let found = match self.fifos {
@@ -362,8 +368,8 @@ impl Builder<'_> {
             };
             found.unwrap_or((words as usize).max(2) * 2)
         });
-        let fifo = Fifo::new(shape, depth).map_err(|error| self.refuse(node.layer, error))?;
-        let index = self.place(node.layer, "fifo", Box::new(fifo), &[stream], &[out]);
+        let fifo = Fifo::new(shape, depth).map_err(|error| self.refuse(layer, error))?;
+        let index = self.place(layer, "fifo", Box::new(fifo), &[stream], &[out]);
         self.pipeline.stages[index].fifo_depth = Some(depth);
         Ok(out)
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::super::arithmetic::Arithmetic;
 use super::super::matrix::{LaneCode, Matrix, Schedule};
-use super::super::operators::{ProductTiming, WindowProduct, WindowProgram};
+use super::super::operators::{ProductTiming, TimingError, WindowProduct, WindowProgram};
 use super::super::stage::StreamShape;
 use super::super::stages::{
     Core, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights, WindowGeometry, WindowStyle,
 };
-use super::{BuildError, Builder};
-use crate::accelerator::{Folding, WeightMemory, WindowGenerator, WindowStage};
+use super::{BuildError, Builder, Fifos};
+use crate::accelerator::{FifoDepth, Folding, WeightMemory, WindowGenerator, WindowStage};
 use crate::network::{Mac, Node};
 
 impl Builder<'_> {
@@ -63,11 +63,25 @@ impl Builder<'_> {
         self.leave_out(
             "matrix-vector units have the five registers of FINN's DSP48 core, whatever they are built of",
         );
-        let stage = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
+        let mut unit = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
             .map_err(|error| self.refuse(layer, error))?;
+        if let Some(timing) = self.accelerator.dataflow().layer(layer).timing {
+            if timing.initiation_interval != 1 {
+                return Err(BuildError::Timing {
+                    layer: self.layer_name(layer),
+                    error: TimingError::Interval {
+                        given: u64::from(timing.initiation_interval),
+                        steps: 1,
+                    },
+                });
+            }
+            unit = unit
+                .drained(stage.shape.vectors, u64::from(timing.iteration_latency))
+                .map_err(|error| self.refuse(layer, error))?;
+        }
         let shape = self.shape(node.output, pe);
         let out = self.stream(shape, self.network.tensor(node.output).len());
-        self.place(layer, "mvau", Box::new(stage), &inputs, &[out]);
+        self.place(layer, "mvau", Box::new(unit), &inputs, &[out]);
         Ok(out)
     }
 
@@ -115,7 +129,12 @@ impl Builder<'_> {
         let elements = geometry.output[0] * geometry.output[1] * geometry.taps(1);
         let out = self.stream(shape, elements);
         self.place(layer, "swg", Box::new(stage), &[stream], &[out]);
-        Ok(out)
+        match unit.fifo {
+            None => Ok(out),
+            Some(_) if matches!(self.fifos, Fifos::Deep) => self.fifo_of(out, layer, None),
+            Some(FifoDepth::Auto) => self.fifo_of(out, layer, None),
+            Some(FifoDepth::Words(words)) => self.fifo_of(out, layer, Some(words as usize)),
+        }
     }
 
     /// The matrix product of a node under a schedule, with a place for its packed weights.

@@ -55,6 +55,18 @@ pub struct Mvau {
     last: Control,
     free: Control,
     output_valid: Control,
+    drain: Option<Drain>,
+}
+
+/// The loop of a unit that is built by high-level synthesis.
+#[derive(Clone, Copy)]
+struct Drain {
+    /// Iterations of one call: the steps of a frame.
+    iterations: u64,
+    /// Cycles between the last iteration of a call and the first one of the next.
+    cycles: u64,
+    iteration: Control,
+    wait: Control,
 }
 
 thread_local! {
@@ -167,6 +179,7 @@ impl Mvau {
             last: layout.control("last", core.depth()),
             free: layout.control("free", 1),
             output_valid: layout.control("output_valid", 1),
+            drain: None,
             arithmetic,
             core,
             weights,
@@ -184,9 +197,48 @@ impl Mvau {
         })
     }
 
-    /// Whether the weights of a step are there.
-    fn has_weights(&self, signals: Signals) -> bool {
-        self.weights == Weights::Embedded || signals.valid & 2 == 2
+    /// A unit of high-level synthesis: a function that is called once per frame of `vectors` vectors. Its loop
+    /// drains before the next call, so a frame takes `iterations + latency` cycles: `(trip - 1)*II + IL - 1` for a
+    /// pipelined loop of interval 1 and two more for the function, as synthesis reports have it.
+    ///
+    /// # Errors
+    /// [`Unbuildable`] where there are no vectors.
+    pub fn drained(mut self, vectors: u64, latency: u64) -> Result<Self, Unbuildable> {
+        at_least_one("the vectors of a frame", vectors as usize)?;
+        let iterations = self.steps.saturating_mul(vectors);
+        self.drain = (latency > 0).then(|| Drain {
+            iterations,
+            cycles: latency,
+            iteration: self.layout.control("iteration", bits_for(iterations - 1).max(1)),
+            wait: self.layout.control("wait", bits_for(latency)),
+        });
+        Ok(self)
+    }
+
+    /// Whether a call has ended and the next one has not begun.
+    fn drains(&self, state: &[u64]) -> bool {
+        self.drain.is_some_and(|drain| drain.wait.get(state) > 0)
+    }
+
+    /// Whether the weights of a step are there, and the loop runs.
+    fn has_weights(&self, state: &[u64], signals: Signals) -> bool {
+        !self.drains(state) && (self.weights == Weights::Embedded || signals.valid & 2 == 2)
+    }
+
+    /// Counts an iteration, or a cycle between two calls.
+    fn count(&self, state: &mut [u64], fed: bool) {
+        let Some(drain) = self.drain else { return };
+        let wait = drain.wait.get(state);
+        if wait > 0 {
+            drain.wait.set(state, wait - 1);
+        } else if fed {
+            let iteration = drain.iteration.get(state);
+            let next = step_counter(iteration, drain.iterations - 1, drain.iteration.bits());
+            drain.iteration.set(state, next);
+            if iteration == drain.iterations - 1 {
+                drain.wait.set(state, drain.cycles);
+            }
+        }
     }
 
     /// Whether the core has taken its result off the side-step register and moves.
@@ -384,10 +436,10 @@ impl Mvau {
         let input = signals.valid & 1 == 1;
         let output_valid = self.output_valid.is_set(state);
         let ready = signals.ready & 1 == 1;
-        if output_valid && ready {
+        if output_valid && ready || self.drains(state) {
             return false;
         }
-        let weights = self.has_weights(signals);
+        let weights = self.has_weights(state, signals);
         if !self.moves(state) {
             return output_valid && self.replay.is_still(state, input, false);
         }
@@ -445,17 +497,19 @@ impl Stage for Mvau {
 
     fn accepts(&self, state: &[u64], signals: Signals) -> u32 {
         let moves = self.moves(state);
-        let advance = moves && self.has_weights(signals);
+        let advance = moves && self.has_weights(state, signals);
         let activations = self.replay.accepts(state, advance);
         let weights = self.weights == Weights::Decoupled
             && moves
+            && !self.drains(state)
             && self.replay.offer(state, signals.valid & 1 == 1).valid;
         u32::from(activations) | u32::from(weights) << 1
     }
 
     fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
         let input = (edge.signals.valid & 1 == 1).then(|| edge.words[0]);
-        let weights = self.has_weights(edge.signals);
+        let weights = self.has_weights(state, edge.signals);
+        let mut fed = false;
         let moves = self.moves(state);
         self.hand_on(state, edge.signals.ready & 1 == 1);
         if moves {
@@ -471,8 +525,10 @@ impl Stage for Mvau {
                     weights: (self.weights == Weights::Decoupled).then(|| edge.words[1]),
                     last: offer.last,
                 });
+            fed = feed.is_some();
             self.advance(state, feed, edge);
         }
+        self.count(state, fed);
         self.replay.edge(state, input, moves && weights);
     }
 
@@ -498,7 +554,12 @@ impl Stage for Mvau {
         }
         let taken = signals.valid & self.accepts(state, signals);
         let given = self.offers(state) & signals.ready;
-        if taken != 0 || given != 0 || !self.moves(state) || self.weights == Weights::Decoupled {
+        if taken != 0
+            || given != 0
+            || !self.moves(state)
+            || self.weights == Weights::Decoupled
+            || self.drain.is_some()
+        {
             return 0;
         }
         self.run(state)
