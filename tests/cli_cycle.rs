@@ -874,3 +874,65 @@ fn a_waveform_needs_a_clock_and_a_place() {
     let left: Vec<_> = place.files().difference(&before).cloned().collect();
     assert!(left.iter().all(|path| path.ends_with("wave.vcd")), "{left:?}");
 }
+
+/// FINN's configuration of a shipped model becomes a model folder that runs as it says.
+#[test]
+fn a_folding_configuration_becomes_a_hardware_file() {
+    let place = Workplace::new();
+    let folding = r#"{"Defaults": {"ram_style": ["block", ["MVAU"]]},
+        "FMPadding_rtl_0": {"SIMD": 1},
+        "ConvolutionInputGenerator_rtl_0": {"SIMD": 1, "parallel_window": 0},
+        "MVAU_rtl_0": {"PE": 4, "SIMD": 3, "resType": "dsp"},
+        "StreamingFIFO_rtl_0": {"depth": 16},
+        "MVAU_rtl_1": {"PE": 2, "SIMD": 16}}"#;
+    place.text("folding.json", folding);
+    let model = model("digits_medium_cls");
+    let model = model.to_str().unwrap();
+    let report = place.json(&["convert", model, "--folding", "folding.json", "--out", "built"]);
+    let made = &report["folding"];
+    assert_eq!(made["layers"], serde_json::json!(["conv_0", "matmul_1"]));
+    let unused: Vec<&str> = made["unused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|remark| remark["entry"].as_str().unwrap())
+        .collect();
+    assert_eq!(unused, ["MVAU_rtl_0.resType"]);
+    let built = place.json(&["inspect", "built"]);
+    let conv = &built["layers"][0]["stage"];
+    assert_eq!(conv["folding"], serde_json::json!({"Finn": {"pe": 4, "simd": 3}}));
+    assert_eq!(conv["window"]["source"], "hardware_file");
+    // 3x3 windows of a stride of 2 on 8x8: 4x4 of them; one side of padding makes the map 9x9 or 10x10.
+    let side = conv["window"]["map"][0].as_u64().unwrap();
+    assert_eq!(conv["padding_cycles"], side * side);
+    assert_eq!(conv["window_cycles"], 2 * side + 3 + 4 * (4 * 9).max(2 * side));
+    let text = place.read("built/hardware.ron");
+    assert!(text.contains("// not used: MVAU_rtl_0.resType"), "{text}");
+    let cycles = place.json(&["run", "built", "--engine", "cycle", "--limit", "3"]);
+    assert_eq!(cycles["end"].as_str().unwrap_or("completed"), "completed");
+    for (text, words) in [
+        (
+            r#"{"MVAU_0": {"PE": 1, "SIMD": 1}}"#,
+            ["has 1 of matrix products, the network 2", "--folding"],
+        ),
+        ("not: {a: folding}", ["names no node", "--folding"]),
+        (
+            r#"{"MVAU_0": {"PE": 3, "SIMD": 1}, "MVAU_1": {"PE": 1, "SIMD": 1}}"#,
+            ["pe = 3", "divisor"],
+        ),
+    ] {
+        place.text("wrong.json", text);
+        let output = place.run(&["convert", model, "--folding", "wrong.json", "--out", "none"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        let flat: String = error
+            .split_whitespace()
+            .filter(|word| *word != "│")
+            .collect::<Vec<_>>()
+            .join(" ");
+        for word in words {
+            assert!(flat.contains(word), "{word}: {flat}");
+        }
+        assert!(!place.path("none").exists());
+    }
+}

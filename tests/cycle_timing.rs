@@ -219,8 +219,8 @@ const PARALLEL_WINDOW: &str = r#"(
 #[test]
 fn the_interval_is_the_period_of_the_slowest_generator() {
     let mut numbers = nets::Numbers::new(5);
-    let mut compared = [0; 2];
-    for case in 0..400 {
+    let mut compared = [0; 3];
+    for case in 0..500 {
         let channels = [1, 2, 4, 6][numbers.below(4)];
         let input = numbers.pair(3, 8);
         let stride = numbers.pair(1, 3);
@@ -280,13 +280,13 @@ fn the_interval_is_the_period_of_the_slowest_generator() {
                 "case {case}: {measured} for {expected}"
             );
         } else {
-            // The windows of the table's cases reach the whole map, and their rows take longer to write than to read.
-            let reaches = [0, 1].map(|axis| {
-                let span = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-                (unit.map[axis] - span).is_multiple_of(window.stride[axis])
-            });
-            let columns = builder.network.tensor(builder.network.output).shape[1];
-            if reaches != [true, true] || columns * taps < window.stride[1] * unit.map[1] {
+            // With a stride the expectation is only a bound.
+            if window.stride != [1, 1] {
+                assert!(
+                    measured <= expected.max(words),
+                    "case {case}: {measured} for {expected}"
+                );
+                compared[2] += 1;
                 continue;
             }
             // A map never comes faster than a word per cycle.
@@ -298,5 +298,8 @@ fn the_interval_is_the_period_of_the_slowest_generator() {
         }
         compared[kind] += 1;
     }
-    assert!(compared[0] > 20 && compared[1] > 50, "{compared:?}");
+    assert!(
+        compared[0] > 20 && compared[1] > 30 && compared[2] > 50,
+        "{compared:?}"
+    );
 }
