@@ -48,7 +48,7 @@ pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
 pub use dataflow::{Dataflow, LayerDataflow};
 pub use flow::{FlowError, FlowHardware, FlowRemark, hardware_text, read_flow};
-pub use folding::{FoldingSource, MatrixShape, Stage, window_cycles_hls, window_cycles_rtl};
+pub use folding::{FoldingSource, MatrixShape, Stage};
 pub use geometry::Geometry;
 pub use hardware::{
     AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, LayerHardware,
@@ -62,7 +62,7 @@ pub use technology::{
     AreaUnit, Codecs, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
 };
 pub use thresholds::ThresholdStage;
-pub use window::{WindowSource, WindowStage};
+pub use window::{WindowSource, WindowStage, window_cycles_hls, window_cycles_rtl};
 
 use crate::data::SourceText;
 use crate::fixed_point::Format;

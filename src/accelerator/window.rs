@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::folding::{window_cycles_hls, window_cycles_rtl};
 use super::hardware::{FifoDepth, Folding, Hardware, Problem, WindowGenerator, WindowUnit};
 use crate::network::{Geometry, Layer, Mac, Note, NoteKind};
 
@@ -226,4 +225,99 @@ fn padding(layer: &Layer, mac: &Mac) -> [[usize; 2]; 2] {
             .unwrap_or(reach.saturating_sub(before + input[axis]));
         [before, after]
     })
+}
+
+/// Cycles of finn-hlslib's `ConvolutionInputGenerator` per sample:
+/// `IW*kh*dh*CF + OH*max(OW*kw*kh*CF, sw*IW*CF)` with `CF = C/SIMD`.
+#[must_use]
+pub fn window_cycles_hls(geometry: &Geometry, channel_fold: u64) -> u64 {
+    let WindowNumbers {
+        iw,
+        oh,
+        ow,
+        kh,
+        kw,
+        sw,
+        dh,
+        ..
+    } = WindowNumbers::of(geometry);
+    iw * kh * dh * channel_fold + oh * (ow * kw * kh * channel_fold).max(sw * iw * channel_fold)
+}
+
+/// Cycles of FINN's RTL sliding window generator per sample, as its `get_exp_cycles` has them:
+/// `bufmin + OH*max(OW*kw*kh*CF, sw*IW*CF)` with `bufmin = ((kh-1)*dh*IW + (kw-1)*dw + 1)*CF`; a
+/// depthwise one adds `OW*(sw-1)*(CF-1)` to the maximum and `(sh-1)*IW*CF` at the end. Where the map is one
+/// row or one column it is `OW*kw*CF + 2` along it, depthwise `CF*(kw-1)*(sw-1) - (kw-1)` more. The input
+/// of the geometry is the map that the generator sees, padding included.
+#[must_use]
+pub fn window_cycles_rtl(geometry: &Geometry, channel_fold: u64, depthwise: bool) -> u64 {
+    let n = WindowNumbers::of(geometry).normalized();
+    let cf = channel_fold;
+    if n.ih == 1 && n.kh == 1 {
+        let cycles = n.ow * n.kw * cf + 2;
+        return if depthwise {
+            (cycles + cf * (n.kw - 1) * (n.sw - 1)).saturating_sub(n.kw - 1)
+        } else {
+            cycles
+        };
+    }
+    let fill = ((n.kh - 1) * n.dh * n.iw + (n.kw - 1) * n.dw + 1) * cf;
+    let mut row = (n.ow * n.kw * n.kh * cf).max(n.sw * n.iw * cf);
+    let mut rest = 0;
+    if depthwise {
+        row += n.ow * (n.sw - 1) * cf.saturating_sub(1);
+        rest = (n.sh - 1) * n.iw * cf;
+    }
+    fill + n.oh * row + rest
+}
+
+struct WindowNumbers {
+    ih: u64,
+    iw: u64,
+    oh: u64,
+    ow: u64,
+    kh: u64,
+    kw: u64,
+    sh: u64,
+    sw: u64,
+    dh: u64,
+    dw: u64,
+}
+
+impl WindowNumbers {
+    fn of(geometry: &Geometry) -> Self {
+        let at_least_one = |n: usize| n.max(1) as u64;
+        let window = &geometry.window;
+        Self {
+            ih: geometry.input[0] as u64,
+            iw: geometry.input[1] as u64,
+            oh: geometry.output[0] as u64,
+            ow: geometry.output[1] as u64,
+            kh: at_least_one(window.kernel[0]),
+            kw: at_least_one(window.kernel[1]),
+            sh: at_least_one(window.stride[0]),
+            sw: at_least_one(window.stride[1]),
+            dh: at_least_one(window.dilation[0]),
+            dw: at_least_one(window.dilation[1]),
+        }
+    }
+
+    /// A map of one column lies in a row, as FINN normalizes it.
+    fn normalized(self) -> Self {
+        if self.iw != 1 || self.kw != 1 {
+            return self;
+        }
+        Self {
+            ih: self.iw,
+            iw: self.ih,
+            oh: self.ow,
+            ow: self.oh,
+            kh: self.kw,
+            kw: self.kh,
+            sh: self.sw,
+            sw: self.sh,
+            dh: self.dw,
+            dw: self.dh,
+        }
+    }
 }
