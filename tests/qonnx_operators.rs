@@ -6,7 +6,10 @@ mod onnx;
 
 mod operators {
     pub mod arithmetic;
+    pub mod channels_last;
     pub mod check;
+    pub mod folding;
+    pub mod forms;
     pub mod matrix;
     pub mod quantizers;
     pub mod reference;

@@ -62,7 +62,7 @@ fn follow(network: &mut Network, from: usize, output: TensorId, before: Format, 
     for index in from..network.nodes.len() {
         let node = &network.nodes[index];
         let hands_on = match &node.op {
-            Op::Reshape | Op::Transpose { .. } | Op::Upsample { .. } => true,
+            Op::Reshape | Op::Transpose { .. } | Op::Upsample { .. } | Op::Gather { .. } => true,
             Op::Pool(pool) => matches!(pool.kind, PoolKind::Max { through: None }),
             _ => false,
         };

@@ -49,6 +49,11 @@ pub enum Op {
         /// Factor per leading dimension.
         factors: Vec<usize>,
     },
+    /// Elements picked along every axis by their coordinates: slices, steps, reversals, repetitions.
+    Gather {
+        /// Per axis of the output the coordinate of the input that each of its coordinates reads.
+        indices: Vec<Vec<usize>>,
+    },
     /// Indices of the largest elements along the last dimension, largest first, lower index first
     /// among equals.
     ArgMax(ArgMax),
@@ -91,6 +96,7 @@ impl Op {
             | Op::Transpose { .. }
             | Op::Pad(_)
             | Op::Upsample { .. }
+            | Op::Gather { .. }
             | Op::ArgMax(_)
             | Op::Clip { .. }
             | Op::Rescale { .. } => Vec::new(),

@@ -9,7 +9,16 @@ use radstream::network::import::onnx::proto::{
 };
 
 /// The operators of QONNX's own domain.
-const QONNX: [&str; 5] = ["Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold"];
+const QONNX: [&str; 8] = [
+    "Quant",
+    "IntQuant",
+    "BipolarQuant",
+    "Trunc",
+    "MultiThreshold",
+    "Im2Col",
+    "MaxPoolNHWC",
+    "QuantAvgPool2d",
+];
 
 /// A model under construction.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +74,7 @@ pub enum Value<'v> {
     Int(i64),
     Float(f32),
     Ints(&'v [i64]),
+    Floats(&'v [f32]),
     Text(&'v str),
 }
 
@@ -115,6 +125,7 @@ impl Model {
             Value::Int(i) => attribute.i = i,
             Value::Float(f) => attribute.f = f,
             Value::Ints(ints) => attribute.ints = ints.to_vec(),
+            Value::Floats(floats) => attribute.floats = floats.to_vec(),
             Value::Text(text) => attribute.s = text.as_bytes().to_vec(),
         }
         self.graph

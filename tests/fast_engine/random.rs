@@ -320,7 +320,7 @@ impl Drawer {
         let [height, width, channels] = shape[..] else {
             return self.element_wise();
         };
-        match self.rng.random_range(0..6) {
+        match self.rng.random_range(0..7) {
             0 | 1 if height > 1 && width > 1 => {
                 // With one tap the windows on the border are empty.
                 let (kernel, pad) = self.pick(&[(2, 0), (2, 1), (1, 1)]);
@@ -366,6 +366,22 @@ impl Drawer {
                 vec![width, height, channels],
                 encoding,
             ),
+            5 => {
+                let indices = [height, width, channels].map(|extent| {
+                    (0..self.rng.random_range(1..=extent + 1))
+                        .map(|_| self.rng.random_range(0..extent))
+                        .collect::<Vec<usize>>()
+                });
+                let shape = indices.iter().map(Vec::len).collect();
+                self.add(
+                    Op::Gather {
+                        indices: indices.into(),
+                    },
+                    vec![last],
+                    shape,
+                    encoding,
+                );
+            }
             4 => self.add(
                 Op::Upsample { factors: vec![2, 1] },
                 vec![last],

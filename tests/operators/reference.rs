@@ -46,6 +46,17 @@ impl Call<'_> {
         })
     }
 
+    pub fn floats(&self, name: &str) -> Option<Vec<BigRational>> {
+        let attribute = self.attribute(name)?;
+        Some(
+            attribute
+                .floats
+                .iter()
+                .map(|&value| exact(f64::from(value)))
+                .collect(),
+        )
+    }
+
     pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
         self.attribute(name).map(|attribute| attribute.ints.clone())
     }
@@ -113,6 +124,9 @@ pub fn evaluate(graph: &GraphProto, input: &Tensor) -> Tensor {
 }
 
 fn call(call: &Call) -> Vec<Tensor> {
+    if call.node.domain == "qonnx.custom_op.channels_last" {
+        return channels_last(call);
+    }
     let x = call.optional(0);
     let result = match call.node.op_type.as_str() {
         "Quant" | "IntQuant" => quant(call),
@@ -167,7 +181,9 @@ fn call(call: &Call) -> Vec<Tensor> {
         }
         "Reshape" => reshape(call),
         "Flatten" => {
-            let axis = call.int("axis", 1) as usize;
+            let rank = call.operand(0).shape.len() as i64;
+            let axis = call.int("axis", 1);
+            let axis = if axis < 0 { axis + rank } else { axis } as usize;
             let (front, back) = call.operand(0).shape.split_at(axis);
             let shape = vec![front.iter().product(), back.iter().product()];
             call.operand(0).clone().reshaped(shape)
@@ -188,6 +204,31 @@ fn call(call: &Call) -> Vec<Tensor> {
             call.operand(0).clone().reshaped(shape)
         }
         "Upsample" | "Resize" => windows::resize(call),
+        "Slice" => slice(call),
+        "Gather" => gather(call),
+        "Split" => return split(call),
+        "Shape" => {
+            let shape = &call.operand(0).shape;
+            Tensor {
+                shape: vec![shape.len()],
+                values: shape.iter().map(|&extent| whole(extent as i64)).collect(),
+            }
+        }
+        "ReduceMean" | "ReduceSum" | "ReduceMax" => reduce(call),
+        "Im2Col" => windows::im2col(call),
+        "MaxPoolNHWC" => {
+            let node = NodeProto {
+                op_type: "MaxPool".into(),
+                ..call.node.clone()
+            };
+            let operands = vec![Some(call.operand(0).channels_first())];
+            windows::pool(&Call {
+                node: &node,
+                operands,
+            })
+            .channels_last()
+        }
+        "QuantAvgPool2d" => windows::quantized_average(call),
         "TopK" => {
             let (values, indices) = top(call.operand(0), call.integers(1)[0] as usize, false);
             return vec![values, indices];
@@ -279,10 +320,10 @@ fn multi_threshold(call: &Call) -> Tensor {
     let (x, thresholds) = (call.operand(0), call.operand(1));
     let (scale, bias) = (call.float("out_scale", 1.0), call.float("out_bias", 0.0));
     let layout = call.text("data_layout");
-    let axis = if layout.ends_with('C') {
-        x.shape.len() - 1
-    } else {
-        1
+    let axis = match (layout.find('C'), x.shape.len()) {
+        (Some(axis), _) => axis,
+        (None, 3) => 2,
+        (None, _) => 1,
     };
     Tensor::from_fn(&x.shape, |at| {
         let row = if thresholds.shape[0] == 1 { 0 } else { at[axis] };
@@ -291,6 +332,140 @@ fn multi_threshold(call: &Call) -> Tensor {
             .count();
         &scale * whole(reached as i64) + &bias
     })
+}
+
+/// An operator on the operands with their channels first, its result with the channels last.
+fn channels_last(of: &Call) -> Vec<Tensor> {
+    let node = NodeProto {
+        domain: String::new(),
+        ..of.node.clone()
+    };
+    let moved = |(position, operand): (usize, &Option<Tensor>)| match operand {
+        Some(operand) if position == 0 || (position == 1 && node.op_type == "Conv") => {
+            Some(operand.channels_first())
+        }
+        operand => operand.clone(),
+    };
+    let operands = of.operands.iter().enumerate().map(moved).collect();
+    let call = Call {
+        node: &node,
+        operands,
+    };
+    self::call(&call).iter().map(Tensor::channels_last).collect()
+}
+
+/// Numbers of an attribute or of an operand.
+fn listed(call: &Call, name: &str, position: usize) -> Option<Vec<i64>> {
+    call.ints(name)
+        .or_else(|| call.optional(position).map(|_| call.integers(position)))
+}
+
+fn slice(call: &Call) -> Tensor {
+    let x = call.operand(0);
+    let rank = x.shape.len();
+    let (starts, ends) = (
+        listed(call, "starts", 1).expect("starts"),
+        listed(call, "ends", 2).expect("ends"),
+    );
+    let axes = listed(call, "axes", 3).unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = listed(call, "steps", 4).unwrap_or_else(|| vec![1; starts.len()]);
+    let mut kept: Vec<Vec<usize>> = x.shape.iter().map(|&extent| (0..extent).collect()).collect();
+    for (k, &axis) in axes.iter().enumerate() {
+        let axis = axis.rem_euclid(rank as i64) as usize;
+        let extent = x.shape[axis] as i64;
+        let counted = |at: i64| if at < 0 { at.saturating_add(extent) } else { at };
+        let (start, end) = (counted(starts[k]), counted(ends[k]));
+        // Every element that lies on the way, one by one.
+        let order: Vec<i64> = if steps[k] > 0 {
+            (0..extent).filter(|&at| at >= start.max(0) && at < end).collect()
+        } else {
+            (0..extent).rev().filter(|&at| at <= start && at > end).collect()
+        };
+        kept[axis] = order
+            .iter()
+            .step_by(steps[k].unsigned_abs() as usize)
+            .map(|&at| at as usize)
+            .collect();
+    }
+    let shape: Vec<usize> = kept.iter().map(Vec::len).collect();
+    Tensor::from_fn(&shape, |at| {
+        let from: Vec<usize> = at.iter().zip(&kept).map(|(&at, kept)| kept[at]).collect();
+        x.get(&from).clone()
+    })
+}
+
+fn gather(call: &Call) -> Tensor {
+    let (x, indices) = (call.operand(0), call.operand(1));
+    let axis = call.int("axis", 0).rem_euclid(x.shape.len() as i64) as usize;
+    let shape = [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat();
+    let wide = indices.shape.len();
+    Tensor::from_fn(&shape, |at| {
+        let index = indices
+            .get(&at[axis..axis + wide])
+            .to_integer()
+            .to_i64()
+            .expect("an index");
+        let index = index.rem_euclid(x.shape[axis] as i64) as usize;
+        x.get(&[&at[..axis], &[index], &at[axis + wide..]].concat())
+            .clone()
+    })
+}
+
+fn split(call: &Call) -> Vec<Tensor> {
+    let x = call.operand(0);
+    let axis = call.int("axis", 0).rem_euclid(x.shape.len() as i64) as usize;
+    let parts = call.node.output.len();
+    let sizes = listed(call, "split", 1).unwrap_or_else(|| vec![(x.shape[axis] / parts) as i64; parts]);
+    let mut start = 0;
+    sizes
+        .iter()
+        .map(|&size| {
+            let mut shape = x.shape.clone();
+            shape[axis] = size as usize;
+            let from = start;
+            start += size as usize;
+            Tensor::from_fn(&shape, |at| {
+                let mut at = at.clone();
+                at[axis] += from;
+                x.get(&at).clone()
+            })
+        })
+        .collect()
+}
+
+fn reduce(call: &Call) -> Tensor {
+    let x = call.operand(0);
+    let rank = x.shape.len();
+    let axes: Vec<usize> = listed(call, "axes", 1)
+        .unwrap_or_else(|| (0..rank as i64).collect())
+        .iter()
+        .map(|&axis| axis.rem_euclid(rank as i64) as usize)
+        .collect();
+    let mut shape = x.shape.clone();
+    axes.iter().for_each(|&axis| shape[axis] = 1);
+    let inside: Vec<usize> = (0..rank)
+        .map(|axis| if axes.contains(&axis) { x.shape[axis] } else { 1 })
+        .collect();
+    let reduced = Tensor::from_fn(&shape, |at| {
+        let values = super::tensor::coordinates(&inside).into_iter().map(|step| {
+            let from: Vec<usize> = at.iter().zip(&step).map(|(a, b)| a + b).collect();
+            x.get(&from).clone()
+        });
+        let count = whole(inside.iter().product::<usize>() as i64);
+        match call.op() {
+            "ReduceMax" => values.max().expect("an element"),
+            "ReduceSum" => values.sum(),
+            _ => values.sum::<BigRational>() / count,
+        }
+    });
+    if call.int("keepdims", 1) != 0 {
+        return reduced;
+    }
+    let kept = (0..rank)
+        .filter(|axis| !axes.contains(axis))
+        .map(|axis| x.shape[axis])
+        .collect();
+    reduced.reshaped(kept)
 }
 
 fn mat_mul(a: &Tensor, b: &Tensor) -> Tensor {
@@ -363,18 +538,35 @@ fn concat(call: &Call) -> Tensor {
 fn pad(call: &Call) -> Tensor {
     let x = call.operand(0);
     let rank = x.shape.len();
-    let pads = call.integers(1);
+    let stated = listed(call, "pads", 1).expect("pads");
+    let axes = listed(call, "axes", 3).unwrap_or_else(|| (0..rank as i64).collect());
+    let (mut before, mut after) = (vec![0i64; rank], vec![0i64; rank]);
+    for (k, &axis) in axes.iter().enumerate() {
+        let axis = axis.rem_euclid(rank as i64) as usize;
+        (before[axis], after[axis]) = (stated[k], stated[axes.len() + k]);
+    }
     let border = call
         .optional(2)
-        .map_or(BigRational::zero(), |v| v.values[0].clone());
+        .map_or(call.float("value", 0.0), |v| v.values[0].clone());
     let shape: Vec<usize> = (0..rank)
-        .map(|axis| x.shape[axis] + (pads[axis] + pads[rank + axis]) as usize)
+        .map(|axis| (x.shape[axis] as i64 + before[axis] + after[axis]) as usize)
         .collect();
     Tensor::from_fn(&shape, |at| {
         let from: Option<Vec<usize>> = (0..rank)
             .map(|axis| {
-                let at = at[axis].checked_sub(pads[axis] as usize)?;
-                (at < x.shape[axis]).then_some(at)
+                let extent = x.shape[axis] as i64;
+                let mut at = at[axis] as i64 - before[axis];
+                match call.text("mode").as_str() {
+                    "edge" => at = at.max(0).min(extent - 1),
+                    "wrap" => at = at.rem_euclid(extent),
+                    "reflect" => {
+                        while at < 0 || at >= extent {
+                            at = if at < 0 { -at } else { 2 * (extent - 1) - at };
+                        }
+                    }
+                    _ => {}
+                }
+                (0..extent).contains(&at).then_some(at as usize)
             })
             .collect();
         from.map_or(border.clone(), |from| x.get(&from).clone())

@@ -173,7 +173,14 @@ pub fn pool(call: &Call) -> Tensor {
             return inside.into_iter().max().expect("an element");
         }
         let divisor = if call.int("count_include_pad", 0) != 0 {
-            taps.len()
+            // Taps in the padding count, taps beyond it do not.
+            let counts = |tap: &&Vec<usize>| {
+                (0..spatial.len()).all(|axis| {
+                    let place = at[2 + axis] * window.stride[axis] + tap[axis] * window.dilation[axis];
+                    place < window.before[axis] + spatial[axis] + window.after[axis]
+                })
+            };
+            taps.iter().filter(counts).count()
         } else {
             inside.len()
         };
@@ -181,20 +188,87 @@ pub fn pool(call: &Call) -> Tensor {
     })
 }
 
+/// `execute_node` of qonnx's `Im2Col`: channels last, `[kernel row][kernel column][channel]` per window.
+pub fn im2col(call: &Call) -> Tensor {
+    let x = call.operand(0);
+    let two = |name: &str| -> Vec<usize> {
+        let ints = call.ints(name).unwrap_or_else(|| vec![1, 1]);
+        ints.iter().map(|&int| int as usize).collect()
+    };
+    let (kernel, stride, dilation) = (two("kernel_size"), two("stride"), two("dilations"));
+    let pads = call.ints("pad_amount").unwrap_or_else(|| vec![0; 4]);
+    let border = whole(call.int("pad_value", 0));
+    let extent = |axis: usize| {
+        let total = pads[axis] + pads[axis + 2];
+        (x.shape[1 + axis] + total as usize - dilation[axis] * (kernel[axis] - 1) - 1) / stride[axis] + 1
+    };
+    let channels = x.shape[3];
+    let shape = [1, extent(0), extent(1), kernel[0] * kernel[1] * channels];
+    Tensor::from_fn(&shape, |at| {
+        let (tap, channel) = (at[3] / channels, at[3] % channels);
+        let place = |axis: usize, tap: usize| {
+            let place = at[1 + axis] * stride[axis] + tap * dilation[axis];
+            let place = place.checked_sub(pads[axis] as usize)?;
+            (place < x.shape[1 + axis]).then_some(place)
+        };
+        match (place(0, tap / kernel[1]), place(1, tap % kernel[1])) {
+            (Some(row), Some(column)) => x.get(&[0, row, column, channel]).clone(),
+            _ => border.clone(),
+        }
+    })
+}
+
+/// `execute_node` of qonnx's `QuantAvgPool2d`.
+pub fn quantized_average(call: &Call) -> Tensor {
+    let last = call.text("data_layout") == "NHWC";
+    let x = call.operand(0);
+    let x = if last { x.channels_first() } else { x.clone() };
+    let (kernel, stride) = (call.int("kernel", 1) as usize, call.int("stride", 1) as usize);
+    let largest = ((1i64 << call.int("ibits", 1)) - 1) * (kernel * kernel) as i64;
+    let bits = (0..64).find(|&bits| largest >> bits == 0).expect("a length");
+    let shift = (bits - call.int("obits", 1)).max(0);
+    let extent = |axis: usize| (x.shape[axis] - kernel) / stride + 1;
+    let result = Tensor::from_fn(&[1, x.shape[1], extent(2), extent(3)], |at| {
+        let sum: BigRational = coordinates(&[kernel, kernel])
+            .iter()
+            .map(|tap| {
+                x.get(&[0, at[1], at[2] * stride + tap[0], at[3] * stride + tap[1]])
+                    .clone()
+            })
+            .sum();
+        (sum / whole(1 << shift)).floor()
+    });
+    if last { result.channels_last() } else { result }
+}
+
+/// ONNX's equations of `Resize` to the nearest element; operator sets before 11 drop the fraction.
 pub fn resize(call: &Call) -> Tensor {
     let x = call.operand(0);
-    let scales: Vec<BigRational> = match call.optional(3) {
-        Some(sizes) => sizes
-            .values
+    let rank = x.shape.len();
+    let old = call.op() == "Upsample" || call.operands.len() == 2;
+    let axes: Vec<usize> = call
+        .ints("axes")
+        .unwrap_or_else(|| (0..rank as i64).collect())
+        .iter()
+        .map(|&axis| axis.rem_euclid(rank as i64) as usize)
+        .collect();
+    let ratio = |axis: usize, size: &BigRational| size / whole(x.shape[axis] as i64);
+    let sizes = call.optional(3).filter(|sizes| !sizes.values.is_empty());
+    let stated: Vec<BigRational> = match sizes {
+        Some(sizes) => axes
             .iter()
-            .zip(&x.shape)
-            .map(|(size, &extent)| size / whole(extent as i64))
+            .zip(&sizes.values)
+            .map(|(&axis, size)| ratio(axis, size))
             .collect(),
-        None => call
-            .operand(if call.op() == "Upsample" { 1 } else { 2 })
-            .values
-            .clone(),
+        None => match call.floats("scales") {
+            Some(scales) => scales,
+            None => call.operand(if old { 1 } else { 2 }).values.clone(),
+        },
     };
+    let mut scales = vec![whole(1); rank];
+    axes.iter()
+        .zip(stated)
+        .for_each(|(&axis, scale)| scales[axis] = scale);
     let shape: Vec<usize> = scales
         .iter()
         .zip(&x.shape)
@@ -207,18 +281,36 @@ pub fn resize(call: &Call) -> Tensor {
         })
         .collect();
     let half = BigRational::new(1.into(), 2.into());
+    let mode = call.text("coordinate_transformation_mode");
     Tensor::from_fn(&shape, |at| {
-        let from: Vec<usize> = at
-            .iter()
-            .zip(&scales)
-            .zip(&x.shape)
-            .map(|((&at, scale), &extent)| {
-                let at = whole(at as i64);
-                let place = if call.text("coordinate_transformation_mode") == "half_pixel" {
-                    // round_prefer_floor
-                    ((at + &half) / scale - &half - &half).ceil()
-                } else {
-                    (at / scale).floor()
+        let from: Vec<usize> = (0..rank)
+            .map(|axis| {
+                let (scale, extent) = (&scales[axis], x.shape[axis]);
+                let (x_resized, from, to) = (
+                    whole(at[axis] as i64),
+                    whole(extent as i64),
+                    whole(shape[axis] as i64),
+                );
+                let place = match mode.as_str() {
+                    _ if old => x_resized / scale,
+                    "asymmetric" => x_resized / scale,
+                    "align_corners" if shape[axis] > 1 => x_resized * (from - whole(1)) / (to - whole(1)),
+                    "align_corners" => whole(0),
+                    "pytorch_half_pixel" if shape[axis] == 1 => whole(0),
+                    "tf_half_pixel_for_nn" => (x_resized + &half) / scale,
+                    "half_pixel_symmetric" => {
+                        let adjustment = to / (&from * scale);
+                        let offset = from / whole(2) * (whole(1) - adjustment);
+                        offset + (x_resized + &half) / scale - &half
+                    }
+                    _ => (x_resized + &half) / scale - &half,
+                };
+                let place = match call.text("nearest_mode").as_str() {
+                    _ if old => place.floor(),
+                    "floor" => place.floor(),
+                    "ceil" => place.ceil(),
+                    "round_prefer_ceil" => (place + &half).floor(),
+                    _ => (place - &half).ceil(),
                 };
                 let place = place.to_integer().to_i64().expect("a place");
                 place.clamp(0, extent as i64 - 1) as usize

@@ -33,6 +33,12 @@ pub const MAX_EXACT_BITS: u64 = 4096;
 /// Most 64-bit words that one import keeps in exact numbers.
 pub const MAX_EXACT_WORDS: u64 = 1 << 27;
 
+/// Most effort for constants of one import, in elements that are read or folded.
+pub const MAX_CONSTANT_EFFORT: usize = 1 << 27;
+
+/// Effort of one element that becomes an exact number.
+pub const EXACT_ELEMENT_EFFORT: usize = 16;
+
 /// Most messages (nodes, attributes, dimensions, ...) and texts of one ONNX file. An empty one takes
 /// two bytes in the file and some hundred in memory.
 pub const MAX_MESSAGES: usize = 1 << 21;

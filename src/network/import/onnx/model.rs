@@ -108,6 +108,13 @@ impl OnnxNode {
         self.attributes.get(name).map(|attribute| f64::from(attribute.f))
     }
 
+    /// A list of reals.
+    #[must_use]
+    pub fn floats(&self, name: &str) -> Option<Vec<f64>> {
+        let attribute = self.attributes.get(name)?;
+        Some(attribute.floats.iter().map(|&value| f64::from(value)).collect())
+    }
+
     /// A list of integers.
     #[must_use]
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
@@ -174,6 +181,8 @@ pub struct OnnxGraph {
     pub finn_datatypes: HashMap<String, String>,
     /// Version of ONNX's own operator set.
     pub opset: i64,
+    /// Element types of constants that are stored in half (10) or double (11) precision.
+    pub element_types: HashMap<String, i32>,
 }
 
 impl OnnxGraph {
@@ -216,6 +225,14 @@ impl OnnxGraph {
         Self::from_graph(path, graph, opset)
     }
 
+    /// Decodes a tensor that is an attribute; `place` is for messages.
+    ///
+    /// # Errors
+    /// [`ImportError`] where it is malformed, as for any constant of the file.
+    pub fn decode(&self, place: &str, tensor: &TensorProto) -> Result<Constant, ImportError> {
+        decode(&self.file, place, tensor)
+    }
+
     fn from_graph(path: &Path, graph: GraphProto, opset: i64) -> Result<Self, ImportError> {
         if graph.node.len() > limits::MAX_NODES {
             let problem = format!("has {} nodes", graph.node.len());
@@ -224,7 +241,14 @@ impl OnnxGraph {
                 .help("check that this is a network for one accelerator"));
         }
         let mut constants = Constants::new(path);
+        let mut element_types = HashMap::new();
+        let mut note_type = |name: &str, tensor: &TensorProto| {
+            if matches!(tensor.data_type, 10 | 11) {
+                element_types.insert(name.to_owned(), tensor.data_type);
+            }
+        };
         for tensor in &graph.initializer {
+            note_type(&tensor.name, tensor);
             constants.insert(&tensor.name, decode(path, &tensor.name, tensor)?)?;
         }
         let mut pending = Vec::new();
@@ -232,6 +256,9 @@ impl OnnxGraph {
             let node = convert(path, node)?;
             if node.op == "Constant" && node.domain.is_empty() {
                 let output = node.outputs.first().map_or("", String::as_str);
+                if let Some(tensor) = node.tensor("value") {
+                    note_type(output, tensor);
+                }
                 constants.insert(output, constant_node(path, &node)?)?;
             } else {
                 pending.push((position, node));
@@ -265,6 +292,7 @@ impl OnnxGraph {
             outputs,
             finn_datatypes,
             opset,
+            element_types,
         })
     }
 }

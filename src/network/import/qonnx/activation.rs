@@ -3,6 +3,7 @@
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};
 
+use super::domain::channels_last;
 use super::exact::{self};
 use super::stream::{PerChannel, Step};
 use super::{Importer, Value};
@@ -17,7 +18,12 @@ impl Importer<'_> {
         let mut numbers = Vec::with_capacity(4);
         for (position, what) in [(1, "scale"), (2, "bias"), (3, "mean"), (4, "variance")] {
             let (values, _) = self.exact_constant(node, position, what)?;
-            let on_channels = stream.axes.first() == Some(&(stream.axes.len() - 1));
+            let axis = if channels_last(node) {
+                stream.axes.last()
+            } else {
+                stream.axes.first()
+            };
+            let on_channels = axis == Some(&(stream.axes.len() - 1));
             if values.len() != channels || !on_channels {
                 return Err(self
                     .structure(

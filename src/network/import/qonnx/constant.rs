@@ -26,8 +26,10 @@ pub struct Const {
 /// Elements of a constant.
 #[derive(Clone, Debug)]
 pub enum Elements {
-    /// As the file holds them.
+    /// Real numbers as the file holds them, or folded in the file's precision.
     File(Vec<f64>),
+    /// Integers of the file.
+    Integers(Vec<i64>),
     /// After exact arithmetic on constants.
     Exact(Vec<BigRational>),
     /// After a quantizer: integers with their type and step.
@@ -59,12 +61,7 @@ impl Const {
     pub fn from_file(name: &str, constant: &Constant) -> Self {
         let elements = match &constant.data {
             ConstantData::Real(values) => Elements::File(values.clone()),
-            ConstantData::Integer(values) => Elements::Exact(
-                values
-                    .iter()
-                    .map(|&value| BigRational::from_integer(BigInt::from(value)))
-                    .collect(),
-            ),
+            ConstantData::Integer(values) => Elements::Integers(values.clone()),
         };
         Self {
             name: name.to_owned(),
@@ -87,6 +84,7 @@ impl Const {
     pub fn exact_at(&self, index: usize) -> Option<BigRational> {
         match &self.elements {
             Elements::File(values) => exact::rational(*values.get(index)?),
+            Elements::Integers(values) => Some(BigRational::from_integer(BigInt::from(*values.get(index)?))),
             Elements::Exact(values) => values.get(index).cloned(),
             Elements::Quantized(quantized) => {
                 let scale = quantized.scale_at(&self.shape, index)?;
@@ -100,6 +98,11 @@ impl Const {
     pub fn binary_at(&self, index: usize) -> Option<Binary> {
         match &self.elements {
             Elements::File(values) => Binary::of_float(*values.get(index)?),
+            // Below 2^53 a float is the integer itself.
+            Elements::Integers(values) => values
+                .get(index)
+                .filter(|value| value.unsigned_abs() < 1 << 53)
+                .and_then(|&value| Binary::of_float(value as f64)),
             Elements::Exact(_) | Elements::Quantized(_) => None,
         }
     }
@@ -108,6 +111,7 @@ impl Const {
     pub fn size(&self) -> (u64, u64) {
         match &self.elements {
             Elements::File(values) => (values.len() as u64, 0),
+            Elements::Integers(values) => (values.len() as u64, 0),
             Elements::Exact(values) => size_of_numbers(values),
             Elements::Quantized(quantized) => {
                 let (words, longest) = size_of_numbers(&quantized.scale);
@@ -124,6 +128,7 @@ impl Const {
             .collect();
         let elements = match &self.elements {
             Elements::File(values) => Elements::File(source.iter().map(|&at| values[at]).collect()),
+            Elements::Integers(values) => Elements::Integers(source.iter().map(|&at| values[at]).collect()),
             Elements::Exact(values) => Elements::Exact(source.iter().map(|&at| values[at].clone()).collect()),
             Elements::Quantized(quantized) => {
                 let mut padded = vec![1; self.shape.len().saturating_sub(quantized.scale_shape.len())];
@@ -252,6 +257,7 @@ impl Importer<'_> {
                 .expected(format!("at most {} elements", limits::MAX_THRESHOLDS))
                 .help("check the shape of the constant"));
         }
+        self.charge(node, constant.len().saturating_mul(limits::EXACT_ELEMENT_EFFORT))?;
         constant.exact().ok_or_else(|| {
             self.inexact(
                 node,
@@ -332,6 +338,7 @@ impl Importer<'_> {
                 .iter()
                 .map(|&value| (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64))
                 .collect(),
+            Elements::Integers(values) => Some(values.clone()),
             Elements::Exact(values) => values.iter().map(exact::integer).collect(),
             Elements::Quantized(_) => None,
         };

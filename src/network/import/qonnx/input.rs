@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use num_rational::BigRational;
 
+use super::domain::channels_last;
 use super::quant::Quantizer;
 use super::stream::Stream;
 use super::{Importer, Value, constant, exact, single, zeros};
@@ -43,7 +44,7 @@ impl Importer<'_> {
     }
 
     /// Shape of the input without the batch, in the file's order.
-    fn input_shape(&self) -> Result<Vec<usize>, ImportError> {
+    pub fn input_shape(&self) -> Result<Vec<usize>, ImportError> {
         let input = &self.graph.inputs[0];
         let place = || format!("input `{}`", input.name);
         let shape: Option<Vec<usize>> = input.shape.iter().skip(1).copied().collect();
@@ -85,13 +86,18 @@ impl Importer<'_> {
         let mut seen: HashSet<&str> = HashSet::new();
         while let Some(name) = frontier.pop() {
             for node in readers.get(name).into_iter().flatten() {
+                if channels_last(node) {
+                    return false;
+                }
                 match node.op.as_str() {
                     "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool"
-                    | "GlobalMaxPool" | "BatchNormalization" | "Resize" | "Upsample" => return true,
+                    | "GlobalMaxPool" | "BatchNormalization" | "Resize" | "Upsample" | "QuantAvgPool2d" => {
+                        return true;
+                    }
                     "MultiThreshold" => {
-                        return node
-                            .text("data_layout")
-                            .is_none_or(|layout| layout.starts_with("NC"));
+                        // Three axes without a layout are `NWC`.
+                        let stated = node.text("data_layout").filter(|layout| !layout.is_empty());
+                        return stated.map_or(rank != 2, |layout| layout.starts_with("NC"));
                     }
                     "Transpose" => {
                         // Towards channels first: the file's own order is channels last.

@@ -4,6 +4,7 @@ use num_rational::BigRational;
 use num_traits::One;
 
 use super::constant::{Const, Elements, Quantized};
+use super::domain::channels_last;
 use super::stream::{PerChannel, Stream, uniform};
 use super::{Importer, Value, exact, ones, single};
 use crate::fixed_point::Format;
@@ -13,7 +14,7 @@ use crate::network::import::onnx::OnnxNode;
 use crate::network::{Accumulator, Encoding, Geometry, Mac, NodeId, Op, Order, ParamKind};
 
 /// A weight in canonical order with one scale per output.
-struct Weight {
+pub struct Weight {
     mantissas: Vec<i64>,
     encoding: Encoding,
     scale: PerChannel,
@@ -21,15 +22,15 @@ struct Weight {
 }
 
 /// Everything that a matrix product is made of.
-struct Product {
-    stream: Stream,
-    weight: Weight,
-    geometry: Geometry,
-    groups: usize,
-    transposed: bool,
-    padded: bool,
-    output_shape: Vec<usize>,
-    axes: Vec<usize>,
+pub struct Product {
+    pub stream: Stream,
+    pub weight: Weight,
+    pub geometry: Geometry,
+    pub groups: usize,
+    pub transposed: bool,
+    pub padded: bool,
+    pub output_shape: Vec<usize>,
+    pub axes: Vec<usize>,
 }
 
 impl Importer<'_> {
@@ -38,7 +39,17 @@ impl Importer<'_> {
         let stream = self.stream(node, 0)?;
         let rank = stream.axes.len();
         let (stream, image) = self.as_image(node, stream)?;
-        let constant = self.constant(node, 1, "weight")?;
+        let mut constant = self.constant(node, 1, "weight")?;
+        if channels_last(node) && constant.shape.len() > 2 {
+            // The weight's channels are behind its kernel, as those of the image are.
+            let last = constant.shape.len() - 1;
+            let perm: Vec<usize> = [0, last].into_iter().chain(1..last).collect();
+            let name = constant.name.clone();
+            constant = Const {
+                name,
+                ..constant.transposed(&perm)
+            };
+        }
         let spatial = rank - 1;
         if constant.shape.len() != spatial + 2 {
             return Err(self
@@ -153,6 +164,9 @@ impl Importer<'_> {
                 .help("transpose the product"));
         }
         let constant = self.constant(node, 1, "second operand")?;
+        if let Some(lowered) = self.lowered_operand(node) {
+            return self.lowered_product(node, lowered, &constant).map(Value::Stream);
+        }
         self.dense(node, &constant, false).map(Value::Stream)
     }
 
@@ -301,7 +315,7 @@ impl Importer<'_> {
     }
 
     /// Reorders a weight and finds the one scale of each output.
-    fn canonical(
+    pub fn canonical(
         &self,
         node: &OnnxNode,
         constant: &Const,
@@ -343,7 +357,7 @@ impl Importer<'_> {
     }
 
     /// Adds the matrix product as a layer of its own.
-    fn product(&mut self, node: &OnnxNode, product: Product) -> Result<Stream, ImportError> {
+    pub fn product(&mut self, node: &OnnxNode, product: Product) -> Result<Stream, ImportError> {
         let stream = self.materialise(node, product.stream)?;
         let input = self.builder.tensors[stream.tensor.index()].clone();
         let input_scale = stream.scale[0].clone();

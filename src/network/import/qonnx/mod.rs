@@ -10,18 +10,26 @@ mod activation;
 mod builder;
 mod combine;
 mod constant;
+mod domain;
 mod exact;
+mod fold;
 mod input;
+mod lowered;
 mod matrix;
+mod pad;
+mod pick;
 mod plain;
 mod pool;
 mod quant;
+mod reduce;
 mod requantize;
+mod resize;
 mod shape;
 mod stream;
 mod threshold;
 mod window;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -30,6 +38,8 @@ use num_traits::{One, Zero};
 
 use self::builder::Builder;
 use self::constant::Const;
+use self::fold::Precision;
+use self::lowered::Lowered;
 use self::stream::{PerChannel, Stream};
 use super::onnx::{OnnxGraph, OnnxNode};
 use super::{Cure, ImportError, limits};
@@ -62,6 +72,12 @@ struct Importer<'a> {
     exact_words: u64,
     /// Effort for thresholds so far.
     threshold_effort: usize,
+    /// Effort for constants so far.
+    constant_effort: Cell<usize>,
+    /// Folded constants that are not in single precision.
+    precisions: HashMap<String, Precision>,
+    /// Windows of `Im2Col` nodes whose matrix products are still to come, by output.
+    lowered: HashMap<String, Lowered>,
 }
 
 /// Reads a QONNX file.
@@ -95,6 +111,9 @@ pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
         readers,
         exact_words: 0,
         threshold_effort: 0,
+        constant_effort: Cell::new(0),
+        precisions: HashMap::new(),
+        lowered: HashMap::new(),
     };
     importer.declare_input()?;
     for node in &graph.nodes {
@@ -108,12 +127,9 @@ pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
 impl Importer<'_> {
     /// Translates one node.
     fn node(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
-        let known_domain = matches!(
-            node.domain.as_str(),
-            "" | "qonnx.custom_op.general" | "qonnx" | "onnx.brevitas" | "finn.custom_op.general"
-        );
-        if !known_domain {
-            return Err(self.unknown_operator(node));
+        self.check_domain(node)?;
+        if let Some(constant) = self.fold_constants(node)? {
+            return self.define(node, constant);
         }
         let value = match node.op.as_str() {
             "Identity" | "Dropout" => self.value(node, 0)?,
@@ -131,18 +147,26 @@ impl Importer<'_> {
             "Neg" => self.negate(node)?,
             "BatchNormalization" => self.batch_normalization(node)?,
             "Relu" | "LeakyRelu" | "Clip" | "HardTanh" | "Sigmoid" | "Tanh" => self.activation(node)?,
-            "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node)?,
+            "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "MaxPoolNHWC" => {
+                self.pool(node)?
+            }
+            "QuantAvgPool2d" => self.quantized_average(node)?,
+            "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduce(node)?,
+            "Im2Col" => self.im2col(node)?,
             "Concat" => self.concat(node)?,
             "Pad" => self.pad(node)?,
             "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.rearrange(node)?,
             "Upsample" | "Resize" => self.upsample(node)?,
             "TopK" => return self.top_k(node),
             "ArgMax" => self.arg_max(node)?,
-            "Shape" | "Gather" | "Slice" | "Range" | "Where" | "Expand" => {
+            "Slice" => self.slice(node)?,
+            "Gather" => self.gather(node)?,
+            "Split" => return self.split(node),
+            "Shape" | "Size" | "ConstantOfShape" | "Range" | "Where" | "Expand" => {
                 return Err(self
-                    .unsupported(node, "computes shapes at run time")
-                    .expected("a graph with constant shapes")
-                    .help("fold constants first, for example with qonnx-cleanup or onnx-simplifier"));
+                    .unsupported(node, "computes shapes or values from the samples at run time")
+                    .expected("constant operands, or shapes that the graph's inputs determine")
+                    .help("export the network with fixed shapes, or fold it with qonnx-cleanup or onnx-simplifier"));
             }
             _ => return Err(self.unknown_operator(node)),
         };
@@ -159,7 +183,34 @@ impl Importer<'_> {
                 .help("export the network for inference"));
         }
         let name = node.outputs.first().cloned().unwrap_or_default();
+        // Moved elements keep their precision.
+        if matches!(value, Value::Const(_))
+            && !self.precisions.contains_key(&name)
+            && let Some(precision) = node.input(0).and_then(|from| self.precision_of(from))
+            && node.op != "Cast"
+        {
+            self.precisions.insert(name.clone(), precision);
+        }
         self.insert(node, name, value)
+    }
+
+    /// Counts effort for constants, and refuses a file that asks for too much of it.
+    fn charge(&self, node: &OnnxNode, elements: usize) -> Result<(), ImportError> {
+        let total = self.constant_effort.get().saturating_add(elements);
+        self.constant_effort.set(total);
+        if total <= limits::MAX_CONSTANT_EFFORT {
+            return Ok(());
+        }
+        Err(self
+            .unsupported(
+                node,
+                &format!(
+                    "takes the work on constants beyond {} elements",
+                    limits::MAX_CONSTANT_EFFORT
+                ),
+            )
+            .expected("constants that are read a few times each")
+            .help("fold constants first, for example with qonnx-cleanup"))
     }
 
     /// Names a value, if what it takes is within bounds.
@@ -236,9 +287,13 @@ impl Importer<'_> {
                 .help("the file is damaged; export the network again")
         })?;
         if let Some(value) = self.values.get(name) {
+            if let Value::Const(constant) = value {
+                self.charge(node, constant.len())?;
+            }
             return Ok(value.clone());
         }
         if let Some(constant) = self.graph.constants.get(name) {
+            self.charge(node, constant.len())?;
             return Ok(Value::Const(Const::from_file(name, constant)));
         }
         Err(self
@@ -312,12 +367,6 @@ impl Importer<'_> {
     }
 
     fn unknown_operator(&self, node: &OnnxNode) -> ImportError {
-        let channels_last = node.domain == "qonnx.custom_op.channels_last";
-        let nearest = if channels_last {
-            "the same operator of domain `ai.onnx`, channels first (leave out qonnx's channels-last conversion)"
-        } else {
-            nearest_form(&node.op)
-        };
         let domain = if node.domain.is_empty() {
             "ai.onnx"
         } else {
@@ -330,7 +379,7 @@ impl Importer<'_> {
                 node.op
             ),
         )
-        .expected(nearest)
+        .expected(nearest_form(&node.op))
         .help("rewrite that node, or cut the graph there and evaluate the rest as an off-chip readout")
         .cure(Cure::Readout)
     }
@@ -354,14 +403,16 @@ fn nearest_form(op: &str) -> &'static str {
         "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" | "If" => {
             "a feed-forward graph (nearest form: the unrolled loop)"
         }
-        "ReduceMean" => "GlobalAveragePool or AveragePool",
-        "ReduceSum" | "ReduceMax" => "AveragePool, MaxPool or MatMul with ones",
+        "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2" | "ReduceSumSquare" => {
+            "ReduceMean, ReduceSum or ReduceMax"
+        }
         "InstanceNormalization" | "LayerNormalization" | "GroupNormalization" => {
             "BatchNormalization (fixed statistics)"
         }
         "FloatQuant" => "Quant or IntQuant (integers)",
-        "Pow" | "Sqrt" | "Abs" => "a MultiThreshold that tabulates the function",
-        "Split" => "one Conv or MatMul per part",
+        "Pow" | "Sqrt" | "Abs" | "Sign" | "Ceil" | "Floor" | "Round" => {
+            "a MultiThreshold that tabulates the function"
+        }
         "Max" | "Min" => "Relu or Clip with constant bounds",
         _ => {
             "an operator of the list in the book's chapter on network files (nearest form: MultiThreshold for activations, MatMul for products)"

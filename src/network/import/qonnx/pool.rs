@@ -7,8 +7,8 @@ use num_traits::One;
 use super::stream::Stream;
 use super::{Importer, Value, single, zeros};
 use crate::fixed_point::Format;
-use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
+use crate::network::import::{Cure, ImportError};
 use crate::network::{ArgMax, Encoding, Geometry, Op, Pool, PoolKind, Window};
 
 impl Importer<'_> {
@@ -18,32 +18,42 @@ impl Importer<'_> {
         let stream = self.stream(node, 0)?;
         let rank = stream.axes.len();
         let (stream, image) = self.as_image(node, stream)?;
-        let spatial = rank - 1;
-        let global = node.op.starts_with("Global");
-        let average = node.op.ends_with("AveragePool");
-        let geometry = if global {
+        let (geometry, divisors) = if node.op.starts_with("Global") {
             let window = Window {
                 kernel: [image[0], image[1]],
                 stride: [1, 1],
                 dilation: [1, 1],
                 pad: [0, 0],
             };
-            Geometry {
+            let geometry = Geometry {
                 input: image,
                 output: [1, 1, image[2]],
                 window,
-            }
+            };
+            (geometry, vec![image[0] * image[1]])
         } else {
-            self.pool_geometry(node, image, spatial, average)?
+            self.pool_geometry(node, image, rank - 1)?
         };
+        let shape = Self::image_shape(rank, geometry.output);
+        let stream = if node.op.ends_with("AveragePool") {
+            self.sum(node, stream, geometry, shape, Some(&divisors))?
+        } else {
+            self.maximum(node, stream, geometry, shape)?
+        };
+        Ok(Value::Stream(stream))
+    }
+
+    /// The largest values of windows over an image; `shape` is that of the result.
+    pub fn maximum(
+        &mut self,
+        node: &OnnxNode,
+        mut stream: Stream,
+        geometry: Geometry,
+        shape: Vec<usize>,
+    ) -> Result<Stream, ImportError> {
         self.check_size(node, geometry.output)?;
         self.check_reads(node, &geometry)?;
-        let mut stream = if average {
-            self.materialise(node, stream)?
-        } else {
-            stream
-        };
-        if !average && !stream.is_nondecreasing() {
+        if !stream.is_nondecreasing() {
             return Err(self
                 .inexact(
                     node,
@@ -53,65 +63,114 @@ impl Importer<'_> {
                 .help("put the quantizer before the pooling"));
         }
         let tensor = self.builder.tensors[stream.tensor.index()].clone();
-        let encoding = if average {
-            let taps = (geometry.window.kernel[0] * geometry.window.kernel[1]) as i128;
-            let (low, high) = tensor.encoding.range();
-            let sum = super::exact::stored(
-                low.saturating_mul(taps).min(0),
-                high.saturating_mul(taps),
-                tensor.encoding.frac(),
-            );
-            let too_wide = || {
-                self.unsupported(node, "needs a sum of more than 64 bits")
-                    .expected("a narrower input or window")
-                    .help("pool in two steps")
-            };
-            Encoding::Fixed(sum.ok_or_else(too_wide)?)
-        } else {
-            tensor.encoding
-        };
-        let divisor = BigRational::from_integer(BigInt::from(
-            geometry.window.kernel[0] * geometry.window.kernel[1],
-        ));
-        let outside = if average {
-            tensor.scale / super::exact::to_f64(&divisor)
-        } else {
-            tensor.scale
-        };
         let name = self.builder.other_name(&node.name, &node.op);
         let layer = self.builder.layer(&name, &node.op);
-        let output = self.builder.tensor(
-            &node.outputs[0],
-            Self::image_shape(rank, geometry.output),
-            encoding,
-            outside,
-        );
-        let kind = if average {
-            PoolKind::Sum
-        } else {
-            PoolKind::Max { through: None }
-        };
-        self.builder.node(
-            &name,
-            layer,
-            Op::Pool(Pool { kind, geometry }),
-            vec![stream.tensor],
-            output,
-        );
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], shape, tensor.encoding, tensor.scale);
+        let kind = PoolKind::Max { through: None };
+        let op = Op::Pool(Pool { kind, geometry });
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
         stream.tensor = output;
-        if average {
-            stream.affine(&single(BigRational::one() / divisor), &zeros());
-        }
-        Ok(Value::Stream(stream))
+        Ok(stream)
     }
 
+    /// The sums of windows over an image, or their averages by these divisors: one for all pixels of the
+    /// result, or one each. `shape` is that of the result.
+    pub fn sum(
+        &mut self,
+        node: &OnnxNode,
+        stream: Stream,
+        geometry: Geometry,
+        shape: Vec<usize>,
+        divisors: Option<&[usize]>,
+    ) -> Result<Stream, ImportError> {
+        self.check_size(node, geometry.output)?;
+        self.check_reads(node, &geometry)?;
+        let mut stream = self.materialise(node, stream)?;
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let (low, high) = tensor.encoding.range();
+        let times = |factor: i128| {
+            let (low, high) = (
+                low.saturating_mul(factor).min(0),
+                high.saturating_mul(factor).max(0),
+            );
+            super::exact::stored(low, high, tensor.encoding.frac())
+        };
+        let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
+        let too_wide = || {
+            self.unsupported(node, "needs a sum of more than 64 bits")
+                .expected("a narrower input or window")
+                .help("leave the pooling to the off-chip readout")
+                .cure(Cure::Readout)
+        };
+        let encoding = Encoding::Fixed(times(taps as i128).ok_or_else(too_wide)?);
+        let divisor = divisors.and_then(|divisors| {
+            let (first, rest) = divisors.split_first()?;
+            rest.iter().all(|divisor| divisor == first).then_some(*first)
+        });
+        let name = self.builder.other_name(&node.name, &node.op);
+        let layer = self.builder.layer(&name, &node.op);
+        let outside = tensor.scale / divisor.unwrap_or(1) as f64;
+        let output = self
+            .builder
+            .tensor(&node.outputs[0], shape.clone(), encoding, outside);
+        let kind = PoolKind::Sum;
+        let op = Op::Pool(Pool { kind, geometry });
+        self.builder.node(&name, layer, op, vec![stream.tensor], output);
+        stream.tensor = output;
+        let common = match (divisors, divisor) {
+            (None, _) => return Ok(stream),
+            (Some(_), Some(divisor)) => divisor,
+            (Some(divisors), None) => {
+                // Averages over different numbers of values have a common unit: one value divided by
+                // the least common multiple of these numbers.
+                let refuse = || {
+                    self.inexact(
+                        node,
+                        "averages different numbers of values at the border, whose common unit needs more than 64 bits",
+                    )
+                    .expected("windows whose numbers of values have a small common multiple")
+                    .help("leave the pooling to the off-chip readout")
+                    .cure(Cure::Readout)
+                };
+                let common = divisors.iter().try_fold(1u64, |common, &divisor| {
+                    let divisor = divisor as u64;
+                    let shared = greatest_common_divisor(common, divisor);
+                    (common / shared)
+                        .checked_mul(divisor)
+                        .filter(|&common| common < 1 << 31)
+                });
+                let common = common.ok_or_else(refuse)? as usize;
+                // No window holds more values than it divides by.
+                let encoding = Encoding::Fixed(times(common as i128).ok_or_else(refuse)?);
+                let channels = geometry.output[2];
+                let factor: Vec<i64> = divisors
+                    .iter()
+                    .flat_map(|&divisor| std::iter::repeat_n((common / divisor) as i64, channels))
+                    .collect();
+                let offset = vec![0; factor.len()];
+                let name = self.builder.other_name("", "average");
+                let outside = tensor.scale / common as f64;
+                let unified = self.builder.tensor(&name, shape, encoding, outside);
+                let op = Op::Rescale { factor, offset };
+                self.builder.node(&name, layer, op, vec![output], unified);
+                stream.tensor = unified;
+                common
+            }
+        };
+        let divisor = BigRational::from_integer(BigInt::from(common));
+        stream.affine(&single(BigRational::one() / divisor), &zeros());
+        Ok(stream)
+    }
+
+    /// The window of a pool, and how many values each average divides by.
     fn pool_geometry(
         &self,
         node: &OnnxNode,
         image: [usize; 3],
         spatial: usize,
-        average: bool,
-    ) -> Result<Geometry, ImportError> {
+    ) -> Result<(Geometry, Vec<usize>), ImportError> {
         let stated = node.ints("kernel_shape").unwrap_or(&[]);
         let kernel: Vec<usize> = stated.iter().map(|&k| usize::try_from(k).unwrap_or(0)).collect();
         if kernel.len() != spatial || kernel.iter().any(|&k| k == 0 || k > 1 << 20) {
@@ -120,10 +179,9 @@ impl Importer<'_> {
                 .expected(format!("{spatial} positive numbers"))
                 .help("export the network again"));
         }
-        let kernel = if spatial == 2 {
-            [kernel[0], kernel[1]]
-        } else {
-            [1, kernel[0]]
+        let kernel = match kernel[..] {
+            [rows, columns] => [rows, columns],
+            _ => [1, kernel[0]],
         };
         let (stride, dilation) = self.steps(node, spatial)?;
         let (before, after) = self.pads(node, spatial, kernel, stride, dilation, image, false)?;
@@ -158,7 +216,13 @@ impl Importer<'_> {
             dilation,
             pad: before,
         };
+        let geometry = Geometry {
+            input: image,
+            output,
+            window,
+        };
         self.check_size(node, output)?;
+        self.check_reads(node, &geometry)?;
         let touches =
             (0..2).all(|axis| (0..output[axis]).all(|step| window.touches(axis, step, image[axis])));
         if !touches {
@@ -170,18 +234,26 @@ impl Importer<'_> {
                 .expected("padding that leaves part of the input in every window")
                 .help("check the padding"));
         }
-        let padded = before != [0, 0] || after != [0, 0] || ceil;
-        if average && padded && (node.int("count_include_pad").unwrap_or(0) == 0 || ceil) {
-            return Err(self
-                .inexact(node, "divides by a number of values that changes at the border")
-                .expected("no padding, or count_include_pad = 1 and ceil_mode = 0")
-                .help("pad with a Pad node first"));
-        }
-        Ok(Geometry {
-            input: image,
-            output,
-            window,
-        })
+        // Padding counts or not; what a window reaches beyond it never does.
+        let margin = if node.int("count_include_pad").unwrap_or(0) == 0 {
+            [(0, 0); 2]
+        } else {
+            [(before[0], after[0]), (before[1], after[1])]
+        };
+        let counts = [0, 1].map(|axis| -> Vec<usize> {
+            let inside = before[axis] - margin[axis].0..before[axis] + image[axis] + margin[axis].1;
+            (0..output[axis])
+                .map(|step| {
+                    let places = (0..kernel[axis]).map(|tap| step * stride[axis] + tap * dilation[axis]);
+                    places.filter(|place| inside.contains(place)).count()
+                })
+                .collect()
+        });
+        let divisors = counts[0]
+            .iter()
+            .flat_map(|rows| counts[1].iter().map(move |columns| rows * columns))
+            .collect();
+        Ok((geometry, divisors))
     }
 
     /// `TopK`: the indices only, largest first.
@@ -293,4 +365,11 @@ impl Importer<'_> {
             steps: Vec::new(),
         })
     }
+}
+
+fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }

@@ -1,10 +1,11 @@
 //! Operators that only move elements.
 
+use super::domain::channels_last;
 use super::stream::{Stream, uniform};
 use super::{Importer, Value, constant};
+use crate::network::Op;
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{ImportError, limits};
-use crate::network::{Encoding, Op};
 
 impl Importer<'_> {
     /// `Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze` on anything.
@@ -45,7 +46,7 @@ impl Importer<'_> {
                 }
                 let shape = match node.op.as_str() {
                     "Flatten" => {
-                        let axis = self.axis(node, node.int("axis").unwrap_or(1), rank + 1)?;
+                        let axis = self.flatten_axis(node, rank)?;
                         vec![
                             constant.shape[..axis].iter().product(),
                             constant.shape[axis..].iter().product(),
@@ -75,8 +76,9 @@ impl Importer<'_> {
         let batched: Vec<usize> = std::iter::once(1).chain(self.file_shape(&stream)).collect();
         let target = match node.op.as_str() {
             "Transpose" => return self.transpose(node, stream),
+            "Slice" => return self.slice_stream(node, stream),
             "Flatten" => {
-                let axis = self.axis(node, node.int("axis").unwrap_or(1), batched.len() + 1)?;
+                let axis = self.flatten_axis(node, batched.len())?;
                 vec![batched[..axis].iter().product(), batched[axis..].iter().product()]
             }
             "Reshape" => self.target_shape(node, &batched)?,
@@ -132,7 +134,8 @@ impl Importer<'_> {
         stream.axes.iter().map(|&axis| shape[axis]).collect()
     }
 
-    fn reshape_to(
+    /// The same elements in the file's order under another shape, both without the batch.
+    pub fn reshape_to(
         &mut self,
         node: &OnnxNode,
         stream: Stream,
@@ -240,7 +243,7 @@ impl Importer<'_> {
     }
 
     /// The stream as an image: tensor axes height, width, channels for file axes channels, height,
-    /// width; one spatial axis counts as width.
+    /// width, or for the same order where the operator has its channels last; one spatial axis counts as width.
     pub fn as_image(&mut self, node: &OnnxNode, stream: Stream) -> Result<(Stream, [usize; 3]), ImportError> {
         let rank = stream.axes.len();
         if !(2..=3).contains(&rank) {
@@ -249,7 +252,11 @@ impl Importer<'_> {
                 .expected("a batch, channels and one or two spatial dimensions")
                 .help("reshape the tensor to two spatial dimensions"));
         }
-        let layout: Vec<usize> = std::iter::once(rank - 1).chain(0..rank - 1).collect();
+        let layout: Vec<usize> = if channels_last(node) {
+            (0..rank).collect()
+        } else {
+            std::iter::once(rank - 1).chain(0..rank - 1).collect()
+        };
         let stream = self.with_layout(node, stream, &layout)?;
         let shape = &self.builder.tensors[stream.tensor.index()].shape;
         let image = if rank == 3 {
@@ -309,7 +316,7 @@ impl Importer<'_> {
     }
 
     /// One number per axis, from the attribute or the second input.
-    fn axis_list(&self, node: &OnnxNode, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
+    pub fn axis_list(&self, node: &OnnxNode, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
         let list = self.integers(node, name, 1)?;
         match &list {
             Some(list) if list.len() > limits::MAX_AXES => Err(self
@@ -380,117 +387,21 @@ impl Importer<'_> {
             })
     }
 
+    /// The axis that a `Flatten` splits at: 0 to the rank, or below 0 counted from the rank.
+    fn flatten_axis(&self, node: &OnnxNode, rank: usize) -> Result<usize, ImportError> {
+        let axis = node.int("axis").unwrap_or(1);
+        if usize::try_from(axis) == Ok(rank) {
+            return Ok(rank);
+        }
+        self.axis(node, axis, rank)
+    }
+
     fn axes(&self, node: &OnnxNode, axes: &[i64], rank: usize) -> Result<Vec<usize>, ImportError> {
         axes.iter().map(|&axis| self.axis(node, axis, rank)).collect()
     }
 
-    /// `Upsample` and `Resize`: nearest neighbour by whole factors.
-    pub fn upsample(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let stream = self.stream(node, 0)?;
-        let rank = stream.axes.len();
-        let (stream, image) = self.as_image(node, stream)?;
-        let refuse = |importer: &Self, problem: &str| {
-            importer
-                .unsupported(node, problem)
-                .expected("nearest neighbour with whole factors on the spatial dimensions")
-                .help("resize with mode=nearest and integer scales, or use ConvTranspose")
-        };
-        if [
-            "axes",
-            "keep_aspect_ratio_policy",
-            "antialias",
-            "extrapolation_value",
-        ]
-        .iter()
-        .any(|name| node.attribute_names().any(|given| given == *name))
-        {
-            return Err(refuse(
-                self,
-                "resizes with axes or policies of later operator sets",
-            ));
-        }
-        if node.text("mode").is_some_and(|mode| mode != "nearest") {
-            return Err(refuse(self, "does not resize to the nearest neighbour"));
-        }
-        // With whole factors these conventions all pick floor(output / factor).
-        let transform = node
-            .text("coordinate_transformation_mode")
-            .unwrap_or_else(|| "half_pixel".to_owned());
-        let nearest = node
-            .text("nearest_mode")
-            .unwrap_or_else(|| "round_prefer_floor".to_owned());
-        let usual = match transform.as_str() {
-            "asymmetric" | "tf_half_pixel_for_nn" => nearest == "floor",
-            "half_pixel" | "pytorch_half_pixel" | "half_pixel_symmetric" => nearest.starts_with("round"),
-            _ => false,
-        };
-        if node.op == "Resize" && !usual {
-            return Err(refuse(self, &format!("resizes by `{transform}` and `{nearest}`")));
-        }
-        let scales_at = if node.op == "Upsample" { 1 } else { 2 };
-        let scales: Option<Vec<usize>> =
-            if node.input(scales_at).is_some() && !self.is_empty_constant(node, scales_at) {
-                let (values, _) = self.exact_constant(node, scales_at, "scales")?;
-                values
-                    .iter()
-                    .map(|v| super::exact::integer(v).and_then(|v| usize::try_from(v).ok()))
-                    .collect()
-            } else if node.input(3).is_some() {
-                let sizes = self.integers(node, "sizes", 3)?.unwrap_or_default();
-                let from: Vec<usize> = std::iter::once(1).chain(self.file_shape(&stream)).collect();
-                (sizes.len() == from.len())
-                    .then(|| {
-                        sizes
-                            .iter()
-                            .zip(&from)
-                            .map(|(&size, &old)| {
-                                usize::try_from(size)
-                                    .ok()
-                                    .filter(|s| s % old == 0)
-                                    .map(|s| s / old)
-                            })
-                            .collect()
-                    })
-                    .flatten()
-            } else {
-                None
-            };
-        let scales = scales.filter(|s| {
-            s.len() == rank + 1 && s[..2] == [1, 1] && s.iter().all(|&f| (1..=4096).contains(&f))
-        });
-        let Some(scales) = scales else {
-            return Err(refuse(self, "has factors that are not whole"));
-        };
-        let factors = scales[2..].to_vec();
-        let grown = if rank == 3 {
-            [image[0] * factors[0], image[1] * factors[1], image[2]]
-        } else {
-            [1, image[1] * factors[0], image[2]]
-        };
-        self.check_size(node, grown)?;
-        let tensor = self.builder.tensors[stream.tensor.index()].clone();
-        let name = self.builder.other_name(&node.name, &node.op);
-        let layer = self.builder.layer(&name, &node.op);
-        let output = self.builder.tensor(
-            &node.outputs[0],
-            Self::image_shape(rank, grown),
-            tensor.encoding,
-            tensor.scale,
-        );
-        self.builder.node(
-            &name,
-            layer,
-            Op::Upsample { factors },
-            vec![stream.tensor],
-            output,
-        );
-        Ok(Value::Stream(Stream {
-            tensor: output,
-            ..stream
-        }))
-    }
-
-    fn is_empty_constant(&self, node: &OnnxNode, position: usize) -> bool {
+    /// Whether the input of that position is a constant without elements, which stands for none.
+    pub fn is_empty_constant(&self, node: &OnnxNode, position: usize) -> bool {
         matches!(self.value(node, position), Ok(Value::Const(constant)) if constant.len() == 0)
     }
 
@@ -516,85 +427,5 @@ impl Importer<'_> {
                 .expected(format!("1 to {} elements", limits::MAX_ELEMENTS))
                 .help("check kernel, stride and padding against the input's size"))
         }
-    }
-
-    /// `Pad` with a constant on the spatial dimensions.
-    pub fn pad(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let stream = self.stream(node, 0)?;
-        let rank = stream.axes.len();
-        let (stream, image) = self.as_image(node, stream)?;
-        let stream = self.materialise(node, stream)?;
-        let wrong = |importer: &Self, problem: String| {
-            importer
-                .unsupported(node, &problem)
-                .expected("constant, non-negative padding of the spatial dimensions")
-                .help("pad with zeros, or let the convolution pad")
-        };
-        if node.input(3).is_some() {
-            return Err(wrong(self, "names the axes that it pads".to_owned()));
-        }
-        if node.text("mode").is_some_and(|mode| mode != "constant") {
-            return Err(wrong(self, "does not pad with a constant".to_owned()));
-        }
-        let pads = self.integers(node, "pads", 1)?.unwrap_or_default();
-        let batched = rank + 1;
-        let amounts: Option<Vec<usize>> = pads
-            .iter()
-            .map(|&p| usize::try_from(p).ok().filter(|&p| p < 1 << 20))
-            .collect();
-        let Some(amounts) = amounts.filter(|a| {
-            a.len() == 2 * batched && [0, 1, batched, batched + 1].iter().all(|&axis| a[axis] == 0)
-        }) else {
-            return Err(wrong(self, format!("pads by {pads:?}")));
-        };
-        let border = if node.input(2).is_some() && !self.is_empty_constant(node, 2) {
-            self.exact_constant(node, 2, "padding value")?.0[0].clone()
-        } else {
-            super::zeros()[0].clone()
-        };
-        let tensor = self.builder.tensors[stream.tensor.index()].clone();
-        let scale = &stream.scale[0];
-        let value =
-            super::exact::integer(&(border / scale)).filter(|&v| tensor.encoding.contains(i128::from(v)));
-        let value = match (value, tensor.encoding) {
-            (Some(value), _) => value,
-            (None, Encoding::Bipolar { .. }) => {
-                return Err(wrong(
-                    self,
-                    "pads a bipolar tensor with a value that is neither +1 nor -1".to_owned(),
-                ));
-            }
-            (None, _) => {
-                return Err(wrong(
-                    self,
-                    "pads with a value that the tensor's type does not hold".to_owned(),
-                ));
-            }
-        };
-        let spatial = |axis: usize| (amounts[2 + axis], amounts[batched + 2 + axis]);
-        let ((top, bottom), (left, right)) = if rank == 3 {
-            (spatial(0), spatial(1))
-        } else {
-            ((0, 0), spatial(0))
-        };
-        let grown = [image[0] + top + bottom, image[1] + left + right, image[2]];
-        self.check_size(node, grown)?;
-        let name = self.builder.other_name(&node.name, &node.op);
-        let layer = self.builder.layer(&name, &node.op);
-        let output = self.builder.tensor(
-            &node.outputs[0],
-            Self::image_shape(rank, grown),
-            tensor.encoding,
-            tensor.scale,
-        );
-        let op = Op::Pad(crate::network::Pad {
-            amounts: [top, bottom, left, right],
-            value,
-        });
-        self.builder.node(&name, layer, op, vec![stream.tensor], output);
-        Ok(Value::Stream(Stream {
-            tensor: output,
-            ..stream
-        }))
     }
 }

@@ -11,7 +11,7 @@ use super::stream::{PerChannel, Reached, Step, Stream, Undecided, reached, unifo
 use super::{Importer, Value, single, zeros};
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{ImportError, limits};
-use crate::network::{Encoding, MultiThreshold, Op, ParamKind};
+use crate::network::{Encoding, MultiThreshold, Note, NoteKind, Op, ParamKind};
 
 /// Most thresholds per channel that an activation may turn into.
 pub const MAX_STEPS: usize = 1 << 16;
@@ -29,17 +29,14 @@ impl Importer<'_> {
     /// `MultiThreshold`: `out_bias + out_scale * #{ x >= threshold }`.
     pub fn multi_threshold(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         let stream = self.stream(node, 0)?;
-        let first = node
-            .text("data_layout")
-            .is_none_or(|layout| layout.starts_with("NC"));
-        let stream = if first && stream.axes.len() > 1 {
-            self.as_image(node, stream)?.0
+        let (thresholds, shape) = self.exact_constant(node, 1, "threshold")?;
+        let stream = if shape.first() == Some(&1) {
+            // The same thresholds for all elements, wherever they are.
+            stream
         } else {
-            let identity: Vec<usize> = (0..stream.axes.len()).collect();
-            self.with_layout(node, stream, &identity)?
+            self.with_threshold_channels(node, stream)?
         };
         let channels = self.builder.tensors[stream.tensor.index()].channels();
-        let (thresholds, shape) = self.exact_constant(node, 1, "threshold")?;
         let count = match shape.as_slice() {
             [rows, count] if (*rows == channels || *rows == 1) && (1..=MAX_STEPS).contains(count) => *count,
             _ => {
@@ -128,6 +125,52 @@ impl Importer<'_> {
         })?;
         self.emit_thresholds(node, stream, steps, encoding, single(grid))
             .map(Value::Stream)
+    }
+
+    /// The stream with the channels of a `MultiThreshold` on the last axis of its tensor. Without a layout
+    /// qonnx reads two axes as `NC`, three as `NWC`, four as `NCHW`, and more with channels second.
+    fn with_threshold_channels(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        let rank = stream.axes.len();
+        let stated = node.text("data_layout").filter(|layout| !layout.is_empty());
+        let axis = match (&stated, rank) {
+            (Some(layout), _) => layout.find('C').unwrap_or(1),
+            (None, 2) => 2,
+            (None, _) => 1,
+        };
+        if axis == 0 || axis > rank {
+            return Err(self
+                .structure(
+                    node,
+                    &format!(
+                        "has the layout `{}` on {} axes",
+                        stated.unwrap_or_default(),
+                        rank + 1
+                    ),
+                )
+                .expected("a layout with its channels on an axis behind the batch")
+                .help("correct data_layout, or leave it out"));
+        }
+        if stated.is_none() && rank == 2 && self.file_shape(&stream)[0] == self.file_shape(&stream)[1] {
+            self.builder.notes.push(Note::new(
+                NoteKind::Layout,
+                node.label(),
+                "has thresholds per channel on three axes and no data_layout; as in qonnx, the last axis is the channels",
+            ));
+        }
+        if stream.axes[axis - 1] == rank - 1 {
+            return Ok(stream);
+        }
+        let mut next = 0;
+        let layout: Vec<usize> = (1..=rank)
+            .map(|file_axis| {
+                if file_axis == axis {
+                    return rank - 1;
+                }
+                next += 1;
+                next - 1
+            })
+            .collect();
+        self.with_layout(node, stream, &layout)
     }
 
     /// Turns levels of the file's values into thresholds on mantissas. `level(channel, step)` is

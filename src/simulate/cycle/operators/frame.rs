@@ -98,6 +98,18 @@ impl FrameOp {
                 }),
                 border: 0,
             },
+            Op::Gather { indices } => Self::Gather {
+                sources: gather(from, to, |coordinates| {
+                    Some(
+                        coordinates
+                            .iter()
+                            .zip(indices)
+                            .map(|(&at, picked)| picked[at])
+                            .collect(),
+                    )
+                }),
+                border: 0,
+            },
             Op::Pad(pad) => {
                 let [top, _, left, _] = pad.amounts;
                 let spatial = from.shape.len().saturating_sub(1);

@@ -80,7 +80,11 @@ impl Moves {
         for index in 0..output.len() {
             let mut from = None;
             match &node.op {
-                Op::Concat { .. } | Op::Transpose { .. } | Op::Pad(_) | Op::Upsample { .. } => {
+                Op::Concat { .. }
+                | Op::Transpose { .. }
+                | Op::Pad(_)
+                | Op::Upsample { .. }
+                | Op::Gather { .. } => {
                     ops::sources(network, node, &node.op, index, &mut |operand, at| {
                         from = Some((operand, at))
                     });

@@ -141,9 +141,12 @@ fn moved(network: &Network, node: &Node, op: &Op, ranges: &[Range]) -> Option<Ra
         .map(|id| ranges[id.index()])
         .reduce(Range::union)?;
     match op {
-        Op::Cast | Op::Reshape | Op::Concat { .. } | Op::Transpose { .. } | Op::Upsample { .. } => {
-            Some(inputs)
-        }
+        Op::Cast
+        | Op::Reshape
+        | Op::Concat { .. }
+        | Op::Transpose { .. }
+        | Op::Upsample { .. }
+        | Op::Gather { .. } => Some(inputs),
         Op::Pad(pad) => Some(inputs.with(pad.value)),
         Op::Pool(pool) if matches!(pool.kind, PoolKind::Max { through: None }) => {
             let elements = network.tensor(node.output).len();

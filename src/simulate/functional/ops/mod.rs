@@ -77,6 +77,7 @@ pub fn element_watched(
         Op::Transpose { perm } => shape::transpose(network, node, perm, operands[0], index, watch),
         Op::Pad(pad) => shape::pad(network, node, pad, operands[0], index, watch),
         Op::Upsample { factors } => shape::upsample(network, node, factors, operands[0], index, watch),
+        Op::Gather { indices } => shape::gather(network, node, indices, operands[0], index, watch),
         Op::ArgMax(arg_max) => softmax::arg_max(network, node, arg_max, operands[0], index),
     }
 }

@@ -129,6 +129,31 @@ pub fn upsample_source(network: &Network, node: &Node, factors: &[usize], index:
     })
 }
 
+/// One element of a selection along every axis.
+pub fn gather(
+    network: &Network,
+    node: &Node,
+    indices: &[Vec<usize>],
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
+    cast_to_output(
+        network,
+        node,
+        0,
+        i128::from(input[picked_source(network, node, indices, index)]),
+        watch,
+    )
+}
+
+/// The element that an element of a selection comes from.
+pub fn picked_source(network: &Network, node: &Node, indices: &[Vec<usize>], index: usize) -> usize {
+    gather_source(network, node, index, |axis, coordinate| {
+        (axis, indices[axis][coordinate])
+    })
+}
+
 /// A shape as height, width and channels.
 fn image(shape: &[usize]) -> [usize; 3] {
     match *shape {

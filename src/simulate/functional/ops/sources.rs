@@ -32,6 +32,7 @@ pub fn sources(network: &Network, node: &Node, op: &Op, index: usize, read: &mut
             }
         }
         Op::Upsample { factors } => read(0, shape::upsample_source(network, node, factors, index)),
+        Op::Gather { indices } => read(0, shape::picked_source(network, node, indices, index)),
         Op::Softmax(softmax) => {
             let first = index / softmax.slice * softmax.slice;
             (first..first + softmax.slice).for_each(|at| read(0, at));
