@@ -218,3 +218,56 @@ fn u_nets_equal_outputs_and_traces() {
         assert!(compared > 25, "{compared} traces");
     }
 }
+
+/// Values of shape `[channels][..]` with the channels behind the others.
+fn channels_last(values: &[f64], shape: &[usize]) -> (Vec<f64>, Vec<usize>) {
+    let pixels: usize = shape[1..].iter().product();
+    let moved = (0..values.len()).map(|at| values[at % shape[0] * pixels + at / shape[0]]);
+    (moved.collect(), [&shape[1..], &shape[..1]].concat())
+}
+
+/// Forms of operators in several operator sets: small networks with outputs of another evaluator.
+#[test]
+fn forms_of_operator_sets_equal_their_outputs() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let forms = ["pad18_axes", "resize10", "resize18_axes", "slice", "upsample7"];
+    let cases = forms.map(|name| format!("operator-set-forms/{name}"));
+    for case in cases
+        .iter()
+        .map(String::as_str)
+        .chain(["flatten-negative-axis/net"])
+    {
+        let file = shared.join("field").join(format!("{case}.npz"));
+        let network = qonnx::read(&file.with_extension("onnx")).unwrap_or_else(|error| panic!("{error:?}"));
+        let parameters = Parameters::of(&network);
+        let (x, expected) = (array(&file, "x"), array(&file, "expected"));
+        let sample = |array: &Array, tensor: &[usize], at: usize| {
+            let len: usize = array.shape[1..].iter().product();
+            let row = array.reals()[at * len..][..len].to_vec();
+            if array.shape[1..] == *tensor {
+                return row;
+            }
+            let (row, shape) = channels_last(&row, &array.shape[1..]);
+            assert_eq!(shape, tensor, "{case}");
+            row
+        };
+        let (input, output) = (network.tensor(network.input), network.tensor(network.output));
+        let unit = output.scale * 2f64.powi(-output.encoding.frac());
+        for at in 0..x.shape[0] {
+            let codes: Vec<i64> = sample(&x, &input.shape, at)
+                .iter()
+                .map(|value| value / input.scale)
+                .flat_map(|value| quantize(&network, &[value]))
+                .collect();
+            let trace = evaluate(&network, &parameters, &codes);
+            let found: Vec<f64> = trace
+                .tensor(network.output)
+                .iter()
+                .map(|&mantissa| mantissa as f64 * unit)
+                .collect();
+            assert_eq!(found, sample(&expected, &output.shape, at), "{case}, sample {at}");
+        }
+    }
+}

@@ -306,7 +306,7 @@ fn unsupported_operators_name_node_domain_and_nearest_form() {
         (
             "StreamingFCLayer_Batch",
             "finn.custom_op.fpgadataflow",
-            "nearest form",
+            "before FINN's conversion",
         ),
     ] {
         let mut model = conv_net();
@@ -511,6 +511,127 @@ fn enlargements_beyond_measure_are_refused() {
         model.graph.node.last_mut().unwrap().output.push("y".into());
     });
     refused("TopK 5 of 4", &model);
+}
+
+#[test]
+fn moves_beyond_their_axes_are_refused() {
+    let slice = |starts: &[i64], ends: &[i64], axes: &[i64], steps: &[i64]| {
+        after_input(&[1, 2, 6, 6], |model| {
+            for (name, list) in [
+                ("starts", starts),
+                ("ends", ends),
+                ("axes", axes),
+                ("steps", steps),
+            ] {
+                model.integers(name, &[list.len()], list);
+            }
+            model.node("Slice", &["xq", "starts", "ends", "axes", "steps"], "y");
+        })
+    };
+    for (case, model) in [
+        ("an empty slice", slice(&[3], &[3], &[2], &[1])),
+        ("a slice of the batch", slice(&[1], &[2], &[0], &[1])),
+        ("a step of 0", slice(&[0], &[3], &[2], &[0])),
+        ("an axis sliced twice", slice(&[0, 0], &[3, 3], &[2, -2], &[1, 1])),
+        ("an axis that is not there", slice(&[0], &[3], &[4], &[1])),
+        ("lists of different length", slice(&[0, 0], &[3], &[2], &[1])),
+        ("extremes", slice(&[i64::MIN], &[i64::MIN], &[2], &[i64::MIN])),
+    ] {
+        refused(case, &model);
+    }
+    let extremes = slice(&[i64::MAX], &[i64::MIN], &[2], &[i64::MIN]);
+    judge::network("one element by the longest step", &extremes.bytes()).expect("a network");
+    for indices in [[6], [-7], [i64::MAX], [i64::MIN]] {
+        let model = after_input(&[1, 2, 6, 6], |model| {
+            model
+                .integers("indices", &[1], &indices)
+                .node("Gather", &["xq", "indices"], "y")
+                .with("axis", Value::Int(2));
+        });
+        refused(&format!("Gather {indices:?}"), &model);
+    }
+    for sizes in [&[3, 4][..], &[6], &[-1, 7], &[i64::MAX, i64::MAX]] {
+        let model = after_input(&[1, 2, 6, 6], |model| {
+            model
+                .node("Split", &["xq"], "y")
+                .with("split", Value::Ints(sizes))
+                .with("axis", Value::Int(2));
+            model.graph.node.last_mut().unwrap().output.push("z".into());
+        });
+        refused(&format!("Split {sizes:?}"), &model);
+    }
+}
+
+#[test]
+fn work_on_constants_is_bounded() {
+    // Each concatenation doubles: 2^40 elements in the end.
+    let model = after_input(&[1, 4], |model| {
+        model.floats("c0", &[2], &[0.5, 1.5]);
+        for k in 0..40 {
+            let (from, to) = (format!("c{k}"), format!("c{}", k + 1));
+            model
+                .node("Concat", &[&from, &from], &to)
+                .with("axis", Value::Int(0));
+        }
+        model.node("Mul", &["xq", "c40"], "y");
+    });
+    refused("constants that double", &model);
+    for (op, shape) in [
+        ("Expand", vec![1 << 40]),
+        ("Expand", vec![-1]),
+        ("Tile", vec![1 << 62]),
+        ("ConstantOfShape", vec![1 << 30, 1 << 30]),
+        ("ConstantOfShape", vec![0, 1 << 60]),
+        ("ConstantOfShape", vec![1; 40]),
+    ] {
+        let model = after_input(&[1, 4], |model| {
+            model
+                .floats("c", &[1], &[0.5])
+                .integers("shape", &[shape.len()], &shape);
+            let operands: &[&str] = if op == "ConstantOfShape" {
+                &["shape"]
+            } else {
+                &["c", "shape"]
+            };
+            model
+                .node(op, operands, "large")
+                .node("Mul", &["xq", "large"], "y");
+        });
+        refused(&format!("{op} {shape:?}"), &model);
+    }
+    for (case, ops) in [
+        ("a quotient by zero", ["Div", "Div"]),
+        ("a product beyond 64 bits", ["Mul", "Mul"]),
+        ("a power beyond 64 bits", ["Pow", "Pow"]),
+    ] {
+        let model = after_input(&[1, 4], |model| {
+            model
+                .integers("a", &[1], &[i64::MAX])
+                .integers(
+                    "b",
+                    &[1],
+                    &[if case.contains("zero") {
+                        0
+                    } else {
+                        i64::from(u32::MAX)
+                    }],
+                )
+                .node(ops[0], &["a", "b"], "c")
+                .node(ops[1], &["c", "b"], "d")
+                .node("Mul", &["xq", "d"], "y");
+        });
+        refused(case, &model);
+    }
+    // The same large constant over and over.
+    let len = 1 << 16;
+    let model = after_input(&[1, 4], |model| {
+        model.floats("c", &[len], &vec![0.25; len]);
+        for k in 0..2000 {
+            model.node("Ceil", &["c"], &format!("c{k}"));
+        }
+        model.node("Mul", &["xq", "c1999"], "y");
+    });
+    refused("a constant that is folded again and again", &model);
 }
 
 /// A chain of `len` nodes, each made by `step(model, from, to)`.

@@ -111,7 +111,7 @@ const REALS: [f32; 12] = [
     f32::NEG_INFINITY,
 ];
 
-const OPERATORS: [&str; 30] = [
+const OPERATORS: [&str; 43] = [
     "Quant",
     "BipolarQuant",
     "Trunc",
@@ -142,6 +142,19 @@ const OPERATORS: [&str; 30] = [
     "Upsample",
     "TopK",
     "ArgMax",
+    "Slice",
+    "Gather",
+    "Split",
+    "Resize",
+    "ReduceMean",
+    "ReduceMax",
+    "Shape",
+    "Ceil",
+    "Expand",
+    "ConstantOfShape",
+    "Im2Col",
+    "MaxPoolNHWC",
+    "QuantAvgPool2d",
 ];
 
 /// Changes one thing of a model.

@@ -188,6 +188,9 @@ fn borders() {
         if !(0..axes.len()).all(|k| whole(k) && cuts(k)) {
             continue;
         }
+        if axes.is_empty() {
+            continue;
+        }
         let pads = [before, after].concat();
         // On the unit, between units, and beyond the type.
         let border = draw.choice(&[0.0f32, 0.375, 0.3, -40.0]);

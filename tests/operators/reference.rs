@@ -209,6 +209,8 @@ fn call(call: &Call) -> Vec<Tensor> {
         "Split" => return split(call),
         "Shape" => {
             let shape = &call.operand(0).shape;
+            let to = call.int("end", shape.len() as i64);
+            let shape = &shape[call.int("start", 0) as usize..to as usize];
             Tensor {
                 shape: vec![shape.len()],
                 values: shape.iter().map(|&extent| whole(extent as i64)).collect(),

@@ -286,6 +286,10 @@ pub fn resize(call: &Call) -> Tensor {
         let from: Vec<usize> = (0..rank)
             .map(|axis| {
                 let (scale, extent) = (&scales[axis], x.shape[axis]);
+                // Executors leave an axis of scale 1 alone, whatever the convention.
+                if *scale == whole(1) {
+                    return at[axis];
+                }
                 let (x_resized, from, to) = (
                     whole(at[axis] as i64),
                     whole(extent as i64),

@@ -36,8 +36,11 @@ pub const MAX_EXACT_WORDS: u64 = 1 << 27;
 /// Most effort for constants of one import, in elements that are read or folded.
 pub const MAX_CONSTANT_EFFORT: usize = 1 << 27;
 
+/// Most elements of a constant that is folded.
+pub const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
+
 /// Effort of one element that becomes an exact number.
-pub const EXACT_ELEMENT_EFFORT: usize = 16;
+pub const EXACT_ELEMENT_EFFORT: usize = 32;
 
 /// Most messages (nodes, attributes, dimensions, ...) and texts of one ONNX file. An empty one takes
 /// two bytes in the file and some hundred in memory.

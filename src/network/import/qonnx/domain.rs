@@ -34,7 +34,10 @@ impl Importer<'_> {
             return Err(self
                 .unsupported(
                     node,
-                    &format!("is a hardware node of FINN (domain `{domain}`), which holds packed weights and the folding of a build"),
+                    &format!(
+                        "is the hardware node `{}` of FINN (domain `{domain}`), which holds packed weights and the folding of a build",
+                        node.op
+                    ),
                 )
                 .expected("the graph before FINN's conversion to hardware (`step_convert_to_hw`)")
                 .help("export before it: the streamlined graph of the same build holds the same network, with the same numbers"));

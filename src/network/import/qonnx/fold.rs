@@ -165,6 +165,9 @@ impl Importer<'_> {
                 },
             });
         }
+        for operand in operands.iter().flatten() {
+            self.check_folded(node, &operand.shape)?;
+        }
         let precision = node
             .inputs
             .iter()
@@ -350,15 +353,21 @@ impl Importer<'_> {
     }
 
     fn check_folded(&self, node: &OnnxNode, shape: &[usize]) -> Result<(), ImportError> {
+        /// Longest axis of a constant without elements.
+        const MAX_EMPTY_AXIS: usize = 1 << 20;
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        if shape.len() <= limits::MAX_AXES && elements.is_some_and(|n| n <= limits::MAX_ELEMENTS) {
+        let fits = match elements {
+            Some(0) => shape.iter().all(|&extent| extent <= MAX_EMPTY_AXIS),
+            elements => elements.is_some_and(|n| n <= limits::MAX_FOLDED_ELEMENTS),
+        };
+        if shape.len() <= limits::MAX_AXES && fits {
             return self.charge(node, elements.unwrap_or(0));
         }
         Err(self
             .structure(node, &format!("makes a constant of shape {shape:?}"))
             .expected(format!(
                 "at most {} elements and {} axes",
-                limits::MAX_ELEMENTS,
+                limits::MAX_FOLDED_ELEMENTS,
                 limits::MAX_AXES
             ))
             .help("check the constants"))
@@ -554,24 +563,26 @@ impl Importer<'_> {
             }
             values
         }
-        let integers: Option<Vec<(&Constant, &[i64])>> = parts
+        let integers: Vec<(&Constant, &[i64])> = parts
             .iter()
-            .map(|part| match &part.data {
+            .filter_map(|part| match &part.data {
                 ConstantData::Integer(values) => Some((*part, values.as_slice())),
                 ConstantData::Real(_) => None,
             })
             .collect();
-        let data = match integers {
-            Some(integers) => ConstantData::Integer(joined(rows, inner, axis, &integers)),
-            None => {
-                let reals: Vec<Vec<f64>> = parts.iter().map(|part| part.reals()).collect();
-                let reals: Vec<(&Constant, &[f64])> = parts
-                    .iter()
-                    .zip(&reals)
-                    .map(|(part, values)| (*part, values.as_slice()))
-                    .collect();
-                ConstantData::Real(joined(rows, inner, axis, &reals))
-            }
+        let reals: Vec<(&Constant, &[f64])> = parts
+            .iter()
+            .filter_map(|part| match &part.data {
+                ConstantData::Real(values) => Some((*part, values.as_slice())),
+                ConstantData::Integer(_) => None,
+            })
+            .collect();
+        let data = if integers.len() == parts.len() {
+            ConstantData::Integer(joined(rows, inner, axis, &integers))
+        } else if reals.len() == parts.len() {
+            ConstantData::Real(joined(rows, inner, axis, &reals))
+        } else {
+            return Err(self.unfit(node, "concatenates integers and real numbers"));
         };
         Ok(Constant { shape, data })
     }

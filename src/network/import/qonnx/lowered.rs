@@ -56,11 +56,15 @@ impl Importer<'_> {
         let pair = |importer: &Self, name: &str, least: usize| {
             importer.small(node, node.ints(name).unwrap_or(&[]), 2, least, name)
         };
-        let pads = node.ints("pad_amount").unwrap_or(&[]);
-        let (first, last) = if pads.len() == 4 {
-            pads.split_at(2)
-        } else {
-            (pads, &pads[..0])
+        let pads = node.ints("pad_amount").unwrap_or(&[0; 4]);
+        let (first, last) = match pads.split_at_checked(2) {
+            Some((first, last)) if last.len() == 2 => (first, last),
+            _ => {
+                return Err(self
+                    .structure(node, &format!("has pad_amount {pads:?}"))
+                    .expected("4 numbers: rows above, columns left, rows below, columns right")
+                    .help("export the network again"));
+            }
         };
         let mut lowered = Lowered {
             window: Window {

@@ -269,6 +269,11 @@ impl Importer<'_> {
 
     /// Forgets what no later node reads.
     fn release(&mut self, node: &OnnxNode) {
+        // What rearranges the real input is replayed later, with its operands.
+        let waits = |name: &String| matches!(self.values.get(name), Some(Value::Input { .. }));
+        if node.outputs.first().is_some_and(waits) {
+            return;
+        }
         for name in &node.inputs {
             if let Some(pending) = self.pending.get_mut(name) {
                 *pending = pending.saturating_sub(1);
