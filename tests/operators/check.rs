@@ -4,9 +4,11 @@ use std::path::Path;
 
 use num_rational::BigRational;
 use num_traits::{Signed, ToPrimitive, Zero};
+use radstream::accelerator::{Accelerator, Hardware};
 use radstream::network::Network;
 use radstream::network::import::onnx::OnnxGraph;
 use radstream::network::import::qonnx;
+use radstream::simulate::cycle::{self, Pipeline};
 use radstream::simulate::functional::{Parameters, evaluate};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -60,6 +62,34 @@ pub use Layout::{First, Same};
 pub fn import(model: &Model) -> Network {
     let graph = OnnxGraph::parse(Path::new("test.onnx"), &model.bytes()).expect("a graph");
     qonnx::import(&graph).unwrap_or_else(|error| panic!("{error}; {}; {}", error.expected, error.repair))
+}
+
+/// Requires the cycle engine's integers to be those of the functional one, on extremes and drawn inputs.
+pub fn check_cycles(network: &Network, seed: u64) {
+    let accelerator = Accelerator::build(network, &Hardware::default()).expect("an accelerator");
+    let network = accelerator.network();
+    let pipeline = Pipeline::new(&accelerator).expect("a pipeline");
+    let mut draw = Draw::new(seed);
+    let tensor = network.tensor(network.input);
+    let (low, high) = tensor.encoding.range();
+    let inputs: Vec<i64> = (0..3 * tensor.len())
+        .map(|at| match at / tensor.len() {
+            0 => high as i64,
+            _ => draw.integer(low as i64, high as i64),
+        })
+        .collect();
+    let done = cycle::run(&pipeline, &accelerator, &inputs, &[], cycle::Settings::default());
+    let parameters = Parameters::of(network);
+    let expected: Vec<i64> = inputs
+        .chunks_exact(tensor.len())
+        .flat_map(|input| {
+            evaluate(network, &parameters, input)
+                .tensor(network.output)
+                .to_vec()
+        })
+        .collect();
+    assert_eq!(done.end, cycle::End::Completed, "seed {seed}");
+    assert_eq!(done.outputs, expected, "seed {seed}");
 }
 
 /// Compares a network with the reference on drawn inputs. `unit` is the value of an input mantissa.

@@ -42,6 +42,9 @@ pub const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
 /// Effort of one element that becomes an exact number.
 pub const EXACT_ELEMENT_EFFORT: usize = 32;
 
+/// Effort of one element that is computed exactly.
+pub const EXACT_RESULT_EFFORT: usize = 256;
+
 /// Most messages (nodes, attributes, dimensions, ...) and texts of one ONNX file. An empty one takes
 /// two bytes in the file and some hundred in memory.
 pub const MAX_MESSAGES: usize = 1 << 21;

@@ -64,15 +64,16 @@ impl Importer<'_> {
             .help("export the network again")
         };
         let shape = broadcast_shape(&a.shape, &b.shape).ok_or_else(mismatch)?;
-        let (left, right) = (
-            self.exact_elements(node, a, "operand")?,
-            self.exact_elements(node, b, "operand")?,
-        );
         let len = shape
             .iter()
             .try_fold(1usize, |n, &d| n.checked_mul(d))
             .filter(|&n| n <= limits::MAX_THRESHOLDS)
             .ok_or_else(mismatch)?;
+        self.charge(node, len.saturating_mul(limits::EXACT_RESULT_EFFORT))?;
+        let (left, right) = (
+            self.exact_elements(node, a, "operand")?,
+            self.exact_elements(node, b, "operand")?,
+        );
         let mut values = Vec::with_capacity(len);
         for index in 0..len {
             let (i, j) = (
@@ -117,6 +118,7 @@ impl Importer<'_> {
                 .is_some_and(|name| self.readers.get(name) == Some(&1));
             return self.add_bias(node, stream, constant, own);
         }
+        self.check_per_channel(node, &stream, constant.len(), &constant.shape)?;
         let values = self.exact_elements(node, constant, "operand")?;
         let values = self.per_channel(node, &stream, values, &constant.shape)?;
         let negative = || single(-BigRational::one());

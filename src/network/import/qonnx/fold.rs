@@ -930,3 +930,47 @@ fn each_pair(shape: &[usize], a: &[usize], b: &[usize], mut each: impl FnMut(usi
         coordinates[axis + 1..].fill(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// numpy's `float16`.
+    #[test]
+    fn half_precision_rounds_to_even() {
+        for (value, nearest) in [
+            (0.1, 0.099_975_585_937_5),
+            (2049.0, 2048.0),
+            (2051.0, 2052.0),
+            (65519.0, 65504.0),
+            (-65520.0, f64::NEG_INFINITY),
+            (libm::ldexp(1.0, -25), 0.0),
+            (libm::ldexp(3.0, -25), libm::ldexp(1.0, -23)),
+            (1.0 / 3.0, 0.333_251_953_125),
+        ] {
+            assert_eq!(Precision::Half.nearest(value), nearest, "{value}");
+        }
+    }
+
+    /// numpy's `numpy.arange(extent)[start:end:step]`, and ONNX's bounds beyond the ends.
+    #[test]
+    fn slices_count_from_either_end() {
+        for (extent, start, end, step, kept) in [
+            (5, 1, 4, 2, &[1, 3][..]),
+            (5, -2, i64::MAX, 1, &[3, 4]),
+            (5, -1, i64::MIN, -2, &[4, 2, 0]),
+            (5, 9, 0, -1, &[4, 3, 2, 1]),
+            (5, 2, 2, 1, &[]),
+            (5, 3, 1, 1, &[]),
+            (1, i64::MIN, i64::MAX, i64::MAX, &[0]),
+            (3, i64::MAX, i64::MIN, i64::MIN, &[2]),
+        ] {
+            assert_eq!(
+                slice_indices(extent, start, end, step).as_deref(),
+                Some(kept),
+                "{start}:{end}:{step}"
+            );
+        }
+        assert_eq!(slice_indices(5, 0, 5, 0), None);
+    }
+}

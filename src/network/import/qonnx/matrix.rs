@@ -460,6 +460,7 @@ impl Importer<'_> {
         if own && let Some(stream) = self.attach_bias(node, &stream, bias)? {
             return Ok(stream);
         }
+        self.check_per_channel(node, &stream, bias.len(), &bias.shape)?;
         let values = self.exact_elements(node, bias, "bias")?;
         let offset = self.per_channel(node, &stream, values, &bias.shape)?;
         stream.affine(&ones(), &offset);
@@ -565,6 +566,19 @@ impl Importer<'_> {
         values: PerChannel,
         shape: &[usize],
     ) -> Result<PerChannel, ImportError> {
+        self.check_per_channel(node, stream, values.len(), shape)?;
+        Ok(values)
+    }
+
+    /// Refuses a constant of that many elements and that shape unless it has one number per channel of a
+    /// stream, or one for all.
+    pub fn check_per_channel(
+        &self,
+        node: &OnnxNode,
+        stream: &Stream,
+        len: usize,
+        shape: &[usize],
+    ) -> Result<(), ImportError> {
         // The file's axes from the right, the batch in front of them.
         let rank = stream.axes.len();
         if shape.len() > rank + 1 {
@@ -576,8 +590,8 @@ impl Importer<'_> {
                 .expected("a constant with no more axes than the tensor")
                 .help("reshape the constant"));
         }
-        if values.len() == 1 {
-            return Ok(values);
+        if len == 1 {
+            return Ok(());
         }
         let varying: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] != 1).collect();
         let axis_of_stream = |axis: usize| {
@@ -589,14 +603,14 @@ impl Importer<'_> {
         let channels = tensor.channels();
         match varying.as_slice() {
             [axis] if axis_of_stream(*axis) == Some(tensor.shape.len() - 1) && shape[*axis] == channels => {
-                Ok(values)
+                Ok(())
             }
             // A bias of a convolution comes as a plain vector.
             [0] if shape.len() == 1
                 && shape[0] == channels
                 && matches!(node.op.as_str(), "Conv" | "ConvTranspose") =>
             {
-                Ok(values)
+                Ok(())
             }
             _ => Err(self
                 .unsupported(
