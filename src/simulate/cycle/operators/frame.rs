@@ -144,7 +144,8 @@ impl FrameOp {
     /// Whether a node only moves elements, and moves none, so that no hardware is needed.
     #[must_use]
     pub fn is_wire(network: &Network, node: &Node) -> bool {
-        let same = network.tensor(node.inputs[0]).encoding == network.tensor(node.output).encoding;
+        let (from, to) = (network.tensor(node.inputs[0]), network.tensor(node.output));
+        let same = from.encoding == to.encoding && from.len() == to.len();
         same && match Self::of(network, node) {
             Some(Self::Gather { sources, .. }) => sources
                 .iter()
