@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::hardware::listed;
-use super::{Accelerator, BitAddress, LogicalBit, StoredBit};
+use super::{Accelerator, BitAddress, LogicalBit, Memory, MemoryId, StoredBit, StoredTensor};
 use crate::network::ParamKind;
 
 /// Both addresses of a stored bit by name.
@@ -149,7 +149,8 @@ fn number<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, Ad
 }
 
 impl Accelerator {
-    /// The stored bit at a logical address.
+    /// The stored bit at a logical address. A tensor may also be called by the name that it has in the
+    /// project of the network's flow ([`crate::network::TensorHint::name`]).
     ///
     /// # Errors
     /// [`AddressError`] naming what is valid in the first field that is not.
@@ -179,7 +180,10 @@ impl Accelerator {
                 known,
             });
         }
-        let Some(stored) = of_layer.iter().find(|stored| stored.kind.name() == tensor) else {
+        let called = |stored: &&&StoredTensor| {
+            stored.kind.name() == tensor || self.network().project_name(stored.param) == Some(tensor)
+        };
+        let Some(stored) = of_layer.iter().find(called) else {
             return Err(AddressError::Tensor {
                 layer: layer.to_owned(),
                 name: tensor.to_owned(),
@@ -215,12 +219,37 @@ impl Accelerator {
         })
     }
 
-    /// The stored bit at a physical address.
+    /// The memory of that name; or the one memory of a tensor that the project of the network's flow calls so,
+    /// with `.<pe>` behind it where each PE has a memory of its own.
+    #[must_use]
+    pub fn find_memory(&self, name: &str) -> Option<MemoryId> {
+        if let Some(id) = self.map().memory_named(name) {
+            return Some(id);
+        }
+        let called = |memory: &Memory| {
+            let Some(project_name) = self.network().project_name(memory.param) else {
+                return false;
+            };
+            let layer = &self.network().layer(memory.layer).name;
+            let part = memory
+                .name
+                .strip_prefix(&format!("{layer}.{}", memory.kind.name()));
+            name.strip_prefix(project_name) == part
+        };
+        let memories = self.map().memories();
+        let mut found = (0..memories.len()).filter(|&index| called(&memories[index]));
+        match (found.next(), found.next()) {
+            (Some(index), None) => Some(MemoryId(index as u32)),
+            _ => None,
+        }
+    }
+
+    /// The stored bit at a physical address; memories are called as in [`Accelerator::find_memory`].
     ///
     /// # Errors
     /// As [`Accelerator::find_logical`].
     pub fn find_physical(&self, memory: &str, word: u64, bit: u32) -> Result<StoredBit, AddressError> {
-        let Some(id) = self.map().memory_named(memory) else {
+        let Some(id) = self.find_memory(memory) else {
             return Err(AddressError::Memory {
                 name: memory.to_owned(),
                 known: self

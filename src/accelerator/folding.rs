@@ -1,8 +1,9 @@
 //! How each layer's matrix product is spread over time, and how many cycles that takes.
 
 use super::hardware::{Folding, Hardware, HardwareError, Problem};
+use super::reuse::ReuseRule;
 use super::window::WindowStage;
-use crate::network::{Geometry, LayerId, Mac, Network, Op, ParamId};
+use crate::network::{Geometry, LayerId, Mac, Network, Note, NoteKind, Op, ParamId};
 use serde::Serialize;
 
 /// Sizes of a matrix product as hardware sees it.
@@ -122,11 +123,9 @@ pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Stage
         let layer = network.layer(node.layer);
         let shape = MatrixShape::of(mac);
         let (folding, folding_source) = resolve(network, hardware, node.layer, shape);
-        // The reuse factor of a network file is the one that hls4ml has settled on.
-        let asked = folding_source == FoldingSource::HardwareFile;
-        let latency = layer.hints.strategy.as_deref() == Some("latency");
-        check(&layer.name, folding, shape, asked && !latency)
-            .map_err(|problem| HardwareError::new(problem, hardware))?;
+        // A network file may carry a factor that hls4ml does not build: that is said (`remarks`), not refused.
+        let rule = (folding_source == FoldingSource::HardwareFile).then(|| ReuseRule::of(layer, mac));
+        check(&layer.name, folding, shape, rule).map_err(|problem| HardwareError::new(problem, hardware))?;
         let window = WindowStage::of(layer, mac, folding, hardware)
             .map_err(|problem| HardwareError::new(problem, hardware))?;
         let (multipliers, product_cycles) = match folding {
@@ -139,7 +138,10 @@ pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Stage
             }
             Folding::Hls4ml { reuse_factor } => {
                 let reuse = u64::from(reuse_factor);
-                (shape.weights().div_ceil(reuse), reuse * shape.vectors)
+                // Adders take the place of multipliers in distributed arithmetic.
+                let distributed = layer.hints.strategy.as_deref() == Some("distributed_arithmetic");
+                let weights = if distributed { 0 } else { shape.weights() };
+                (weights.div_ceil(reuse), reuse * shape.vectors)
             }
         };
         stages.push(Stage {
@@ -192,8 +194,25 @@ fn resolve(
     }
 }
 
-/// `resource` asks for the rules of hls4ml's Resource strategy.
-fn check(layer: &str, folding: Folding, shape: MatrixShape, resource: bool) -> Result<(), Problem> {
+/// What is said of reuse factors that the network file carries and hls4ml does not build.
+pub(super) fn remarks(network: &Network, stages: &[Stage]) -> Vec<Note> {
+    let remark = |stage: &Stage| {
+        let layer = network.layer(stage.layer);
+        let factor = layer.hints.reuse_factor?;
+        let carried = stage.folding_source == FoldingSource::NetworkHint && stage.finn().is_none();
+        let mac = network.nodes.iter().find_map(|node| match &node.op {
+            Op::Mac(mac) if node.layer == stage.layer => Some(mac),
+            _ => None,
+        });
+        let rule = ReuseRule::of(layer, mac.filter(|_| carried)?);
+        let text = rule.remark(u64::from(factor))?;
+        Some(Note::new(NoteKind::Flow, layer.name.clone(), text))
+    };
+    stages.iter().filter_map(remark).collect()
+}
+
+/// `rule` asks for a reuse factor that hls4ml builds.
+fn check(layer: &str, folding: Folding, shape: MatrixShape, rule: Option<ReuseRule>) -> Result<(), Problem> {
     let divides = |what, value: u32, count: u64, counted| {
         if value > 0 && count.is_multiple_of(u64::from(value)) {
             Ok(())
@@ -215,16 +234,17 @@ fn check(layer: &str, folding: Folding, shape: MatrixShape, resource: bool) -> R
         Folding::Hls4ml { reuse_factor } => {
             let reuse = u64::from(reuse_factor);
             if (1..=shape.weights()).contains(&reuse) {
-                if resource && !is_valid_reuse(shape, reuse) {
-                    return Err(Problem::ReuseFactorRejected {
+                match rule.filter(|rule| !rule.admits(reuse)) {
+                    Some(rule) => Err(Problem::ReuseFactorRejected {
                         layer: layer.to_owned(),
                         value: reuse_factor,
                         rows: shape.rows,
                         taps: shape.columns,
-                        nearest: nearest_valid_reuse(shape, reuse),
-                    });
+                        nearest: rule.nearest(reuse),
+                        expected: rule.expected(),
+                    }),
+                    None => Ok(()),
                 }
-                Ok(())
             } else {
                 Err(Problem::ReuseFactor {
                     layer: layer.to_owned(),
@@ -234,25 +254,4 @@ fn check(layer: &str, folding: Folding, shape: MatrixShape, resource: bool) -> R
             }
         }
     }
-}
-
-/// Whether hls4ml's Resource strategy builds a reuse factor (`_validate_reuse_factor` of its FPGA
-/// backend): it divides the weights; from the inputs of one output on it is a multiple of them; below,
-/// the multipliers are a multiple of the outputs.
-pub(super) fn is_valid_reuse(shape: MatrixShape, reuse: u64) -> bool {
-    let weights = shape.weights();
-    weights.is_multiple_of(reuse)
-        && if reuse >= shape.columns {
-            reuse.is_multiple_of(shape.columns)
-        } else {
-            (weights / reuse).is_multiple_of(shape.rows)
-        }
-}
-
-/// The nearest factor that is built, the smaller of two.
-pub(super) fn nearest_valid_reuse(shape: MatrixShape, reuse: u64) -> u64 {
-    (0..shape.weights())
-        .flat_map(|distance| [reuse.saturating_sub(distance), reuse + distance])
-        .find(|&candidate| candidate > 0 && is_valid_reuse(shape, candidate))
-        .unwrap_or(1)
 }

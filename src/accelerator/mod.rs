@@ -35,6 +35,7 @@ mod geometry;
 mod hardware;
 mod layout;
 mod memory;
+mod reuse;
 mod technology;
 mod thresholds;
 mod window;
@@ -66,7 +67,7 @@ pub use window::{WindowSource, WindowStage, window_cycles_hls, window_cycles_rtl
 
 use crate::data::SourceText;
 use crate::fixed_point::Format;
-use crate::network::{Encoding, LayerId, Mac, Network, Op, Param, ParamId, ParamKind};
+use crate::network::{Encoding, LayerId, Mac, Network, Note, Op, Param, ParamId, ParamKind};
 use code::CodeError;
 use layout::Layout;
 
@@ -95,6 +96,9 @@ pub struct Accelerator {
     thresholds: Vec<ThresholdStage>,
     dataflow: Dataflow,
     map: MemoryMap,
+    /// Follows from the network and the stages.
+    #[serde(skip)]
+    remarks: Vec<Note>,
 }
 
 impl Accelerator {
@@ -135,7 +139,10 @@ impl Accelerator {
         for (id, layer, kind) in storage_order(&network) {
             let name = network.layer(layer).name.clone();
             let storage = hardware.storage(&name, kind);
-            if storage.style == Style::Constant || network.param(id).values.is_empty() {
+            if storage.style == Style::Constant
+                || network.param(id).values.is_empty()
+                || is_logic(&network, layer, kind)
+            {
                 continue;
             }
             check_style(&name, kind, storage.style, &technology).map_err(refuse)?;
@@ -156,6 +163,7 @@ impl Accelerator {
                 layout,
             );
         }
+        let remarks = folding::remarks(&network, &stages);
         Ok(Self {
             name: if hardware.name.is_empty() {
                 "default".to_owned()
@@ -172,7 +180,14 @@ impl Accelerator {
             thresholds,
             dataflow,
             map,
+            remarks,
         })
+    }
+
+    /// What the network's flow would not build as the network file says, in layers' order.
+    #[must_use]
+    pub fn remarks(&self) -> &[Note] {
+        &self.remarks
     }
 
     /// Name of the hardware configuration.
@@ -309,6 +324,12 @@ impl Accelerator {
     }
 }
 
+/// Whether the network file says that a tensor is part of the logic.
+fn is_logic(network: &Network, layer: LayerId, kind: ParamKind) -> bool {
+    let hint = network.layer(layer).hints.tensor(kind);
+    hint.is_some_and(|hint| hint.logic)
+}
+
 /// Parameters by layer, then by kind.
 fn storage_order(network: &Network) -> Vec<(ParamId, LayerId, ParamKind)> {
     let mut order: Vec<_> = network
@@ -348,6 +369,13 @@ fn check_names(network: &Network, hardware: &Hardware) -> Result<(), Problem> {
                         .filter(|kind| network.param_of(layer, *kind).is_some())
                         .map(ParamKind::name)
                         .collect(),
+                });
+            }
+            if is_logic(network, layer, kind) {
+                return Err(Problem::Logic {
+                    layer: name.clone(),
+                    tensor: kind.name(),
+                    field,
                 });
             }
         }

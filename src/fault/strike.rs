@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::accelerator::{Accelerator, AddressError, NamedBit, StoredBit};
-use crate::network::LayerId;
+use crate::network::{LayerId, TensorHint};
 use crate::simulate::cycle::Site;
 use crate::simulate::cycle::register::RegisterClass;
 use crate::simulate::cycle::{Pipeline, RegisterTensor};
@@ -175,8 +175,11 @@ impl Targets {
                 },
             });
         }
-        if self.accelerator.network().layer_named(layer).is_some()
+        let network = self.accelerator.network();
+        let has_name = |hint: &TensorHint| hint.name.as_deref() == Some(tensor);
+        if let Some(id) = network.layer_named(layer)
             && Accelerator::tensor_kind(tensor).is_none()
+            && !network.layer(id).hints.tensors.iter().any(has_name)
         {
             let stored = self
                 .accelerator

@@ -279,6 +279,29 @@ pub struct BuildHints {
     /// Rows below and columns right of the map that the file pads; a stride may leave some of them, or of the
     /// map, out of every window.
     pub pad_after: Option<[usize; 2]>,
+    /// Backend of hls4ml in lower case, for example `vitis`.
+    pub backend: Option<String>,
+    /// What the file says about stored tensors, where it says something.
+    pub tensors: Vec<TensorHint>,
+}
+
+impl BuildHints {
+    /// What the file says about a tensor.
+    #[must_use]
+    pub fn tensor(&self, kind: ParamKind) -> Option<&TensorHint> {
+        self.tensors.iter().find(|hint| hint.kind == kind)
+    }
+}
+
+/// What a network file says about a stored tensor of a layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorHint {
+    /// The tensor.
+    pub kind: ParamKind,
+    /// Its name in the project that the flow writes: `w2`, `b2`, `s3` of hls4ml.
+    pub name: Option<String>,
+    /// Whether it is part of the logic, so that no bit of it is stored.
+    pub logic: bool,
 }
 
 /// How real inputs become the mantissas of the first tensor.
@@ -339,6 +362,13 @@ impl Network {
             .iter()
             .position(|layer| layer.name == name)
             .map(LayerId::from)
+    }
+
+    /// The name that a parameter has in the project that the flow writes, where the file says it.
+    #[must_use]
+    pub fn project_name(&self, param: ParamId) -> Option<&str> {
+        let param = self.param(param);
+        self.layer(param.layer).hints.tensor(param.kind)?.name.as_deref()
     }
 
     /// The stored tensor of that kind in that layer.

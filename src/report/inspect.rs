@@ -52,23 +52,29 @@ pub fn inspect(report: &InspectReport) -> String {
         "cycles",
     ];
     parts.push(table(&header, &rows));
+    let is_named = report.memories.iter().any(|memory| memory.project_name.is_some());
     let rows: Vec<Vec<String>> = report
         .memories
         .iter()
         .map(|memory| {
-            vec![
+            let mut row = vec![
                 memory.name.clone(),
                 memory.style.to_owned(),
                 count(memory.depth),
                 memory.word_bits.to_string(),
                 count(memory.bits),
-            ]
+            ];
+            if is_named {
+                row.insert(1, memory.project_name.clone().unwrap_or_else(|| "-".to_owned()));
+            }
+            row
         })
         .collect();
-    parts.push(table(
-        &["memory", "style", "words", "bits per word", "bits"],
-        &rows,
-    ));
+    let mut header = vec!["memory", "style", "words", "bits per word", "bits"];
+    if is_named {
+        header.insert(1, "in the project");
+    }
+    parts.push(table(&header, &rows));
     let total = |bits: &crate::study::BitsByName| bits.get("total").and_then(serde_json::Value::as_u64);
     let stored = total(&report.stored_bits).unwrap_or(0);
     parts.push(format!("stored bits: {}", count(stored)));

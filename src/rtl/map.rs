@@ -32,6 +32,9 @@ pub struct MappedMemory {
     pub layer: String,
     /// The tensor that it holds.
     pub tensor: String,
+    /// That tensor's name in the project that the flow writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
     /// What kind of memory it is.
     pub style: Style,
     /// Number of words.
@@ -127,6 +130,10 @@ impl ProtectionMap {
             memory: memory.name.clone(),
             layer: accelerator.network().layer(memory.layer).name.clone(),
             tensor: memory.kind.name().to_owned(),
+            project_name: accelerator
+                .network()
+                .project_name(memory.param)
+                .map(str::to_owned),
             style: memory.style,
             depth: memory.depth,
             word_bits: memory.word_bits,

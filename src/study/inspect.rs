@@ -45,6 +45,9 @@ pub struct EndReport {
 pub struct TensorReport {
     /// Which: weight, bias, ...
     pub tensor: &'static str,
+    /// Its name in the project that the flow writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
     /// Its shape.
     pub shape: Vec<usize>,
     /// Format of its values.
@@ -156,6 +159,9 @@ pub struct StoredMemoryReport {
     pub layer: String,
     /// The tensor that it holds.
     pub tensor: &'static str,
+    /// That tensor's name in the project that the flow writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
     /// What kind of memory it is.
     pub style: &'static str,
     /// Words.
@@ -287,6 +293,7 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
             name: memory.name.clone(),
             layer: network.layer(memory.layer).name.clone(),
             tensor: memory.kind.name(),
+            project_name: network.project_name(memory.param).map(str::to_owned),
             style: memory.style.name(),
             depth: memory.depth,
             word_bits: memory.word_bits,
@@ -317,7 +324,7 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
         technology: accelerator.technology().name.clone(),
         input: end(network.input, Some(network.input_rule)),
         output: end(network.output, None),
-        notes: network.notes.clone(),
+        notes: [&network.notes[..], accelerator.remarks()].concat(),
         stored_bits: stored_bits(accelerator),
         layers: layers.collect(),
         memories: memories.collect(),
@@ -383,6 +390,7 @@ fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterG
         let param = network.param(tensor.param);
         TensorReport {
             tensor: tensor.kind.name(),
+            project_name: network.project_name(tensor.param).map(str::to_owned),
             shape: param.shape.clone(),
             format: encoding(&param.encoding),
             elements: tensor.elements(),

@@ -5,10 +5,13 @@ use crate::campaign::Bench;
 /// Largest share of input elements that may leave the input's range unremarked.
 const SATURATED: f64 = 0.01;
 
-/// What is odd about a workload: `saturated` is the share of input elements beyond the input's range, `labels`
+/// What is odd about a design and its workload: `saturated` is the share of input elements beyond the input's range, `labels`
 /// the shares of its classes.
 pub(super) fn of(bench: &Bench, saturated: Option<f64>, labels: Option<&[f64]>) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let remarks = bench.accelerator().remarks().iter();
+    let mut warnings: Vec<String> = remarks
+        .map(|remark| format!("layer `{}` {}", remark.place, remark.text))
+        .collect();
     if let Some(share) = saturated.filter(|share| *share > SATURATED) {
         warnings.push(format!(
             "{:.1} % of the input elements lie outside the range of the network's input and are cut off or wrap: look at the ranges of the network on these samples, and at the input scale",

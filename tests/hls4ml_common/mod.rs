@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod archive;
 pub mod mutation;
 
 use std::path::{Path, PathBuf};

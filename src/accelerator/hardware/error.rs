@@ -95,6 +95,18 @@ pub enum Problem {
         /// What they are.
         counted: &'static str,
     },
+    /// A tensor that is part of the logic.
+    #[error(
+        "layer `{layer}`: its {tensor} is part of the logic (strategy distributed_arithmetic) and not stored"
+    )]
+    Logic {
+        /// The layer.
+        layer: String,
+        /// The tensor.
+        tensor: &'static str,
+        /// The field of the file.
+        field: &'static str,
+    },
     /// A reuse factor of 0 or beyond the number of weights.
     #[error("layer `{layer}`: a reuse factor of {value} cannot serve {weights} weights")]
     ReuseFactor {
@@ -118,6 +130,8 @@ pub enum Problem {
         taps: u64,
         /// The nearest one that it builds.
         nearest: u64,
+        /// Those that it builds.
+        expected: String,
     },
     /// A FIFO without a slot.
     #[error("layer `{layer}`: a FIFO without words or lanes passes nothing")]
@@ -254,6 +268,7 @@ impl Problem {
             | Problem::NoThresholds { layer }
             | Problem::DuplicateTensor { layer, .. }
             | Problem::NotDividing { layer, .. }
+            | Problem::Logic { layer, .. }
             | Problem::ReuseFactor { layer, .. }
             | Problem::ReuseFactorRejected { layer, .. }
             | Problem::FifoDepth { layer }
@@ -280,6 +295,7 @@ impl Problem {
             Problem::NoThresholds { .. } => "radstream::hardware::no_thresholds",
             Problem::DuplicateTensor { .. } => "radstream::hardware::duplicate_tensor",
             Problem::NotDividing { .. } => "radstream::hardware::folding",
+            Problem::Logic { .. } => "radstream::hardware::logic",
             Problem::ReuseFactor { .. } | Problem::ReuseFactorRejected { .. } => {
                 "radstream::hardware::reuse_factor"
             }
@@ -332,14 +348,13 @@ impl Problem {
                     divisors(*count)
                 )
             }
+            Problem::Logic { field, .. } => format!(
+                "expected no `{field}` there; remove it, or convert the layer with the strategy Resource or Latency to store its weights"
+            ),
             Problem::ReuseFactor { weights, .. } => format!("expected 1..={weights}"),
             Problem::ReuseFactorRejected {
-                nearest, rows, taps, ..
-            } => format!(
-                "expected a factor RF that divides {}, with {taps} dividing RF or {rows} dividing {}/RF; the nearest is {nearest}",
-                rows * taps,
-                rows * taps
-            ),
+                nearest, expected, ..
+            } => format!("expected {expected}; the nearest is {nearest}"),
             Problem::FifoDepth { .. } => {
                 "expected `fifo: Auto`, or `Words(n)` with n from 1 (2 passes a word per cycle), and `fifo_lanes` from 1".to_owned()
             }

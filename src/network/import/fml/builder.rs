@@ -9,7 +9,8 @@ use super::record::{Record, size_of};
 use super::weights::Variable;
 use crate::fixed_point::{Deviations, Format, Number};
 use crate::network::{
-    BuildHints, Encoding, Layer, LayerId, Node, Note, Op, Param, ParamId, ParamKind, Tensor, TensorId,
+    BuildHints, Encoding, Layer, LayerId, Node, Note, Op, Param, ParamId, ParamKind, Tensor, TensorHint,
+    TensorId,
 };
 
 /// Most axes of a tensor.
@@ -38,6 +39,8 @@ impl IoType {
 pub(super) struct Builder<'a> {
     pub(super) archive: &'a Archive<'a>,
     pub(super) io: IoType,
+    /// The backend in lower case.
+    pub(super) backend: String,
     pub(super) tensors: Vec<Tensor>,
     pub(super) nodes: Vec<Node>,
     pub(super) layers: Vec<Layer>,
@@ -57,10 +60,11 @@ pub(super) struct Site {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(archive: &'a Archive<'a>, io: IoType) -> Self {
+    pub(super) fn new(archive: &'a Archive<'a>, backend: String, io: IoType) -> Self {
         Self {
             archive,
             io,
+            backend,
             tensors: Vec::new(),
             nodes: Vec::new(),
             layers: Vec::new(),
@@ -203,6 +207,7 @@ impl<'a> Builder<'a> {
                 strategy: record.word("strategy")?,
                 reuse_factor: reuse_factor.and_then(|factor| u32::try_from(factor).ok()),
                 io_type: Some(self.io.name().to_owned()),
+                backend: Some(self.backend.clone()),
                 ..BuildHints::default()
             },
         });
@@ -257,6 +262,11 @@ impl<'a> Builder<'a> {
         variable: Variable,
     ) -> ParamId {
         let id = ParamId::from(self.params.len());
+        self.layers[site.layer.index()].hints.tensors.push(TensorHint {
+            kind,
+            name: variable.name,
+            logic: false,
+        });
         self.params.push(Param {
             layer: site.layer,
             kind,

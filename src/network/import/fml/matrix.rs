@@ -1,13 +1,18 @@
 //! Dense layers and convolutions.
 
+use serde_json::Value;
+
 use super::super::ImportError;
+use super::adders::{self, Coefficients};
 use super::builder::{Builder, IoType, Site};
 use super::record::Record;
-use super::types::HlsType;
+use super::types::{HlsType, MAX_ACCUMULATOR_WIDTH};
 use super::weights::{self, Variable};
 use crate::fixed_point::Format;
 use crate::network::bounds::exact_accumulator;
-use crate::network::{Accumulator, Encoding, Geometry, Mac, Op, Order, ParamKind, TensorId, Window};
+use crate::network::{
+    Accumulator, Encoding, Geometry, Mac, Note, NoteKind, Op, Order, ParamKind, TensorId, Window,
+};
 
 impl<'a> Builder<'a> {
     /// `Dense`: weights `[in][out]`, transposed where the strategy is Resource.
@@ -24,15 +29,12 @@ impl<'a> Builder<'a> {
                 ))
                 .expected("a vector in and a vector out"));
         }
+        let geometry = Geometry::dense(1, inputs, outputs);
+        if is_distributed(record)? {
+            return self.distributed(record, site, input, geometry);
+        }
         let weight = self.weight(record, &[inputs], outputs, false)?;
-        self.product(
-            record,
-            site,
-            input,
-            Geometry::dense(1, inputs, outputs),
-            weight,
-            1,
-        )
+        self.product(record, site, input, geometry, weight, 1)
     }
 
     /// `Conv1D`, `Conv2D` and their pointwise forms.
@@ -40,6 +42,9 @@ impl<'a> Builder<'a> {
         let input = self.sole_input(record)?;
         let site = self.site(record)?;
         let geometry = self.sliding(record, input, site, axes, "filt", ["n_chan", "n_filt"])?;
+        if is_distributed(record)? {
+            return self.distributed(record, site, input, geometry);
+        }
         let [rows, columns] = geometry.window.kernel;
         let weight = self.weight(
             record,
@@ -194,7 +199,7 @@ impl<'a> Builder<'a> {
         Ok(weight)
     }
 
-    /// Adds the parameters and the matrix product.
+    /// Reads what else a matrix product has, and adds it.
     fn product(
         &mut self,
         record: &Record<'a>,
@@ -219,8 +224,114 @@ impl<'a> Builder<'a> {
             Some(&Encoding::Fixed(bias.hls_type.format)),
         );
         let order_matters = !exact.is_ok_and(|exact| holds(&accumulator.format, &exact));
-        let order = self.order(record, taps, groups, order_matters)?;
+        let order = self.order(record, &geometry, groups, order_matters)?;
 
+        let accumulator = Accumulator {
+            format: accumulator.format,
+            stated: true,
+            order,
+        };
+        let bias = (!bias.is_dummy_bias()).then_some(bias);
+        self.remark_widths(record, &weight);
+        self.multiply(
+            record,
+            (site, input),
+            geometry,
+            groups,
+            (weight, bias),
+            accumulator,
+        );
+        Ok(())
+    }
+
+    /// Says what the weights of HGQ2 need, each in its own width, beside what the project stores.
+    fn remark_widths(&mut self, record: &Record<'a>, weight: &Variable) {
+        let module = record.get("module").and_then(Value::as_str).unwrap_or_default();
+        if !(module.starts_with("hgq.") || module.starts_with("hgq2.")) {
+            return;
+        }
+        let format = &weight.hls_type.format;
+        let widths = weight
+            .values
+            .iter()
+            .map(|&value| own_width(value, format.signed()));
+        let (needed, largest) = widths.clone().fold((0, 0), |(sum, largest), width| {
+            (sum + u64::from(width), width.max(largest))
+        });
+        let zeros = widths.filter(|&width| width == 0).count();
+        let count = weight.values.len() as u64;
+        self.notes.push(Note::new(
+            NoteKind::NotStored,
+            record.name,
+            format!(
+                "comes from HGQ2, whose weights have widths of their own: {zeros} of {count} are 0, the others need \
+                 up to {largest} bits, {needed} bits in all; the project stores each in {format}, and these {} bits \
+                 are counted here",
+                count * u64::from(format.width())
+            ),
+        ));
+    }
+
+    /// The exact product of an adder graph, whose weights are part of the logic.
+    fn distributed(
+        &mut self,
+        record: &Record<'a>,
+        site: Site,
+        input: TensorId,
+        geometry: Geometry,
+    ) -> Result<(), ImportError> {
+        let (taps, outputs) = (geometry.taps(1), geometry.output[2]);
+        let Coefficients { weight, bias } = adders::coefficients(record, self.format(input), taps, outputs)?;
+        let exact = exact_accumulator(
+            taps,
+            &Encoding::Fixed(weight.hls_type.format),
+            &Encoding::Fixed(self.format(input)),
+            bias.as_ref()
+                .map(|bias| Encoding::Fixed(bias.hls_type.format))
+                .as_ref(),
+        );
+        let Some(format) = exact
+            .ok()
+            .filter(|format| format.width() <= MAX_ACCUMULATOR_WIDTH)
+        else {
+            return Err(record
+                .unsupported(format!("has sums of more than {MAX_ACCUMULATOR_WIDTH} bits"))
+                .expected("a matrix product that fits on a chip")
+                .help("set narrower precisions in the HLSConfig"));
+        };
+        let biases = bias.as_ref().map_or(0, |bias| bias.values.len());
+        self.notes.push(Note::new(
+            NoteKind::NotStored,
+            record.name,
+            format!(
+                "has its {} weights and {biases} biases in adders (strategy distributed_arithmetic): they are \
+                 logic, no bit of them is stored, and no upset of a memory or register changes them",
+                weight.values.len()
+            ),
+        ));
+        let accumulator = Accumulator {
+            format,
+            stated: true,
+            order: Order::Natural,
+        };
+        self.multiply(record, (site, input), geometry, 1, (weight, bias), accumulator);
+        for hint in &mut self.layers[site.layer.index()].hints.tensors {
+            hint.logic = true;
+        }
+        Ok(())
+    }
+
+    /// Adds the parameters and the matrix product.
+    fn multiply(
+        &mut self,
+        record: &Record<'a>,
+        (site, input): (Site, TensorId),
+        geometry: Geometry,
+        groups: usize,
+        (weight, bias): (Variable, Option<Variable>),
+        accumulator: Accumulator,
+    ) {
+        let (taps, outputs) = (geometry.taps(groups), geometry.output[2]);
         let shape = if geometry.window.kernel == [1, 1] && geometry.input[..2] == [1, 1] {
             vec![outputs, taps]
         } else {
@@ -228,22 +339,17 @@ impl<'a> Builder<'a> {
             vec![outputs, rows, columns, taps / (rows * columns)]
         };
         let weight = self.param(site, ParamKind::Weight, shape, weight);
-        let bias = (!bias.is_dummy_bias()).then(|| self.param(site, ParamKind::Bias, vec![outputs], bias));
+        let bias = bias.map(|bias| self.param(site, ParamKind::Bias, vec![outputs], bias));
         let mac = Mac {
             weight,
             bias,
             geometry,
             groups,
             transposed: false,
-            accumulator: Accumulator {
-                format: accumulator.format,
-                stated: true,
-                order,
-            },
+            accumulator,
             popcount: false,
         };
         self.last(record, site, Op::Mac(mac), vec![input]);
-        Ok(())
     }
 
     /// Refuses the one-bit operands that hls4ml counts as signs.
@@ -267,10 +373,12 @@ impl<'a> Builder<'a> {
     fn order(
         &self,
         record: &Record<'a>,
-        taps: usize,
+        geometry: &Geometry,
         groups: usize,
         matters: bool,
     ) -> Result<Order, ImportError> {
+        let taps = geometry.taps(groups);
+        let channels = geometry.input[2];
         let strategy = record.word("strategy")?.unwrap_or_else(|| "latency".to_owned());
         let factor = record.size_or("reuse_factor", 1)?;
         let factor_error = |expected: &str| {
@@ -285,6 +393,15 @@ impl<'a> Builder<'a> {
             return Err(factor_error("a reuse factor of at least 1"));
         }
         match strategy.as_str() {
+            // Catapult adds all taps of one channel after the other; streamed windows go through a dense kernel.
+            "latency"
+                if self.backend == "catapult"
+                    && self.io == IoType::Parallel
+                    && record.kind().contains("Conv")
+                    && (2..taps).contains(&channels) =>
+            {
+                Ok(Order::Strided { factor: channels })
+            }
             "latency" => Ok(Order::Natural),
             "resource" if groups > 1 => {
                 if self.io == IoType::Parallel {
@@ -305,7 +422,8 @@ impl<'a> Builder<'a> {
                     ))
                 }
             }
-            "resource" if factor <= taps => {
+            // The unrolled code leaves products by 0 out, which changes no sum.
+            "resource" | "resource_unrolled" if factor <= taps => {
                 if matters && !taps.is_multiple_of(factor) {
                     return Err(factor_error("a divisor of the inputs per output"));
                 }
@@ -315,21 +433,37 @@ impl<'a> Builder<'a> {
                     Order::Strided { factor }
                 })
             }
-            "resource" if !matters || factor.is_multiple_of(taps) => Ok(Order::Natural),
-            "resource" => Err(factor_error("a divisor or a multiple of the inputs per output")),
-            "resource_unrolled" if !matters => Ok(Order::Natural),
+            "resource" | "resource_unrolled" if !matters || factor.is_multiple_of(taps) => Ok(Order::Natural),
+            "resource" | "resource_unrolled" => {
+                Err(factor_error("a divisor or a multiple of the inputs per output"))
+            }
             other => {
                 let other: String = other.chars().take(40).collect();
                 Err(record
                     .unsupported(format!("has the strategy `{other}`"))
                     .expected(
-                        "`latency` or `resource` (`resource_unrolled` where the accumulator never rounds or \
-                         overflows)",
+                        "`latency`, `resource` or `resource_unrolled`, or `distributed_arithmetic` of a dense layer \
+                         or a convolution",
                     )
                     .help("convert with the nearest of them, `resource`"))
             }
         }
     }
+}
+
+/// Bits of a number without the zeros behind it; a sign takes one where numbers have signs.
+fn own_width(value: i64, signed: bool) -> u32 {
+    if value == 0 {
+        return 0;
+    }
+    let odd = value >> value.trailing_zeros();
+    let magnitude = 64 - if odd < 0 { !odd } else { odd }.leading_zeros();
+    magnitude + u32::from(signed)
+}
+
+/// Whether a layer is an adder graph.
+fn is_distributed(record: &Record<'_>) -> Result<bool, ImportError> {
+    Ok(record.word("strategy")?.as_deref() == Some("distributed_arithmetic"))
 }
 
 /// Whether every value of `inner` is a value of `outer`.

@@ -6,8 +6,10 @@
 //! a rule differs between `io_parallel` and `io_stream` the one of the file's IO type.
 
 mod activation;
+mod adders;
 mod archive;
 mod builder;
+mod catapult;
 mod matrix;
 mod pooling;
 mod record;
@@ -55,7 +57,7 @@ pub fn read(path: &Path) -> Result<Network, ImportError> {
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
     let archive = Archive::unpack(path, bytes)?;
     expect_version(&archive)?;
-    let io = io_type(&archive)?;
+    let (backend, io) = target(&archive)?;
     let state = archive.object("graph_state.json")?;
     let entries = archive.object("model_arch.json")?;
     if entries.len() > MAX_NODES {
@@ -70,9 +72,12 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
     let input_name = sole_name(path, &state, "inputs")?;
     let output_name = sole_name(path, &state, "outputs")?;
 
-    let mut builder = Builder::new(&archive, io);
+    let mut builder = Builder::new(&archive, backend, io);
     for (name, value) in &entries {
         let record = Record::new(path, name, value)?;
+        if builder.backend == "catapult" {
+            catapult::expect_same(&record, value)?;
+        }
         add(&mut builder, &record)?;
     }
     let end = |key: &str, name: &str| -> Result<TensorId, ImportError> {
@@ -180,6 +185,7 @@ fn nearest(kind: &str) -> &'static str {
             "Dense with fixed weights"
         }
         "Cropping1D" | "Cropping2D" => "Pooling with a window of 1, or a smaller input",
+        "FixedPointQuantizer" => "Activation: give the quantizer of HGQ2 one width for the whole tensor",
         "TernaryTanh" | "UnaryLUT" => "Activation with tanh, or a QONNX file with MultiThreshold",
         "LayerNormalization" => "BatchNormalization",
         "Broadcast" => "Merge of equal shapes",
@@ -215,8 +221,8 @@ fn expect_version(archive: &Archive<'_>) -> Result<(), ImportError> {
     }
 }
 
-/// The IO type; also refuses backends whose kernels round elsewhere.
-fn io_type(archive: &Archive<'_>) -> Result<IoType, ImportError> {
+/// The backend in lower case, and the IO type; refuses backends whose kernels round elsewhere.
+fn target(archive: &Archive<'_>) -> Result<(String, IoType), ImportError> {
     let object = archive.object("config.json")?;
     let config = object.get("config").and_then(Value::as_object);
     let word = |key: &str| {
@@ -227,14 +233,17 @@ fn io_type(archive: &Archive<'_>) -> Result<IoType, ImportError> {
     };
     let refused = |problem: String| ImportError::unsupported(archive.file, "member `config.json`", problem);
     let backend: String = word("Backend").chars().take(40).collect();
-    if !["vitis", "vivado", "vivadoaccelerator"].contains(&backend.to_lowercase().as_str()) {
+    if !["vitis", "vivado", "vivadoaccelerator", "catapult"].contains(&backend.to_lowercase().as_str()) {
         return Err(refused(format!("names the backend `{backend}`"))
-            .expected("Vitis or Vivado, whose kernels are followed here")
+            .expected(
+                "Vitis or Vivado, whose kernels are followed here, or Catapult where its kernels compute the same",
+            )
             .help("convert the model for the Vitis backend"));
     }
+    let backend = backend.to_lowercase();
     match word("IOType") {
-        "io_parallel" => Ok(IoType::Parallel),
-        "io_stream" => Ok(IoType::Stream),
+        "io_parallel" => Ok((backend, IoType::Parallel)),
+        "io_stream" => Ok((backend, IoType::Stream)),
         other => {
             let other: String = other.chars().take(40).collect();
             Err(refused(format!("names the IO type `{other}`"))

@@ -7,7 +7,7 @@ use super::record::{Record, excerpt};
 use crate::fixed_point::{Format, FormatError, Overflow, Quantization};
 
 /// Widest running sum; the engines add two of them in 128 bits.
-const MAX_ACCUMULATOR_WIDTH: u32 = 120;
+pub(super) const MAX_ACCUMULATOR_WIDTH: u32 = 120;
 
 /// What a type says.
 #[derive(Clone, Debug)]

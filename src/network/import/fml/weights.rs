@@ -4,12 +4,17 @@
 //! back as a double and casts it with the type's own rounding and overflow (`model/types.py`,
 //! `nnet_helpers.h`).
 
+use serde_json::Value;
+
 use super::super::ImportError;
 use super::super::limits::MAX_ELEMENTS;
 use super::archive::Archive;
 use super::record::{Record, excerpt};
 use super::types::HlsType;
 use crate::fixed_point::{Deviations, Format, from_f64_with, from_printed_f64};
+
+/// Longest name of a weight variable.
+const MAX_NAME: usize = 200;
 
 /// A weight variable: mantissas in the file's logical row-major order.
 pub(super) struct Variable {
@@ -19,6 +24,8 @@ pub(super) struct Variable {
     pub(super) shape: Vec<usize>,
     /// Its mantissas.
     pub(super) values: Vec<i64>,
+    /// Its name in the project that hls4ml writes, for example `w2`.
+    pub(super) name: Option<String>,
 }
 
 impl Variable {
@@ -108,11 +115,23 @@ pub(super) fn variable(
             .expected("-1, 0 and 1, the values that hls4ml's ternary product knows")
             .help("give the weights a fixed-point type, or a wider integer type"));
     }
+    let name = state.get("name").and_then(Value::as_str);
     Ok(Variable {
         hls_type,
         shape,
         values,
+        name: name.filter(|name| is_identifier(name)).map(str::to_owned),
     })
+}
+
+/// Whether a name is one of C++, as all names of the project are.
+fn is_identifier(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && !name.is_empty()
 }
 
 fn shorten(name: &str) -> String {

@@ -1,0 +1,250 @@
+use super::*;
+
+/// Inputs and weights that a kernel multiplies for each output.
+type Pairs = Vec<Vec<(u64, u64)>>;
+
+/// What the kernels' loops do, index by index; none where an assertion stops them.
+fn pairs(kernel: Kernel, inputs: u64, outputs: u64, factor: u64) -> Option<Pairs> {
+    let weights = if kernel == Kernel::Depthwise {
+        inputs
+    } else {
+        inputs * outputs
+    };
+    let mut pairs = vec![Vec::new(); outputs as usize];
+    let mut add = |output: u64, input: u64, weight: u64| {
+        // What lies beyond an array is some other value.
+        if let Some(list) = pairs.get_mut(output as usize) {
+            list.push((input, weight));
+        }
+    };
+    let leq = |asserts: bool, add: &mut dyn FnMut(u64, u64, u64)| {
+        let block = weights.div_ceil(factor);
+        if (!block.is_multiple_of(outputs) && factor < inputs) || (asserts && factor > inputs) {
+            return false;
+        }
+        let scale = block / outputs;
+        for turn in 0..factor {
+            let (mut weight, mut input, mut output, mut step) = (turn, turn, 0, 0);
+            for _ in 0..block {
+                add(output, input, weight);
+                weight += factor;
+                input += factor;
+                if input >= inputs {
+                    input = turn;
+                }
+                if step + 1 >= scale {
+                    step = 0;
+                    output += 1;
+                } else {
+                    step += 1;
+                }
+            }
+        }
+        true
+    };
+    match kernel {
+        Kernel::Dense | Kernel::Streamed if factor <= inputs => {
+            if !leq(true, &mut add) {
+                return None;
+            }
+        }
+        Kernel::Parallel { asserts } => {
+            if !leq(asserts, &mut add) {
+                return None;
+            }
+        }
+        Kernel::Dense | Kernel::Streamed if factor.is_multiple_of(inputs) || kernel == Kernel::Dense => {
+            if !factor.is_multiple_of(inputs) {
+                return None;
+            }
+            let (turns, block) = (factor.min(weights), weights.div_ceil(factor));
+            for turn in 0..turns {
+                let (mut weight, mut output) = (turn, turn / inputs);
+                for _ in 0..block {
+                    add(output, turn % inputs, weight);
+                    weight += turns;
+                    if weight >= weights {
+                        break;
+                    }
+                    output += turns / inputs;
+                }
+            }
+        }
+        Kernel::Dense | Kernel::Streamed => {
+            for turn in 0..factor {
+                for block in 0..weights.div_ceil(factor) {
+                    let weight = turn + factor * block;
+                    if weight < weights {
+                        add(weight / inputs, weight % inputs, weight);
+                    }
+                }
+            }
+        }
+        Kernel::Depthwise if factor <= outputs => {
+            for turn in 0..factor {
+                let (mut input, mut output) = (turn, turn);
+                for _ in 0..weights.div_ceil(factor) {
+                    add(output, input, input);
+                    input += factor;
+                    output += factor;
+                    if output >= outputs {
+                        output -= outputs;
+                    }
+                }
+            }
+        }
+        Kernel::Depthwise => {
+            let turns = factor.min(inputs);
+            let whole = factor.is_multiple_of(outputs);
+            if !whole && turns <= outputs {
+                return None;
+            }
+            let remainder = if whole { 0 } else { factor % outputs };
+            for turn in 0..turns {
+                let (mut input, mut output) = (turn, turn % outputs);
+                for _ in 0..inputs.div_ceil(turns) {
+                    add(output, input, input);
+                    input += turns;
+                    output += remainder;
+                    if output >= outputs {
+                        output -= outputs;
+                    }
+                }
+            }
+        }
+    }
+    for list in &mut pairs {
+        list.sort_unstable();
+    }
+    Some(pairs)
+}
+
+/// The layer: every input of an output with its own weight.
+fn layer(kernel: Kernel, inputs: u64, outputs: u64) -> Pairs {
+    (0..outputs)
+        .map(|output| match kernel {
+            Kernel::Depthwise => (0..inputs / outputs)
+                .map(|tap| (tap * outputs + output, tap * outputs + output))
+                .collect(),
+            _ => (0..inputs)
+                .map(|input| (input, output * inputs + input))
+                .collect(),
+        })
+        .collect()
+}
+
+const KERNELS: [Kernel; 5] = [
+    Kernel::Dense,
+    Kernel::Streamed,
+    Kernel::Parallel { asserts: true },
+    Kernel::Parallel { asserts: false },
+    Kernel::Depthwise,
+];
+
+/// All small layers with all their factors.
+fn cases() -> impl Iterator<Item = (ReuseRule, u64)> {
+    KERNELS.into_iter().flat_map(|kernel| {
+        (1..=12u64).flat_map(move |inputs| {
+            (1..=6u64)
+                .filter(move |outputs| kernel != Kernel::Depthwise || inputs.is_multiple_of(*outputs))
+                .flat_map(move |outputs| {
+                    let rule = ReuseRule {
+                        strategy: Strategy::Resource,
+                        kernel,
+                        inputs,
+                        outputs,
+                    };
+                    (1..=inputs * outputs + 3).map(move |factor| (rule, factor))
+                })
+        })
+    })
+}
+
+/// `_validate_reuse_factor`, word for word.
+fn hls4ml_validates(inputs: u64, outputs: u64, factor: u64) -> bool {
+    let multfactor = inputs.min(factor);
+    let multiplier_limit = (inputs * outputs).div_ceil(multfactor);
+    let mut valid = multiplier_limit % outputs == 0 || factor >= inputs;
+    valid = valid && (factor % inputs == 0 || factor < inputs);
+    valid && (inputs * outputs) % factor == 0
+}
+
+#[test]
+fn what_is_built_computes_the_layer() {
+    for (rule, factor) in cases().filter(|(rule, factor)| rule.admits(*factor)) {
+        let computed = pairs(rule.kernel, rule.inputs, rule.outputs, factor);
+        let expected = layer(rule.kernel, rule.inputs, rule.outputs);
+        assert_eq!(computed, Some(expected), "{rule:?} {factor}");
+    }
+}
+
+#[test]
+fn the_outcome_is_what_the_loops_do() {
+    for (rule, factor) in cases().filter(|(rule, factor)| !rule.admits(*factor)) {
+        let expected = layer(rule.kernel, rule.inputs, rule.outputs);
+        let outcome = match pairs(rule.kernel, rule.inputs, rule.outputs, factor) {
+            None => Outcome::Stops,
+            Some(computed) if computed == expected => Outcome::SameValues,
+            Some(_) => Outcome::OtherValues,
+        };
+        assert_eq!(rule.outcome(factor), outcome, "{rule:?} {factor}");
+    }
+}
+
+#[test]
+fn the_rule_is_that_of_hls4ml() {
+    for (rule, factor) in cases() {
+        let validates = hls4ml_validates(rule.inputs, rule.outputs, factor);
+        match rule.kernel {
+            // hls4ml lets factors pass that its own kernel does not compute.
+            Kernel::Parallel { .. } => {
+                assert_eq!(
+                    rule.admits(factor),
+                    validates && factor <= rule.inputs,
+                    "{rule:?} {factor}"
+                );
+            }
+            _ => assert_eq!(rule.admits(factor), validates, "{rule:?} {factor}"),
+        }
+        let unrolled = ReuseRule {
+            strategy: Strategy::Unrolled,
+            ..rule
+        };
+        assert!(!unrolled.admits(factor) || rule.admits(factor));
+    }
+}
+
+#[test]
+fn the_nearest_is_the_one_that_a_conversion_takes() {
+    for (rule, factor) in cases() {
+        let valid: Vec<u64> = (1..=rule.inputs * rule.outputs)
+            .filter(|&candidate| rule.admits(candidate))
+            .collect();
+        // `get_closest_reuse_factor`: of two that are equally near, the smaller.
+        let position = valid.partition_point(|&candidate| candidate < factor);
+        let nearest = match (position.checked_sub(1).map(|at| valid[at]), valid.get(position)) {
+            (None, Some(&after)) => after,
+            (Some(before), None) => before,
+            (Some(before), Some(&after)) if after - factor < factor - before => after,
+            (Some(before), Some(_)) => before,
+            (None, None) => unreachable!("1 is always built"),
+        };
+        assert_eq!(rule.nearest(factor), nearest, "{rule:?} {factor}");
+    }
+}
+
+#[test]
+fn other_strategies_have_their_own_factors() {
+    let rule = |strategy| ReuseRule {
+        strategy,
+        kernel: Kernel::Dense,
+        inputs: 6,
+        outputs: 4,
+    };
+    assert!((1..100).all(|factor| rule(Strategy::Latency).admits(factor)));
+    assert!(!rule(Strategy::Latency).admits(0));
+    assert!(rule(Strategy::Resource).admits(24) && !rule(Strategy::Unrolled).admits(24));
+    assert_eq!(rule(Strategy::Unrolled).nearest(24), 12);
+    assert!(rule(Strategy::DistributedArithmetic).admits(1));
+    assert_eq!(rule(Strategy::DistributedArithmetic).nearest(6), 1);
+}
