@@ -1,5 +1,6 @@
 //! The container: a gzip-compressed tar whose members are only ever held in memory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
@@ -82,12 +83,42 @@ impl<'a> Archive<'a> {
         let bytes = self
             .member(name)
             .ok_or_else(|| wrong("is missing from the archive".to_owned()))?;
-        match serde_json::from_slice(bytes) {
+        match serde_json::from_slice(&without_non_numbers(bytes)) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(_) => Err(wrong("is not an object".to_owned())),
             Err(error) => Err(wrong(format!("cannot be decoded: {error}"))),
         }
     }
+}
+
+/// JSON with `null` for the `NaN` and infinities that Python writes as bare words (`model_bf` of a configuration
+/// without a BramFactor is one).
+fn without_non_numbers(text: &[u8]) -> Cow<'_, [u8]> {
+    const WORDS: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut replaced = Vec::new();
+    let (mut copied, mut at, mut in_string) = (0, 0, false);
+    while at < text.len() {
+        match text[at] {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => at += 1,
+            _ if in_string => {}
+            _ => {
+                if let Some(word) = WORDS.into_iter().find(|word| text[at..].starts_with(word)) {
+                    replaced.extend_from_slice(&text[copied..at]);
+                    replaced.extend_from_slice(b"null");
+                    at += word.len();
+                    copied = at;
+                    continue;
+                }
+            }
+        }
+        at += 1;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    replaced.extend_from_slice(&text[copied..]);
+    Cow::Owned(replaced)
 }
 
 /// The name under which a member is looked up; `None` for the root entry.
@@ -120,4 +151,21 @@ fn hostile(file: &Path, name: &str, problem: &str) -> ImportError {
     ImportError::structure(file, format!("member `{shown}`"), problem.to_owned())
         .expected("plain files with simple names, each once")
         .help("write the file again with hls4ml.utils.serialization.serialize_model")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_words_of_python_are_null_outside_strings() {
+        let text = br#"{"a": Infinity, "b \" NaN": [-Infinity,NaN, "NaN", -1], "Infinity": "\\"}"#;
+        let value: Value = serde_json::from_slice(&without_non_numbers(text)).expect("JSON");
+        let expected = serde_json::json!({"a": null, "b \" NaN": [null, null, "NaN", -1], "Infinity": "\\"});
+        assert_eq!(value, expected);
+        assert!(matches!(without_non_numbers(b"{\"NaN\": 1}"), Cow::Borrowed(_)));
+        for cut in 0..text.len() {
+            let _ = without_non_numbers(&text[..cut]);
+        }
+    }
 }
