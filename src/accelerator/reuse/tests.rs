@@ -164,9 +164,9 @@ fn cases() -> impl Iterator<Item = (ReuseRule, u64)> {
 fn hls4ml_validates(inputs: u64, outputs: u64, factor: u64) -> bool {
     let multfactor = inputs.min(factor);
     let multiplier_limit = (inputs * outputs).div_ceil(multfactor);
-    let mut valid = multiplier_limit % outputs == 0 || factor >= inputs;
-    valid = valid && (factor % inputs == 0 || factor < inputs);
-    valid && (inputs * outputs) % factor == 0
+    let mut valid = multiplier_limit.is_multiple_of(outputs) || factor >= inputs;
+    valid = valid && (factor.is_multiple_of(inputs) || factor < inputs);
+    valid && (inputs * outputs).is_multiple_of(factor)
 }
 
 #[test]
