@@ -87,6 +87,16 @@ impl ReuseRule {
         }
     }
 
+    /// The same layer by the Resource or the Latency strategy.
+    pub(super) fn with_resource(self, resource: bool) -> Self {
+        let strategy = if resource {
+            Strategy::Resource
+        } else {
+            Strategy::Latency
+        };
+        Self { strategy, ..self }
+    }
+
     /// Whether hls4ml builds the factor.
     pub(super) fn admits(&self, factor: u64) -> bool {
         let (inputs, outputs) = (self.inputs, self.outputs);

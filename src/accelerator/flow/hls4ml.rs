@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::super::folding::{MatrixShape, is_valid_reuse, nearest_valid_reuse};
+use super::super::folding::MatrixShape;
 use super::super::hardware::{Folding, Packing, Storage, Style};
+use super::super::reuse::ReuseRule;
 use super::{FlowError, FlowHardware};
-use crate::network::{LayerId, Network, Op};
+use crate::network::{LayerId, Mac, Network, Op};
 
 const SECTIONS: [&str; 3] = ["Model", "LayerType", "LayerName"];
 
@@ -158,7 +159,7 @@ impl Reader<'_> {
                 Some(kind) => self.quiet(kind)?,
                 None => Said::default(),
             };
-            self.product(node.layer, MatrixShape::of(mac), own.or(of_type).or(model))?;
+            self.product(node.layer, mac, own.or(of_type).or(model))?;
         }
         for (name, value) in &names {
             let layer = network.layer_named(name);
@@ -249,15 +250,20 @@ impl Reader<'_> {
         Ok(said)
     }
 
-    fn product(&mut self, id: LayerId, shape: MatrixShape, said: Said) -> Result<(), FlowError> {
+    fn product(&mut self, id: LayerId, mac: &Mac, said: Said) -> Result<(), FlowError> {
         let layer = self.network.layer(id);
         let resource = said
             .resource
             .unwrap_or(layer.hints.strategy.as_deref() == Some("resource"));
         let Some(asked) = said.reuse else { return Ok(()) };
-        let mut reuse = u64::from(asked).min(shape.weights().max(1));
-        if resource && !is_valid_reuse(shape, reuse) {
-            reuse = nearest_valid_reuse(shape, reuse);
+        let of_file = ReuseRule::of(layer, mac);
+        let rule = said
+            .resource
+            .map_or(of_file, |resource| of_file.with_resource(resource));
+        let weights = MatrixShape::of(mac).weights().max(1);
+        let mut reuse = u64::from(asked).min(weights);
+        if !rule.admits(reuse) {
+            reuse = rule.nearest(reuse);
         }
         if reuse != u64::from(asked) {
             self.flow.assumed(
@@ -265,20 +271,19 @@ impl Reader<'_> {
                 format!("hls4ml does not build {asked} here; taken is {reuse}, the nearest that it builds"),
             );
         }
-        let valid = is_valid_reuse(shape, reuse);
         let name = layer.name.clone();
-        let latency_hint = layer.hints.strategy.as_deref() == Some("latency");
-        let folding = Folding::Hls4ml {
-            reuse_factor: u32::try_from(reuse).unwrap_or(u32::MAX),
-        };
-        if !(valid || latency_hint) {
+        let is_built = of_file.admits(reuse);
+        if !is_built {
             self.flow.unused(
                 format!("{name}.ReuseFactor"),
                 "a factor that only the Latency strategy builds; the network file does not say that strategy",
             );
         }
+        let folding = Folding::Hls4ml {
+            reuse_factor: u32::try_from(reuse).unwrap_or(u32::MAX),
+        };
         let entry = self.flow.hardware.layers.entry(name).or_default();
-        entry.folding = (valid || latency_hint).then_some(folding);
+        entry.folding = is_built.then_some(folding);
         if resource && reuse > 1 {
             entry.weights = Some(Storage {
                 style: Style::Rom,
