@@ -10,13 +10,15 @@ use radstream::accelerator::{Accelerator, Hardware, StoredBit};
 use radstream::campaign::{Bench, Scenario, Silent};
 use radstream::fault;
 use radstream::model::{Description, Files, Settings, Workload, load_network};
+use radstream::network::import::ImportOptions;
 use radstream::outcome::Scratch;
 use radstream::simulate::functional::{Parameters, evaluate};
 
 fn exhaustive(criterion: &mut Criterion) {
     let files = Files::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/digits_medium_ae"));
     let description = Description::read(&files).expect("a model folder");
-    let mut network = load_network(&files, Path::new(&description.network)).expect("a network");
+    let mut network =
+        load_network(&files, Path::new(&description.network), &ImportOptions::default()).expect("a network");
     network.name.clone_from(&description.name);
     let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
     let accelerator = Arc::new(accelerator);

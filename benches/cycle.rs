@@ -10,6 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use radstream::accelerator::{Accelerator, Hardware};
 use radstream::model::{Description, Files, load_network};
 use radstream::network::Network;
+use radstream::network::import::ImportOptions;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::cycle::{self, Settings};
 
@@ -20,13 +21,17 @@ fn shared(name: &str) -> Option<Network> {
     );
     let file = data.join(name);
     let parent = Files::Folder(file.parent()?.to_owned());
-    load_network(&parent, Path::new(file.file_name()?)).ok()
+    load_network(&parent, Path::new(file.file_name()?), &ImportOptions::default()).ok()
 }
 
 fn cases() -> Vec<(&'static str, Network, Hardware)> {
     let model = Description::read(&Files::Embedded).expect("the embedded model reads");
-    let network =
-        load_network(&Files::Embedded, Path::new(&model.network)).expect("the embedded network reads");
+    let network = load_network(
+        &Files::Embedded,
+        Path::new(&model.network),
+        &ImportOptions::default(),
+    )
+    .expect("the embedded network reads");
     let mut cases = vec![("digits_medium_ae", network, Hardware::default())];
     if let Some(network) = shared("econt/econt_medium.qonnx.onnx") {
         cases.push(("econt_medium", network, Hardware::default()));

@@ -18,12 +18,13 @@
 //! use radstream::accelerator::{Accelerator, Hardware};
 //! use radstream::fault;
 //! use radstream::model::{Description, Files, Settings, Workload, load_network};
+//! use radstream::network::import::ImportOptions;
 //! use radstream::simulate::functional::{Incremental, Parameters, Plan, evaluate};
 //!
 //! // `Files::Folder("models/digits_small_cls".into())` would read a model folder.
 //! let files = Files::Embedded;
 //! let model = Description::read(&files)?;
-//! let network = load_network(&files, Path::new(&model.network))?;
+//! let network = load_network(&files, Path::new(&model.network), &ImportOptions::default())?;
 //! let accelerator = Accelerator::build(&network, &Hardware::default())?;
 //! let network = accelerator.network();
 //! let workload = Workload::load(network, &Settings::of(&model, &files))?;

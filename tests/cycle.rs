@@ -11,6 +11,7 @@ use radstream::accelerator::{
     WindowUnit,
 };
 use radstream::model::{Description, Files, Settings, Workload, load_network};
+use radstream::network::import::ImportOptions;
 use radstream::network::{Network, Window};
 use radstream::simulate::cycle;
 use radstream::simulate::cycle::Pipeline;
@@ -53,7 +54,7 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
 fn folder(path: &Path, samples: usize) {
     let files = Files::Folder(path.to_owned());
     let model = Description::read(&files).unwrap();
-    let network = load_network(&files, Path::new(&model.network)).unwrap();
+    let network = load_network(&files, Path::new(&model.network), &ImportOptions::default()).unwrap();
     let workload = Workload::load(&network, &Settings::of(&model, &files)).unwrap();
     let elements = network.tensor(network.input).len();
     agree(
@@ -66,7 +67,12 @@ fn folder(path: &Path, samples: usize) {
 
 fn read(file: &Path) -> Network {
     let parent = Files::Folder(file.parent().unwrap().to_owned());
-    load_network(&parent, Path::new(file.file_name().unwrap())).unwrap()
+    load_network(
+        &parent,
+        Path::new(file.file_name().unwrap()),
+        &ImportOptions::default(),
+    )
+    .unwrap()
 }
 
 /// Mantissas all over the input's range.

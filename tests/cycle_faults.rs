@@ -14,6 +14,7 @@ use radstream::accelerator::{
 use radstream::campaign::{StrikeBench, StrikeOutcome, draw_strikes};
 use radstream::fault::{self, Targets};
 use radstream::model::{Description, Files, Settings as ModelSettings, Workload, load_network};
+use radstream::network::import::ImportOptions;
 use radstream::network::{Geometry, LayerId, Network, Op};
 use radstream::simulate::cycle::BuildError;
 use radstream::simulate::cycle::Pipeline;
@@ -34,7 +35,7 @@ struct Chip {
 fn model(name: &str) -> (Network, Workload) {
     let files = Files::Folder(Path::new("models").join(name));
     let model = Description::read(&files).unwrap();
-    let network = load_network(&files, Path::new(&model.network)).unwrap();
+    let network = load_network(&files, Path::new(&model.network), &ImportOptions::default()).unwrap();
     let settings = ModelSettings {
         limit: Some(4),
         ..ModelSettings::of(&model, &files)

@@ -9,6 +9,7 @@ use std::path::Path;
 use radstream::accelerator::{Accelerator, Folding, Hardware, LayerHardware, LoopTiming, WindowUnit};
 use radstream::data::SourceText;
 use radstream::model::{Files, load_network};
+use radstream::network::import::ImportOptions;
 use radstream::network::{
     BuildHints, Encoding, Geometry, Layer, LayerId, Network, Node, Op, Relu, Tensor, TensorId, Window,
 };
@@ -34,7 +35,12 @@ fn cnv_networks_take_the_published_cycles() {
         ("cnvW2A2", 115_200, 116_265.0, 486_450.0),
     ] {
         let files = Files::Folder(data.join("cnv"));
-        let network = load_network(&files, Path::new(&format!("{name}.qonnx.onnx"))).unwrap();
+        let network = load_network(
+            &files,
+            Path::new(&format!("{name}.qonnx.onnx")),
+            &ImportOptions::default(),
+        )
+        .unwrap();
         let hardware = Hardware::read(Path::new(&format!("hw_configs/{name}.ron"))).unwrap();
         let (_, timing) = timing(&network, &hardware, 3);
         // The slowest matrix product: (MH/PE)*(MW/SIMD) of layers 6 and 7, times 100 vectors of layer 3.

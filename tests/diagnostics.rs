@@ -12,6 +12,7 @@ use radstream::accelerator::{Accelerator, Hardware, Technology};
 use radstream::data::SourceText;
 use radstream::model::{Description, Files, load_network};
 use radstream::network::Network;
+use radstream::network::import::ImportOptions;
 use radstream::radiation::{ClusterTable, Environment, MemoryTechnologies, MemoryTechnology};
 use radstream::rtl::ProtectionMap;
 use radstream::study::{Request, StudyError};
@@ -168,7 +169,7 @@ fn as_file<T, E: Diagnostic>(
 
 fn small() -> Network {
     let files = Files::Folder(model("digits_small_ae"));
-    load_network(&files, Path::new("encoder.qonnx.onnx")).unwrap()
+    load_network(&files, Path::new("encoder.qonnx.onnx"), &ImportOptions::default()).unwrap()
 }
 
 #[test]

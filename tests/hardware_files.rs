@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use radstream::accelerator::{Accelerator, Folding, Hardware};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
+use radstream::network::import::ImportOptions;
 use radstream::simulate::cycle;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
@@ -26,7 +27,7 @@ fn hardware_file(model: &str, style: &str) -> PathBuf {
 fn both_engines_agree(model: &str, samples: usize) {
     let files = Files::Folder(root().join("models").join(model));
     let description = Description::read(&files).unwrap();
-    let network = load_network(&files, Path::new(&description.network)).unwrap();
+    let network = load_network(&files, Path::new(&description.network), &ImportOptions::default()).unwrap();
     let workload = Workload::load(&network, &Settings::of(&description, &files)).unwrap();
     let elements = network.tensor(network.input).len();
     let inputs = &workload.inputs[..samples * elements];

@@ -433,6 +433,7 @@ fn stored_codes_and_layouts_are_parts_of_a_campaign() {
         let network = NetworkRequest {
             network: Some(folder.join("cnvW1A1.qonnx.onnx")),
             hardware: Some(place.path(&name)),
+            ..NetworkRequest::default()
         };
         let identity = identity(&network, &samples);
         assert!(seen.insert(identity), "{from}: the same identity");

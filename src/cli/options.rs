@@ -11,6 +11,7 @@ use super::Failure;
 use super::output;
 use super::progress::Terminal;
 use crate::data::Source;
+use crate::network::import::{ImportOptions, InputType};
 use crate::outcome::loss::{LOSSES, NamedLoss};
 use crate::study::{NetworkRequest, Request, SamplesRequest, Session};
 
@@ -59,6 +60,10 @@ pub struct Target {
     /// How the accelerator is built: a RON file
     #[arg(long, value_name = "FILE.ron", help_heading = "Network")]
     pub hardware: Option<PathBuf>,
+    /// Type of the numbers that enter the accelerator, where the QONNX file does not state it: uint8, int<N>,
+    /// fixed<W,I>, ufixed<W,I>. Arithmetic on the input is done on the accelerator then
+    #[arg(long, value_name = "TYPE", value_parser = option_value::<InputType>, help_heading = "Network")]
+    pub input_type: Option<InputType>,
 }
 
 impl Target {
@@ -67,6 +72,9 @@ impl Target {
         NetworkRequest {
             network: self.network.clone(),
             hardware: self.hardware.clone(),
+            import: ImportOptions {
+                input_type: self.input_type,
+            },
         }
     }
 }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Files;
 use crate::data::{RonError, SourceText, parse_ron};
+use crate::network::import::InputType;
 
 /// A model folder's description. File names are relative to the folder; an array in an `.npz` is
 /// `FILE:KEY`.
@@ -21,6 +22,9 @@ pub struct Description {
     pub description: String,
     /// The network file.
     pub network: String,
+    /// Type of the numbers that enter the accelerator, where the network file does not state it.
+    #[serde(default)]
+    pub input_type: Option<InputType>,
     /// Samples.
     #[serde(default)]
     pub inputs: Option<String>,

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{Description, Files, ModelError};
 use crate::data::{self, Array, DataError, Elements, Source};
 use crate::network::import::onnx::OnnxGraph;
-use crate::network::import::{ImportError, fml, qonnx};
+use crate::network::import::{ImportError, ImportOptions, fml, qonnx};
 use crate::network::{InputError, Network};
 use crate::outcome::loss::{self, LOSSES};
 use crate::outcome::{Evaluator, OutcomeError, OutcomePart, Readout, Setup};
@@ -82,11 +82,11 @@ pub enum WorkloadError {
     },
 }
 
-/// Reads a network file by its ending.
+/// Reads a network file by its ending; `options` say what the file leaves open.
 ///
 /// # Errors
-/// [`ImportError`] of the reader, or where the ending is unknown.
-pub fn load_network(files: &Files, name: &Path) -> Result<Network, ImportError> {
+/// [`ImportError`] of the reader, where an option does not fit the file, or where the ending is unknown.
+pub fn load_network(files: &Files, name: &Path, options: &ImportOptions) -> Result<Network, ImportError> {
     let path = files.path(name);
     let extension = path
         .extension()
@@ -97,8 +97,15 @@ pub fn load_network(files: &Files, name: &Path) -> Result<Network, ImportError> 
                 Files::Folder(_) => OnnxGraph::read(&path)?,
                 Files::Embedded => OnnxGraph::parse(&path, &embedded_bytes(files, name, &path)?)?,
             };
-            qonnx::import(&graph)
+            qonnx::import_with(&graph, options)
         }
+        Some("fml") if options.input_type.is_some() => Err(ImportError::unsupported(
+            &path,
+            "the file",
+            "states the type of its input itself".to_owned(),
+        )
+        .expected("no other input type")
+        .help("leave the input type out; hls4ml's own is exact")),
         Some("fml") => match files {
             Files::Folder(_) => fml::read(&path),
             Files::Embedded => fml::parse(&path, &embedded_bytes(files, name, &path)?),
@@ -155,6 +162,8 @@ pub struct Settings {
     pub classes: Option<usize>,
     /// Hardware file.
     pub hardware: Option<Located>,
+    /// What is said about the network file.
+    pub import: ImportOptions,
 }
 
 impl Settings {
@@ -180,6 +189,9 @@ impl Settings {
             distance: located(&description.distance),
             classes: description.classes,
             hardware: located(&description.hardware),
+            import: ImportOptions {
+                input_type: description.input_type,
+            },
         }
     }
 
@@ -204,6 +216,7 @@ impl Settings {
             distance: self.distance.or(other.distance),
             classes: self.classes.or(other.classes),
             hardware: self.hardware.or(other.hardware),
+            import: self.import.or(other.import),
         }
     }
 }

@@ -257,6 +257,7 @@ impl ConvertRequest {
             name: design.name.clone(),
             description: self.description.clone(),
             network: network.unwrap_or_default(),
+            input_type: self.network.import.input_type.or(settings.import.input_type),
             inputs: contents.store(&settings.inputs, "inputs", settings.limit)?,
             labels: contents.store(&settings.labels, "labels", settings.limit)?,
             input_scale: settings.input_scale.unwrap_or(1.0),

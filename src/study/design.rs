@@ -9,6 +9,7 @@ use super::{SamplesRequest, StudyError};
 use crate::accelerator::{Accelerator, Hardware, Memory, Style};
 use crate::data::did_you_mean;
 use crate::model::{Description, Files, Settings, Workload, load_network};
+use crate::network::import::ImportOptions;
 
 /// Which network, on which hardware.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct NetworkRequest {
     pub network: Option<PathBuf>,
     /// How the accelerator is built: a RON file. That of the model folder, or the default, where there is none.
     pub hardware: Option<PathBuf>,
+    /// What the network file leaves open.
+    pub import: ImportOptions,
 }
 
 impl NetworkRequest {
@@ -27,7 +30,7 @@ impl NetworkRequest {
     pub fn of(network: impl Into<PathBuf>) -> Self {
         Self {
             network: Some(network.into()),
-            hardware: None,
+            ..Self::default()
         }
     }
 }
@@ -135,7 +138,8 @@ impl Design {
             .transpose()?
             .unwrap_or_default();
         let settings = stated.or(origin.settings.clone());
-        let mut imported = load_network(&origin.files, &origin.network)?;
+        let import = network.import.clone().or(settings.import.clone());
+        let mut imported = load_network(&origin.files, &origin.network, &import)?;
         imported.name.clone_from(&origin.name);
         let hardware = match (&network.hardware, &settings.hardware) {
             (Some(file), _) => Hardware::read(file)?,

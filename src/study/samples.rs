@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{StudyError, text_form};
 use crate::data::Source;
 use crate::model::{Files, Located, Settings};
+use crate::network::import::ImportOptions;
 
 /// Samples and what judges their outputs; what is not said comes from the model folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -83,6 +84,7 @@ impl SamplesRequest {
             distance: here(&self.distance),
             classes: self.classes,
             hardware: None,
+            import: ImportOptions::default(),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use radstream::accelerator::{Accelerator, Hardware, StoredBit};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::Network;
+use radstream::network::import::ImportOptions;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -36,7 +37,8 @@ pub fn workload(name: &str, samples: usize) -> (Arc<Accelerator>, Workload) {
         limit: Some(samples),
         ..Settings::of(&description, &files)
     };
-    let network = load_network(&files, Path::new(&description.network)).expect("a network");
+    let network =
+        load_network(&files, Path::new(&description.network), &ImportOptions::default()).expect("a network");
     let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
     let workload = Workload::load(accelerator.network(), &settings).expect("a workload");
     (Arc::new(accelerator), workload)

@@ -42,7 +42,7 @@ use self::fold::Precision;
 use self::lowered::Lowered;
 use self::stream::{PerChannel, Stream};
 use super::onnx::{OnnxGraph, OnnxNode};
-use super::{Cure, ImportError, limits};
+use super::{Cure, ImportError, ImportOptions, limits};
 use crate::network::Network;
 
 /// What a name of the file stands for.
@@ -62,6 +62,7 @@ enum Value {
 /// The state of one import.
 struct Importer<'a> {
     graph: &'a OnnxGraph,
+    options: &'a ImportOptions,
     builder: Builder,
     values: HashMap<String, Value>,
     /// How many nodes and graph outputs read a tensor.
@@ -94,6 +95,14 @@ pub fn read(path: &Path) -> Result<Network, ImportError> {
 /// # Errors
 /// As [`read`].
 pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
+    import_with(graph, &ImportOptions::default())
+}
+
+/// Turns a parsed graph into a network, with what is said beside the file.
+///
+/// # Errors
+/// As [`read`], and where an option contradicts the file.
+pub fn import_with(graph: &OnnxGraph, options: &ImportOptions) -> Result<Network, ImportError> {
     let mut readers: HashMap<String, usize> = HashMap::new();
     for name in graph
         .nodes
@@ -105,6 +114,7 @@ pub fn import(graph: &OnnxGraph) -> Result<Network, ImportError> {
     }
     let mut importer = Importer {
         graph,
+        options,
         builder: Builder::new(&graph.file),
         values: HashMap::new(),
         pending: readers.clone(),
