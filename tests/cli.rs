@@ -579,3 +579,21 @@ mod interrupted {
         assert_eq!(place.read("cut/summary.json"), place.read("whole/summary.json"));
     }
 }
+
+#[test]
+fn the_type_of_the_input_is_part_of_the_request() {
+    let place = Workplace::new();
+    let network = model("digits_small_cls")
+        .join("encoder.qonnx.onnx")
+        .display()
+        .to_string();
+    let stated = place.json(&["inspect", &network, "--input-type", "uint8"]);
+    assert_eq!(stated["input"]["rule"], "Stated");
+    assert_eq!(stated["input"]["format"], "ufixed<8,8>");
+    let own = place.json(&["inspect", &network]);
+    assert_eq!(own["input"]["rule"], "Quantize");
+    // Its quantizer is on the accelerator now.
+    assert_ne!(own["input"]["format"], stated["input"]["format"]);
+    let layers = |report: &serde_json::Value| report["layers"].as_array().map_or(0, Vec::len);
+    assert_eq!(layers(&stated), layers(&own) + 1);
+}

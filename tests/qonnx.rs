@@ -271,3 +271,35 @@ fn forms_of_operator_sets_equal_their_outputs() {
         }
     }
 }
+
+#[test]
+fn inputs_and_constants_of_networks_as_people_have_them() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    for name in [
+        "bn-behind-unsqueeze/net",
+        "input-zero-point/uint8_zp128",
+        "input-zero-point/int4_narrow_zp",
+    ] {
+        let file = |ending: &str| shared.join("field").join(format!("{name}.{ending}"));
+        let network = qonnx::read(&file("onnx")).expect("a network");
+        let parameters = Parameters::of(&network);
+        let inputs = network
+            .quantize_inputs(&array(&file("npz"), "x").reals())
+            .expect("mantissas");
+        let expected = array(&file("npz"), "expected").reals();
+        let output = network.tensor(network.output);
+        let found: Vec<f64> = inputs
+            .chunks(network.tensor(network.input).len())
+            .flat_map(|input| {
+                let trace = evaluate(&network, &parameters, input);
+                let values = trace.tensor(network.output).iter();
+                values
+                    .map(|&mantissa| output.value_of(mantissa))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}

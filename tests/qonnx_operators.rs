@@ -10,10 +10,13 @@ mod operators {
     pub mod check;
     pub mod folding;
     pub mod forms;
+    pub mod inputs;
     pub mod matrix;
     pub mod quantizers;
+    pub mod rearranged;
     pub mod reference;
     pub mod shapes;
     pub mod tensor;
+    pub mod twins;
     pub mod windows;
 }

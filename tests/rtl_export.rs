@@ -49,6 +49,7 @@ fn network(shapes: &[(&str, usize, u32)]) -> Network {
             values: (0..elements as u64)
                 .map(|index| signed(width).mantissa_of_bits(index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11))
                 .collect(),
+            zero_point: None,
         });
     Network {
         name: "a net/1".into(),

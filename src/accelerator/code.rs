@@ -2,7 +2,7 @@
 
 use super::hardware::ThresholdEncoding;
 use crate::fixed_point::Format;
-use crate::network::Encoding;
+use crate::network::{Encoding, ZeroPoint};
 use serde::Serialize;
 
 /// The code of one stored tensor: an encoding of the number that is stored, and which number that is.
@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct StoredCode {
     number: Encoding,
     transform: ThresholdEncoding,
+    /// What is added to a mantissa before it is stored.
+    zero: i64,
 }
 
 /// Why a tensor has no code.
@@ -37,6 +39,17 @@ impl StoredCode {
         Self {
             number: encoding,
             transform: ThresholdEncoding::Plain,
+            zero: 0,
+        }
+    }
+
+    /// The integers of a quantizer with a zero point.
+    #[must_use]
+    pub fn with_zero_point(zero_point: ZeroPoint) -> Self {
+        Self {
+            number: Encoding::Fixed(zero_point.stored),
+            transform: ThresholdEncoding::Plain,
+            zero: zero_point.zero,
         }
     }
 
@@ -80,6 +93,7 @@ impl StoredCode {
         Ok(Self {
             number: Encoding::Fixed(number),
             transform,
+            zero: 0,
         })
     }
 
@@ -99,7 +113,10 @@ impl StoredCode {
     #[must_use]
     pub fn bits_of(&self, mantissa: i64) -> u64 {
         match self.number {
-            Encoding::Fixed(format) => format.bits_of(store(self.transform, i128::from(mantissa))) as u64,
+            Encoding::Fixed(format) => {
+                let number = store(self.transform, i128::from(mantissa));
+                format.bits_of(number + i128::from(self.zero)) as u64
+            }
             Encoding::Bipolar { .. } => self.number.bits_of(mantissa),
         }
     }
@@ -107,7 +124,7 @@ impl StoredCode {
     /// The mantissa that stored bits stand for; bits above the width are ignored.
     #[must_use]
     pub fn mantissa_of(&self, bits: u64) -> i64 {
-        let number = self.number.mantissa_of_bits(bits);
+        let number = self.number.mantissa_of_bits(bits).saturating_sub(self.zero);
         match self.transform {
             ThresholdEncoding::Plain => number,
             ThresholdEncoding::Dot | ThresholdEncoding::XnorPopcount => number.saturating_add(1),

@@ -14,7 +14,7 @@
 //! # let network = Network {
 //! #     name: "n".into(), tensors: vec![tensor], nodes: vec![],
 //! #     layers: vec![Layer { name: "fc".into(), kind: "Dense".into(), output: TensorId(0), hints: BuildHints::default() }],
-//! #     params: vec![Param { layer: LayerId(0), kind: ParamKind::Weight, shape: vec![1, 3], encoding, values: vec![1, -2, 3] }],
+//! #     params: vec![Param { layer: LayerId(0), kind: ParamKind::Weight, shape: vec![1, 3], encoding, values: vec![1, -2, 3], zero_point: None }],
 //! #     input: TensorId(0), input_rule: InputRule::Raw, output: TensorId(0), notes: vec![],
 //! # };
 //! let accelerator = Accelerator::build(&network, &Hardware::default())?;
@@ -440,7 +440,8 @@ fn stored_code(
 ) -> Result<StoredCode, Problem> {
     let param = network.param(id);
     if param.kind != ParamKind::Threshold {
-        return Ok(StoredCode::plain(param.encoding));
+        let plain = || StoredCode::plain(param.encoding);
+        return Ok(param.zero_point.map_or_else(plain, StoredCode::with_zero_point));
     }
     let counts = mac_of(network, param.layer).is_some_and(|mac| mac.popcount);
     let (fits, sums, expected) = match storage.encoding {

@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 52] = [
+const OPTIONS: [(&str, &str); 53] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -22,7 +22,8 @@ const OPTIONS: [(&str, &str); 52] = [
     ("radstream::network::mantissas", "--raw-inputs"),
     ("radstream::network::readout", "--readout FILE.onnx"),
     ("radstream::input::mantissa", "--raw-inputs"),
-    ("radstream::input::rule", "--raw-inputs"),
+    ("radstream::input::rule", "--input-type TYPE, --raw-inputs"),
+    ("radstream::input::value", "--input-scale X, --input-type TYPE"),
     ("radstream::input::shape", "--inputs FILE[:KEY]"),
     ("radstream::outcome::readout", "--readout FILE.onnx"),
     ("radstream::outcome::gather", "--gather FILE:KEY"),

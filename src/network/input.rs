@@ -6,6 +6,7 @@ use num_rational::BigRational;
 use num_traits::{ToPrimitive, Zero};
 use thiserror::Error;
 
+use super::preprocessing::Quantizing;
 use super::{Encoding, InputRule, Network};
 use crate::fixed_point::{Cast, Format, NotFinite, from_f64};
 
@@ -62,12 +63,30 @@ pub enum InputError {
         /// Largest mantissa.
         high: i128,
     },
+    /// A number is no value of the input's stated type.
+    #[error("sample {sample}, value {position}: {value} is no value of the input type {format}")]
+    #[diagnostic(
+        code(radstream::input::value),
+        help("expected multiples of {unit} within the type's range; round the samples, or scale them")
+    )]
+    Value {
+        /// The sample.
+        sample: usize,
+        /// The value's position in it.
+        position: usize,
+        /// The value.
+        value: f64,
+        /// The input type.
+        format: String,
+        /// Value of one unit.
+        unit: f64,
+    },
     /// The file states no input type and none was asked for.
     #[error("the network `{network}` has no input quantizer")]
     #[diagnostic(
         code(radstream::input::rule),
         help(
-            "expected integer mantissas; declare the inputs to be mantissas, or export the network with a quantizer on its input"
+            "expected integer mantissas; declare the inputs to be mantissas, state their type, or export the network with a quantizer on its input"
         )
     )]
     NoQuantizer {
@@ -77,47 +96,85 @@ pub enum InputError {
 }
 
 impl Network {
-    /// Mantissas of real samples by the network's own input rule: cast to the input's format with
-    /// its rounding and overflow. `values` is `[sample][element]` with samples of any shape that has
-    /// as many elements as the input tensor.
+    /// Mantissas of real samples by the network's own input rule: cast to the input's format with its rounding and
+    /// overflow, after the file's own arithmetic where there is some. `values` is `[sample][element]` with samples of
+    /// any shape that has as many elements as the input tensor.
     ///
     /// # Errors
-    /// [`InputError`] where a value is not finite, or the network has no rule for real values.
+    /// [`InputError`] where a value is not finite or not of the stated type, or the network has no rule for real
+    /// values.
     pub fn quantize_inputs(&self, values: &[f64]) -> Result<Vec<i64>, InputError> {
         let tensor = self.tensor(self.input);
-        let format = match (self.input_rule, tensor.encoding) {
-            (InputRule::Quantize, Encoding::Fixed(format)) => format,
-            _ => {
-                return Err(InputError::NoQuantizer {
-                    network: self.name.clone(),
-                });
-            }
-        };
         let len = tensor.len().max(1);
-        let quantize = |value: f64| -> Result<i64, NotFinite> {
-            if tensor.scale == 1.0 {
-                from_f64(value, &format).map(|mantissa| mantissa as i64)
-            } else {
-                quantize_scaled(value, tensor.scale, &format).ok_or(NotFinite { value })
-            }
+        let not_finite = |at: usize, value: f64| InputError::NotFinite {
+            sample: at / len,
+            position: at % len,
+            value,
         };
-        values
-            .iter()
-            .enumerate()
-            .map(|(at, &value)| {
-                quantize(value).map_err(|_| InputError::NotFinite {
-                    sample: at / len,
-                    position: at % len,
-                    value,
+        match (&self.input_rule, tensor.encoding) {
+            (InputRule::Quantize, Encoding::Fixed(format)) => {
+                let quantize = |value: f64| -> Result<i64, NotFinite> {
+                    if tensor.scale == 1.0 {
+                        from_f64(value, &format).map(|mantissa| mantissa as i64)
+                    } else {
+                        quantize_scaled(value, tensor.scale, &format).ok_or(NotFinite { value })
+                    }
+                };
+                let each = values.iter().enumerate();
+                each.map(|(at, &value)| quantize(value).map_err(|_| not_finite(at, value)))
+                    .collect()
+            }
+            (InputRule::Preprocess(preprocessing), _) => {
+                let mut quantizing = Quantizing::new(preprocessing, tensor.channels(), len);
+                let each = values.iter().enumerate();
+                each.map(|(at, &value)| {
+                    let found = quantizing.mantissa(value, at % len);
+                    found
+                        .map(|(mantissa, _)| mantissa)
+                        .ok_or_else(|| not_finite(at, value))
                 })
-            })
-            .collect()
+                .collect()
+            }
+            (InputRule::Stated, encoding) => {
+                let each = values.iter().enumerate();
+                each.map(|(at, &value)| {
+                    let units = libm::scalbn(value, encoding.frac());
+                    let whole = (units.fract() == 0.0 && units.abs() < 9.2e18).then_some(units as i64);
+                    whole
+                        .filter(|&mantissa| encoding.contains(i128::from(mantissa)))
+                        .ok_or_else(|| InputError::Value {
+                            sample: at / len,
+                            position: at % len,
+                            value,
+                            format: name_of(&encoding),
+                            unit: libm::scalbn(1.0, -encoding.frac()),
+                        })
+                })
+                .collect()
+            }
+            (InputRule::Quantize | InputRule::Raw, _) => Err(InputError::NoQuantizer {
+                network: self.name.clone(),
+            }),
+        }
     }
 
     /// How many of these real values lie outside the input type's range after rounding.
     #[must_use]
     pub fn input_overflows(&self, values: &[f64]) -> u64 {
         let tensor = self.tensor(self.input);
+        if let InputRule::Preprocess(preprocessing) = &self.input_rule {
+            let len = tensor.len().max(1);
+            let mut quantizing = Quantizing::new(preprocessing, tensor.channels(), len);
+            let mut clipped = |at: usize, value: f64| {
+                let found = quantizing.mantissa(value, at % len);
+                u64::from(found.is_none_or(|(_, clipped)| clipped))
+            };
+            return values
+                .iter()
+                .enumerate()
+                .map(|(at, &value)| clipped(at, value))
+                .sum();
+        }
         let Encoding::Fixed(format) = tensor.encoding else {
             return 0;
         };
@@ -151,15 +208,19 @@ impl Network {
                         sample: at / len,
                         position: at % len,
                         value,
-                        format: match tensor.encoding {
-                            Encoding::Fixed(format) => format.to_string(),
-                            Encoding::Bipolar { .. } => "bipolar".to_owned(),
-                        },
+                        format: name_of(&tensor.encoding),
                         low,
                         high,
                     })
             })
             .collect()
+    }
+}
+
+fn name_of(encoding: &Encoding) -> String {
+    match encoding {
+        Encoding::Fixed(format) => format.to_string(),
+        Encoding::Bipolar { .. } => "bipolar".to_owned(),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod import;
 mod input;
 mod note;
 mod op;
+mod preprocessing;
+mod rounding;
 mod typed;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
     Order, Pad, Pool, PoolKind, Relu, Slope, Softmax, Table, TableIndex, Window,
 };
+pub use preprocessing::{Exact, Preprocessing, RealQuantizer, RealStep};
+pub use rounding::Rounding;
 pub use typed::TypedError;
 
 macro_rules! index_type {
@@ -232,6 +236,18 @@ pub struct Param {
     pub encoding: Encoding,
     /// Mantissas, each within `encoding`.
     pub values: Vec<i64>,
+    /// The integers that are stored instead of the mantissas, where a quantizer has a zero point.
+    #[serde(default)]
+    pub zero_point: Option<ZeroPoint>,
+}
+
+/// Integers with a zero point: what is stored is the mantissa plus the zero point, in a type of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZeroPoint {
+    /// Type of the stored integers.
+    pub stored: Format,
+    /// The integer that stands for 0.
+    pub zero: i64,
 }
 
 /// One operation.
@@ -305,12 +321,29 @@ pub struct TensorHint {
 }
 
 /// How real inputs become the mantissas of the first tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputRule {
     /// Cast to the input tensor's format with its own rounding and overflow.
     Quantize,
     /// The file states no input type: mantissas are given as integers.
     Raw,
+    /// The type is stated: numbers are values of it, and others are refused.
+    Stated,
+    /// Arithmetic and a quantizer of the file, exact, before the numbers enter.
+    Preprocess(Box<Preprocessing>),
+}
+
+impl InputRule {
+    /// The rule in one word, for documents.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            InputRule::Quantize => "Quantize",
+            InputRule::Raw => "Raw",
+            InputRule::Stated => "Stated",
+            InputRule::Preprocess(_) => "Preprocess",
+        }
+    }
 }
 
 /// A network of integers.

@@ -208,7 +208,7 @@ impl ConvertRequest {
                 "either of them",
             ));
         }
-        let network = load_network(&design.origin.files, &design.origin.network)?;
+        let network = load_network(&design.origin.files, &design.origin.network, &self.network.import)?;
         let mut flow = FlowHardware::default();
         for file in &self.folding {
             let text = read_text(file).map_err(|error| {

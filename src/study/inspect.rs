@@ -10,7 +10,7 @@ use crate::accelerator::{
     Accelerator, Folding, FoldingSource, STORED_KINDS, StoredTensor, ThresholdStage, WindowStage,
 };
 use crate::data::InputLog;
-use crate::network::{InputRule, LayerId, Note, Op};
+use crate::network::{LayerId, Note, Op};
 use crate::scheme::{AreaReport, Ledger, Scheme};
 use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterTensor};
 
@@ -37,7 +37,7 @@ pub struct EndReport {
     pub scale: f64,
     /// How reals become its mantissas, at the input.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<InputRule>,
+    pub rule: Option<&'static str>,
 }
 
 /// A stored tensor.
@@ -322,7 +322,7 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
         network: network.name.clone(),
         hardware: accelerator.name().to_owned(),
         technology: accelerator.technology().name.clone(),
-        input: end(network.input, Some(network.input_rule)),
+        input: end(network.input, Some(network.input_rule.name())),
         output: end(network.output, None),
         notes: [&network.notes[..], accelerator.remarks()].concat(),
         stored_bits: stored_bits(accelerator),

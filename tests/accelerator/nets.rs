@@ -62,6 +62,7 @@ impl Builder {
             shape,
             encoding,
             values,
+            zero_point: None,
         });
         ParamId::from(self.network.params.len() - 1)
     }

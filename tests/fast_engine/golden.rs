@@ -97,8 +97,8 @@ fn every_level_equals_the_golden_outputs() {
     for (name, golden) in cases {
         let network = qonnx::read(&shared.join(format!("{name}.qonnx.onnx"))).expect("a network");
         let inputs = match network.input_rule {
-            InputRule::Quantize => network.quantize_inputs(&pixels),
-            InputRule::Raw => network.check_raw_inputs(&codes),
+            InputRule::Quantize | InputRule::Preprocess(_) => network.quantize_inputs(&pixels),
+            InputRule::Raw | InputRule::Stated => network.check_raw_inputs(&codes),
         };
         let golden = golden.take(count).integers().unwrap();
         for level in Level::available() {

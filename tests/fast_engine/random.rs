@@ -110,6 +110,7 @@ impl Drawer {
             shape,
             encoding,
             values,
+            zero_point: None,
         });
         ParamId::from(self.network.params.len() - 1)
     }

@@ -708,7 +708,20 @@ fn long_chains_of_arithmetic_are_refused() {
         last = next;
     }
     model.quant(&last, "y", 4, 1.0, true).output("y");
-    refused("an input flattened again and again", &model);
+    judge::network("an input flattened again and again", &model.bytes()).expect("a network");
+    // Shapes without common factors, which wait for the input's integers.
+    let mut model = Model::new("x", &[1, 6]);
+    model
+        .integers("a", &[3], &[1, 2, 3])
+        .integers("b", &[3], &[1, 3, 2]);
+    let mut last = "x".to_owned();
+    for k in 0..1000 {
+        let next = format!("t{k}");
+        model.node("Reshape", &[&last, if k % 2 == 0 { "a" } else { "b" }], &next);
+        last = next;
+    }
+    model.quant(&last, "y", 4, 1.0, true).output("y");
+    refused("an input reshaped again and again", &model);
 }
 
 #[test]

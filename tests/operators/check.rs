@@ -137,7 +137,7 @@ pub fn check(model: &Model, unit: f32, input: Layout, output: Layout, seed: u64)
 
 /// Requires `expected = mantissa * unit` exactly, with one unit that the output tensor states as
 /// closely as a float can.
-fn compare(network: &Network, mantissas: &[i64], expected: &Tensor) {
+pub fn compare(network: &Network, mantissas: &[i64], expected: &Tensor) {
     assert_eq!(mantissas.len(), expected.values.len());
     let output = network.tensor(network.output);
     let stated = output.scale * libm::ldexp(1.0, -output.encoding.frac());

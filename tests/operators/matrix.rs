@@ -1,5 +1,8 @@
 //! Convolutions and matrix products.
 
+use radstream::accelerator::{Accelerator, Hardware};
+use radstream::network::{ParamId, ParamKind};
+
 use super::check::{Draw, First, Same, check};
 use crate::onnx::{Model, Value};
 
@@ -222,5 +225,76 @@ fn whole_weights_need_no_quantizer() {
             .node("MatMul", &["x", "w"], "y")
             .output("y");
         check(&model, 1.0, Same, Same, seed);
+    }
+}
+
+/// The integers of a constant behind a `Quant` node of four bits and a zero point, before it is taken off.
+fn codes(values: &[f32], scale: f32, zero: i64, signed: bool) -> Vec<i64> {
+    let (low, high) = if signed { (-8, 7) } else { (0, 15) };
+    let nearest = |value: &f32| libm::rint(f64::from(*value) / f64::from(scale)) as i64 + zero;
+    values
+        .iter()
+        .map(|value| nearest(value).clamp(low, high))
+        .collect()
+}
+
+#[test]
+fn weights_with_a_zero_point_store_the_quantizers_own_bits() {
+    for seed in 0..16 {
+        let mut draw = Draw::new(700 + seed);
+        let (zero, signed) = draw.choice(&[
+            (8, false),
+            (3, false),
+            (0, false),
+            (-2, true),
+            (5, true),
+            (-20, false),
+        ]);
+        let scale = draw.choice(&[0.125, 0.3]);
+        let weights = draw.reals(18, -1.2, 1.2);
+        let image = seed % 2 == 0;
+        let mut model = input(if image { &[1, 2, 4, 4] } else { &[1, 6] });
+        if image {
+            model
+                .floats("w", &[1, 2, 3, 3], &weights)
+                .quant_with("w", "wq", 4, &[], &[scale], zero, signed)
+                .node("Conv", &["xq", "wq"], "m")
+                .with("pads", Value::Ints(&[1, 1, 1, 1]));
+        } else {
+            model
+                .floats("w", &[6, 3], &weights)
+                .quant_with("w", "wq", 4, &[], &[scale], zero, signed)
+                .node("MatMul", &["xq", "wq"], "m");
+        }
+        model.quant("m", "y", 7, 0.3, true).output("y");
+        let layout = if image { First } else { Same };
+        let network = check(&model, 0.125, layout, layout, seed);
+
+        let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+        let weight = network
+            .params
+            .iter()
+            .position(|param| param.kind == ParamKind::Weight)
+            .expect("a weight");
+        let id = ParamId::from(weight);
+        assert_eq!(accelerator.stored_width(id), Some(4));
+        let mut expected: Vec<u64> = codes(&weights, scale, zero, signed)
+            .iter()
+            .map(|&q| q as u64 & 15)
+            .collect();
+        let stored = |mantissa: &i64| accelerator.stored_bits(id, *mantissa).expect("stored");
+        let mut found: Vec<u64> = network.param(id).values.iter().map(stored).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        // A flipped bit moves the integer, not what the zero point made of it.
+        for (element, &mantissa) in (0..).zip(&network.param(id).values) {
+            for bit in 0..4 {
+                let step = if signed && bit == 3 { -8 } else { 1 << bit };
+                let set = stored(&mantissa) >> bit & 1 == 1;
+                let flipped = accelerator.flipped_value(id, element, 1 << bit);
+                assert_eq!(flipped, Some(mantissa + if set { -step } else { step }));
+            }
+        }
     }
 }

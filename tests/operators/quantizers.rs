@@ -286,7 +286,7 @@ fn truncations() {
         model
             .quant("x", "xq", 8, scale, true)
             .floats("scale", &[], &[scale])
-            .floats("zero", &[], &[0.0])
+            .floats("zero", &[], &[draw.choice(&[0.0, 3.0, -6.0, 32.0])])
             .floats("from", &[], &[8.0])
             .floats("to", &[], &[draw.integer(3, 7) as f32]);
         let second = seed % 2 == 0;

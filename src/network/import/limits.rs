@@ -18,6 +18,9 @@ pub const MAX_THRESHOLDS: usize = 1 << 22;
 /// square of the numbers' length in 256 bits.
 pub const MAX_THRESHOLD_EFFORT: usize = 1 << 24;
 
+/// Most elements of one tensor that have each its own real function (constants that vary along several axes).
+pub const MAX_ELEMENT_FUNCTIONS: usize = 1 << 18;
+
 /// Most positions that the windows of one operation read: output pixels times taps of a channel.
 pub const MAX_WINDOW_READS: usize = 1 << 27;
 

@@ -273,6 +273,7 @@ impl<'a> Builder<'a> {
             shape,
             encoding: Encoding::Fixed(variable.hls_type.format),
             values: variable.values,
+            zero_point: None,
         });
         id
     }

@@ -5,6 +5,7 @@ use num_traits::{Signed, Zero};
 
 use super::domain::channels_last;
 use super::exact::{self};
+use super::operand::picked;
 use super::stream::{PerChannel, Step};
 use super::{Importer, Value};
 use crate::network::import::ImportError;
@@ -13,24 +14,25 @@ use crate::network::import::onnx::OnnxNode;
 impl Importer<'_> {
     /// `BatchNormalization` with fixed statistics.
     pub fn batch_normalization(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let mut stream = self.stream(node, 0)?;
-        let channels = self.builder.tensors[stream.tensor.index()].channels();
+        let operand = self.operand(node, 0)?;
+        let shape = operand.view.shape();
+        // The channels are axis 1 of the file, or its last.
+        let axis = if channels_last(node) {
+            shape.len().saturating_sub(1)
+        } else {
+            0
+        };
+        let channels = shape.get(axis).copied().unwrap_or(1);
         let mut numbers = Vec::with_capacity(4);
         for (position, what) in [(1, "scale"), (2, "bias"), (3, "mean"), (4, "variance")] {
             let (values, _) = self.exact_constant(node, position, what)?;
-            let axis = if channels_last(node) {
-                stream.axes.last()
-            } else {
-                stream.axes.first()
-            };
-            let on_channels = axis == Some(&(stream.axes.len() - 1));
-            if values.len() != channels || !on_channels {
+            if values.len() != channels {
                 return Err(self
                     .structure(
                         node,
                         &format!("has {} values of {what} for {channels} channels", values.len()),
                     )
-                    .expected("one value per channel, channels first")
+                    .expected("one value per channel")
                     .help("export the network again"));
             }
             numbers.push(values);
@@ -48,21 +50,22 @@ impl Importer<'_> {
                 .expected("positive variances")
                 .help("check the trained statistics"));
         }
-        let mut numbers = numbers.into_iter();
-        let mut next = || numbers.next().unwrap_or_default();
-        let (gamma, beta, mean) = (next(), next(), next());
-        stream.steps.push(Step::BatchNormalization {
-            gamma,
-            beta,
-            mean,
-            variance,
+        let along: Vec<usize> = (0..shape.len())
+            .map(|one| if one == axis { channels } else { 1 })
+            .collect();
+        let (mut operand, positions) = self.align(node, operand, &along)?;
+        operand.stream.steps.push(Step::BatchNormalization {
+            gamma: picked(&numbers[0], &positions),
+            beta: picked(&numbers[1], &positions),
+            mean: picked(&numbers[2], &positions),
+            variance: picked(&variance, &positions),
         });
-        Ok(Value::Stream(stream))
+        Ok(self.value_of(operand))
     }
 
     /// `Relu`, `LeakyRelu`, `Clip`, `Sigmoid`, `Tanh`.
     pub fn activation(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let mut stream = self.stream(node, 0)?;
+        let mut operand = self.operand(node, 0)?;
         let bound = |importer: &Self,
                      attributes: &[&str],
                      position: usize|
@@ -126,6 +129,7 @@ impl Importer<'_> {
                 Step::Clamp { low, high }
             }
         };
+        let stream = &mut operand.stream;
         match (stream.steps.last_mut(), step) {
             // A rectifier before a clip with the same or a higher floor is part of the clip.
             (
@@ -142,6 +146,6 @@ impl Importer<'_> {
             }
             (_, step) => stream.steps.push(step),
         }
-        Ok(Value::Stream(stream))
+        Ok(self.value_of(operand))
     }
 }

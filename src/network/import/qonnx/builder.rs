@@ -149,6 +149,7 @@ impl Builder {
             shape,
             encoding,
             values,
+            zero_point: None,
         });
         ParamId::from(self.params.len() - 1)
     }

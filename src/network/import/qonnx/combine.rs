@@ -17,8 +17,8 @@ impl Importer<'_> {
         let (first, second) = (self.value(node, 0)?, self.value(node, 1)?);
         match (first, second) {
             (Value::Const(a), Value::Const(b)) => self.fold(node, &a, &b).map(Value::Const),
-            (Value::Const(constant), _) => self.with_constant(node, 1, &constant, true).map(Value::Stream),
-            (_, Value::Const(constant)) => self.with_constant(node, 0, &constant, false).map(Value::Stream),
+            (Value::Const(constant), _) => self.with_constant(node, 1, &constant, true),
+            (_, Value::Const(constant)) => self.with_constant(node, 0, &constant, false),
             _ => self.combine(node).map(Value::Stream),
         }
     }
@@ -35,7 +35,11 @@ impl Importer<'_> {
             Value::Stream(stream) => {
                 stream.is_plain() && stream.uniform_scale().is_some_and(BigRational::is_integer)
             }
-            Value::Input { .. } => false,
+            Value::Moved(operand) => {
+                let stream = &operand.stream;
+                stream.is_plain() && stream.uniform_scale().is_some_and(BigRational::is_integer)
+            }
+            Value::Input(_) => false,
         };
         // To 8, 16, 32 and 64 bits, signed and unsigned.
         if matches!(to, FLOAT | DOUBLE) || (whole && matches!(to, 2..=7 | 12 | 13)) {
@@ -49,9 +53,9 @@ impl Importer<'_> {
 
     /// `Neg`.
     pub fn negate(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let mut stream = self.stream(node, 0)?;
-        stream.affine(&single(-BigRational::one()), &zeros());
-        Ok(Value::Stream(stream))
+        let mut operand = self.operand(node, 0)?;
+        operand.stream.affine(&single(-BigRational::one()), &zeros());
+        Ok(self.value_of(operand))
     }
 
     fn fold(&self, node: &OnnxNode, a: &Const, b: &Const) -> Result<Const, ImportError> {
@@ -110,19 +114,19 @@ impl Importer<'_> {
         position: usize,
         constant: &Const,
         constant_first: bool,
-    ) -> Result<Stream, ImportError> {
-        let mut stream = self.stream(node, position)?;
-        if node.op == "Add" {
-            let own = node
-                .input(position)
-                .is_some_and(|name| self.readers.get(name) == Some(&1));
-            return self.add_bias(node, stream, constant, own);
+    ) -> Result<Value, ImportError> {
+        let operand = self.operand(node, position)?;
+        let (mut operand, constant) = self.align_constant(node, operand, constant)?;
+        if node.op == "Add" && !operand.real {
+            let own = self.is_own(node, position, operand.stream.tensor);
+            operand.stream = self.add_bias(node, operand.stream, &constant, own)?;
+            return Ok(self.value_of(operand));
         }
-        self.check_per_channel(node, &stream, constant.len(), &constant.shape)?;
-        let values = self.exact_elements(node, constant, "operand")?;
-        let values = self.per_channel(node, &stream, values, &constant.shape)?;
+        let values = self.exact_elements(node, &constant, "operand")?;
+        let stream = &mut operand.stream;
         let negative = || single(-BigRational::one());
         match (node.op.as_str(), constant_first) {
+            ("Add", _) => stream.affine(&ones(), &values),
             ("Sub", false) => stream.affine(&ones(), &values.iter().map(|v| -v).collect()),
             ("Sub", true) => stream.affine(&negative(), &values),
             ("Mul", _) => stream.affine(&values, &zeros()),
@@ -142,7 +146,7 @@ impl Importer<'_> {
                     .help("tabulate the function as a MultiThreshold"));
             }
         }
-        Ok(stream)
+        Ok(self.value_of(operand))
     }
 
     /// Two streams, element by element.

@@ -8,9 +8,9 @@ use super::exact::Binary;
 use super::stream::{PerChannel, size_of_numbers};
 use super::{Importer, exact};
 use crate::fixed_point::Format;
-use crate::network::Encoding;
 use crate::network::import::onnx::{Constant, ConstantData, OnnxNode};
 use crate::network::import::{ImportError, limits};
+use crate::network::{Encoding, ZeroPoint};
 
 /// A constant with its shape.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Quantized {
     pub scale: PerChannel,
     /// Shape of `scale`, of the constant's rank or shorter.
     pub scale_shape: Vec<usize>,
+    /// The integers that are stored for the mantissas, where there is a zero point.
+    pub zero_point: Option<ZeroPoint>,
 }
 
 impl Quantized {
@@ -143,6 +145,7 @@ impl Const {
                     scale,
                     scale_shape,
                     encoding: quantized.encoding,
+                    zero_point: quantized.zero_point,
                 })
             }
         };
@@ -276,7 +279,11 @@ impl Importer<'_> {
             return Err(self
                 .unsupported(node, &format!("has a {what} per channel"))
                 .expected(format!("one {what}"))
-                .help("quantize per tensor"));
+                .help(if what == "zero point" {
+                    "store the values themselves behind a Quant node of one bit more without a zero point, which keeps them"
+                } else {
+                    "store the values themselves behind a Quant node of the widest of them, which keeps them"
+                }));
         }
         exact::integer(first).ok_or_else(|| {
             self.inexact(node, &format!("has the {what} {}", exact::to_f64(first)))
@@ -374,6 +381,7 @@ impl Importer<'_> {
             encoding,
             scale: vec![BigRational::one()],
             scale_shape: Vec::new(),
+            zero_point: None,
         })
     }
 }

@@ -210,10 +210,10 @@ impl Importer<'_> {
             Value::Const(constant) => constant.shape,
             // The file's shapes carry a batch dimension of 1 in front.
             Value::Stream(stream) => std::iter::once(1).chain(self.file_shape(&stream)).collect(),
-            Value::Input { rearranged } if rearranged.is_empty() => {
-                std::iter::once(1).chain(self.input_shape()?).collect()
+            Value::Input(operand) | Value::Moved(operand) if operand.deferred.is_empty() => {
+                std::iter::once(1).chain(operand.view.shape()).collect()
             }
-            Value::Input { .. } => return Ok(None),
+            Value::Input(_) | Value::Moved(_) => return Ok(None),
         };
         let constant = if node.op == "Size" {
             whole(Vec::new(), vec![shape.iter().product::<usize>() as i64])
@@ -236,17 +236,21 @@ impl Importer<'_> {
         operands: &[Option<Constant>],
         precision: Precision,
     ) -> Result<Option<(Constant, Precision)>, ImportError> {
-        let first = self.operand(node, operands, 0)?;
+        let first = self.folded_operand(node, operands, 0)?;
         let result = match node.op.as_str() {
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Equal" | "Greater" | "GreaterOrEqual" | "Less"
             | "LessOrEqual" | "And" | "Or" | "Xor" => {
-                self.fold_pair(node, first, self.operand(node, operands, 1)?, precision)?
+                self.fold_pair(node, first, self.folded_operand(node, operands, 1)?, precision)?
             }
             "Min" | "Max" => {
                 let mut result = first.clone();
                 for position in 1..operands.len() {
-                    result =
-                        self.fold_pair(node, &result, self.operand(node, operands, position)?, precision)?;
+                    result = self.fold_pair(
+                        node,
+                        &result,
+                        self.folded_operand(node, operands, position)?,
+                        precision,
+                    )?;
                 }
                 result
             }
@@ -259,13 +263,13 @@ impl Importer<'_> {
                 let (constant, precision) = self.fold_constant_of_shape(node, first)?;
                 return Ok(Some((constant, precision)));
             }
-            "Gather" => self.fold_gather(node, first, self.operand(node, operands, 1)?)?,
+            "Gather" => self.fold_gather(node, first, self.folded_operand(node, operands, 1)?)?,
             "Slice" => {
                 let picks = self.slices(node, &first.shape)?;
                 pick(first, &picks)
             }
             "Expand" => {
-                let target = self.extents(node, self.operand(node, operands, 1)?)?;
+                let target = self.extents(node, self.folded_operand(node, operands, 1)?)?;
                 let shape = broadcast_shape(&first.shape, &target)
                     .ok_or_else(|| self.unfit(node, &format!("expands {:?} to {target:?}", first.shape)))?;
                 self.check_folded(node, &shape)?;
@@ -274,7 +278,7 @@ impl Importer<'_> {
                 gathered(first, shape, &at)
             }
             "Tile" => {
-                let repeats = self.extents(node, self.operand(node, operands, 1)?)?;
+                let repeats = self.extents(node, self.folded_operand(node, operands, 1)?)?;
                 if repeats.len() != first.shape.len() {
                     return Err(self.unfit(node, &format!("repeats {:?} by {repeats:?}", first.shape)));
                 }
@@ -315,7 +319,10 @@ impl Importer<'_> {
                 _ => return Ok(None),
             },
             "Where" => {
-                let (yes, no) = (self.operand(node, operands, 1)?, self.operand(node, operands, 2)?);
+                let (yes, no) = (
+                    self.folded_operand(node, operands, 1)?,
+                    self.folded_operand(node, operands, 2)?,
+                );
                 self.fold_where(node, first, yes, no)?
             }
             // Sums of reals depend on the order of their terms.
@@ -327,7 +334,7 @@ impl Importer<'_> {
         Ok(Some((result, precision)))
     }
 
-    fn operand<'c>(
+    fn folded_operand<'c>(
         &self,
         node: &OnnxNode,
         operands: &'c [Option<Constant>],

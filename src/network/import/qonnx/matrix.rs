@@ -11,7 +11,7 @@ use crate::fixed_point::Format;
 use crate::network::bounds::exact_accumulator;
 use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
-use crate::network::{Accumulator, Encoding, Geometry, Mac, NodeId, Op, Order, ParamKind};
+use crate::network::{Accumulator, Encoding, Geometry, Mac, NodeId, Op, Order, ParamKind, ZeroPoint};
 
 /// A weight in canonical order with one scale per output.
 pub struct Weight {
@@ -19,6 +19,7 @@ pub struct Weight {
     encoding: Encoding,
     scale: PerChannel,
     shape: Vec<usize>,
+    zero_point: Option<ZeroPoint>,
 }
 
 /// Everything that a matrix product is made of.
@@ -155,7 +156,7 @@ impl Importer<'_> {
 
     /// `MatMul` of the stream with a constant.
     pub fn mat_mul(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        if let (Value::Const(_), Value::Stream(_) | Value::Input { .. }) =
+        if let (Value::Const(_), Value::Stream(_) | Value::Input(_) | Value::Moved(_)) =
             (self.value(node, 0)?, self.value(node, 1)?)
         {
             return Err(self
@@ -201,6 +202,7 @@ impl Importer<'_> {
             encoding: bipolar,
             scale: ones(),
             scale_shape: Vec::new(),
+            zero_point: None,
         });
         let stream = Stream {
             tensor: output,
@@ -353,6 +355,7 @@ impl Importer<'_> {
             encoding: quantized.encoding,
             scale,
             shape,
+            zero_point: quantized.zero_point,
         })
     }
 
@@ -402,6 +405,7 @@ impl Importer<'_> {
             encoding,
             product.weight.mantissas,
         );
+        self.builder.params[weight.index()].zero_point = product.weight.zero_point;
         let scale: PerChannel = product.weight.scale.iter().map(|s| s * &input_scale).collect();
         let unit = exact::power_of_two(-format.frac());
         let outside = uniform(&scale).map_or(1.0, |s| exact::to_f64(&(s / unit)));
@@ -531,6 +535,7 @@ impl Importer<'_> {
         let param = self
             .builder
             .param(layer, ParamKind::Bias, vec![outputs], encoding, values);
+        self.builder.params[param.index()].zero_point = quantized.zero_point;
         if let Op::Mac(mac) = &mut self.builder.nodes[maker.index()].op {
             mac.bias = Some(param);
             mac.accumulator.format = format;

@@ -16,6 +16,7 @@ mod fold;
 mod input;
 mod lowered;
 mod matrix;
+mod operand;
 mod pad;
 mod pick;
 mod plain;
@@ -27,6 +28,7 @@ mod resize;
 mod shape;
 mod stream;
 mod threshold;
+mod view;
 mod window;
 
 use std::cell::Cell;
@@ -40,23 +42,23 @@ use self::builder::Builder;
 use self::constant::Const;
 use self::fold::Precision;
 use self::lowered::Lowered;
+use self::operand::Operand;
 use self::stream::{PerChannel, Stream};
 use super::onnx::{OnnxGraph, OnnxNode};
 use super::{Cure, ImportError, ImportOptions, limits};
-use crate::network::Network;
+use crate::network::{InputRule, Network};
 
 /// What a name of the file stands for.
 #[derive(Clone, Debug)]
 enum Value {
     /// A constant.
     Const(Const),
-    /// The real input before its quantizer, and the nodes that only rearranged it so far.
-    Input {
-        /// Nodes to replay on the integers.
-        rearranged: Vec<OnnxNode>,
-    },
+    /// The real input before its quantizer, with what was done to it so far.
+    Input(Operand),
     /// Integers on their way.
     Stream(Stream),
+    /// Integers whose elements are to be moved before an operator needs their order.
+    Moved(Operand),
 }
 
 /// The state of one import.
@@ -79,6 +81,8 @@ struct Importer<'a> {
     precisions: HashMap<String, Precision>,
     /// Windows of `Im2Col` nodes whose matrix products are still to come, by output.
     lowered: HashMap<String, Lowered>,
+    /// How the network's input enters, once that is known.
+    entered: Option<InputRule>,
 }
 
 /// Reads a QONNX file.
@@ -124,6 +128,7 @@ pub fn import_with(graph: &OnnxGraph, options: &ImportOptions) -> Result<Network
         constant_effort: Cell::new(0),
         precisions: HashMap::new(),
         lowered: HashMap::new(),
+        entered: None,
     };
     importer.declare_input()?;
     for node in &graph.nodes {
@@ -234,7 +239,15 @@ impl Importer<'_> {
                 let (words, longest) = constant.size();
                 (words, longest, 0)
             }
-            Value::Input { rearranged } => (16 * rearranged.len() as u64, 0, rearranged.len()),
+            Value::Input(operand) | Value::Moved(operand) => {
+                let (words, longest) = operand.stream.size();
+                let moves = 16 * operand.deferred.len() as u64;
+                (
+                    words + moves,
+                    longest,
+                    operand.stream.steps.len() + operand.deferred.len(),
+                )
+            }
         };
         if steps > limits::MAX_PENDING_STEPS {
             return Err(self
@@ -321,7 +334,15 @@ impl Importer<'_> {
     fn stream(&mut self, node: &OnnxNode, position: usize) -> Result<Stream, ImportError> {
         match self.value(node, position)? {
             Value::Stream(stream) => Ok(stream),
-            Value::Input { rearranged } => self.raw_input(node, &rearranged),
+            Value::Input(operand) => self.settle(node, operand),
+            Value::Moved(operand) => {
+                let stream = self.settle(node, operand)?;
+                // Other readers share what was moved.
+                if let Some(name) = node.input(position) {
+                    self.values.insert(name.to_owned(), Value::Stream(stream.clone()));
+                }
+                Ok(stream)
+            }
             Value::Const(_) => Err(self
                 .unsupported(node, &format!("has a constant as input {position}"))
                 .expected("a tensor that depends on the network's input")
@@ -348,6 +369,13 @@ impl Importer<'_> {
             .iter()
             .find(|node| node.outputs.contains(&name))
             .cloned();
+        if let (Some(Value::Moved(operand) | Value::Input(operand)), Some(node)) =
+            (self.values.get(&name).cloned(), &node)
+            && !(operand.real && operand::is_plain_number(&operand.stream))
+        {
+            let stream = self.settle_as_file(node, operand)?;
+            self.values.insert(name.clone(), Value::Stream(stream));
+        }
         match (self.values.get(&name).cloned(), node) {
             (Some(Value::Stream(stream)), Some(node)) => {
                 let stream = self.materialise(&node, stream)?;

@@ -11,9 +11,9 @@ use crate::network::import::onnx::{Constant, ConstantData, OnnxNode};
 impl Importer<'_> {
     /// `Slice` with constant bounds.
     pub fn slice(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        if let Value::Input { mut rearranged } = self.value(node, 0)? {
-            rearranged.push(node.clone());
-            return Ok(Value::Input { rearranged });
+        if let Value::Input(mut operand) = self.value(node, 0)? {
+            operand.deferred.push(node.clone());
+            return Ok(Value::Input(operand));
         }
         let stream = self.stream(node, 0)?;
         self.slice_stream(node, stream).map(Value::Stream)

@@ -1,6 +1,5 @@
 //! The way back from real functions to plain integers where no quantizer follows, and common units.
 
-use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, Zero};
 
@@ -10,6 +9,7 @@ use super::{Importer, single, zeros};
 use crate::fixed_point::Format;
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{Cure, ImportError};
+use crate::network::preprocessing::exact_root;
 use crate::network::{Encoding, Op, Relu, Slope};
 
 impl Importer<'_> {
@@ -316,13 +316,4 @@ impl Importer<'_> {
             ..stream
         })
     }
-}
-
-/// The square root where it is rational.
-fn exact_root(value: &BigRational) -> Option<BigRational> {
-    let root = |n: &BigInt| {
-        let root = n.sqrt();
-        (&root * &root == *n).then_some(root)
-    };
-    Some(BigRational::new(root(value.numer())?, root(value.denom())?))
 }

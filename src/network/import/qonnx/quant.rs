@@ -9,26 +9,8 @@ use super::Importer;
 use super::exact::{self, Binary};
 use super::stream::PerChannel;
 use crate::fixed_point::{Format, Overflow, Quantization};
+use crate::network::Rounding;
 use crate::network::import::{ImportError, onnx::OnnxNode};
-
-/// Rounding of `x / scale + zero point`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rounding {
-    /// To nearest, ties to even (`ROUND`, `HALF_EVEN`).
-    HalfEven,
-    /// Towards plus infinity.
-    Ceil,
-    /// Towards minus infinity.
-    Floor,
-    /// Towards zero (`ROUND_TO_ZERO`, `DOWN`).
-    TowardsZero,
-    /// Away from zero (`UP`).
-    AwayFromZero,
-    /// To nearest, ties away from zero (`HALF_UP`).
-    HalfUp,
-    /// To nearest, ties towards zero (`HALF_DOWN`).
-    HalfDown,
-}
 
 impl Rounding {
     fn parse(text: &str) -> Option<Self> {
@@ -45,7 +27,7 @@ impl Rounding {
     }
 
     /// The mode of a fixed-point type that rounds the same way, where there is one.
-    pub fn quantization(self) -> Option<Quantization> {
+    pub(super) fn quantization(self) -> Option<Quantization> {
         match self {
             Self::HalfEven => Some(Quantization::RndConv),
             Self::Floor => Some(Quantization::Trn),
@@ -57,7 +39,7 @@ impl Rounding {
     }
 
     /// The rounded number.
-    pub fn apply(self, value: &BigRational) -> BigInt {
+    pub(super) fn apply(self, value: &BigRational) -> BigInt {
         let floor = value.floor().to_integer();
         let fraction = value - BigRational::from_integer(floor.clone());
         let half = BigRational::new(BigInt::one(), BigInt::from(2));
@@ -92,7 +74,7 @@ impl Rounding {
     }
 
     /// The smallest number that rounds to `level` or above, and whether it is itself excluded.
-    pub fn boundary(self, level: i64) -> (BigRational, bool) {
+    pub(super) fn boundary(self, level: i64) -> (BigRational, bool) {
         let whole = |n: i64| BigRational::from_integer(BigInt::from(n));
         let half_below = || whole(level) - BigRational::new(BigInt::one(), BigInt::from(2));
         match self {

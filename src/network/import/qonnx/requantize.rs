@@ -6,14 +6,15 @@ use num_traits::{Signed, Zero};
 
 use super::constant::{Const, Elements, Quantized, broadcast_index, spreads_over};
 use super::exact::{self, Binary, power_of_two};
+use super::operand::{Operand, picked};
 use super::quant::{Quantizer, Truncation};
 use super::stream::{PerChannel, Step, Stream, at, uniform};
 use super::threshold::{MAX_STEPS, Steps};
-use super::{Importer, Value, single, zeros};
+use super::{Importer, Value, ones, single, zeros};
 use crate::fixed_point::{Format, Overflow, Quantization};
+use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
-use crate::network::import::{Cure, ImportError};
-use crate::network::{Encoding, Op, Relu};
+use crate::network::{Encoding, Op, Relu, ZeroPoint};
 
 impl Importer<'_> {
     /// `Quant` and `IntQuant`.
@@ -32,10 +33,11 @@ impl Importer<'_> {
             Value::Const(constant) => self
                 .quantized_constant(node, &quantizer, &constant)
                 .map(Value::Const),
-            Value::Input { rearranged } => self
-                .quantized_input(node, &quantizer, &rearranged)
-                .map(Value::Stream),
-            Value::Stream(stream) => self.requantize(node, stream, &quantizer).map(Value::Stream),
+            Value::Input(operand) => self.quantized_input(node, operand, &quantizer),
+            Value::Stream(_) | Value::Moved(_) => {
+                let operand = self.operand(node, 0)?;
+                self.requantize(node, operand, &quantizer)
+            }
         }
     }
 
@@ -45,15 +47,6 @@ impl Importer<'_> {
         quantizer: &Quantizer,
         constant: &Const,
     ) -> Result<Const, ImportError> {
-        if quantizer.zero != 0 {
-            return Err(self
-                .unsupported(
-                    node,
-                    &format!("quantizes a constant with the zero point {}", quantizer.zero),
-                )
-                .expected("zero point 0 on weights and biases")
-                .help("use a symmetric quantizer for parameters"));
-        }
         let format = quantizer.storage(0).ok_or_else(|| {
             self.structure(node, "has no storage type")
                 .expected("1 to 64 bits")
@@ -91,9 +84,13 @@ impl Importer<'_> {
         };
         let quantized = Quantized {
             mantissas,
-            encoding: Encoding::Fixed(format),
+            encoding: self.encoding_of(node, quantizer, 0)?,
             scale,
             scale_shape,
+            zero_point: (quantizer.zero != 0).then_some(ZeroPoint {
+                stored: format,
+                zero: quantizer.zero,
+            }),
         };
         Ok(Const {
             name: constant.name.clone(),
@@ -139,11 +136,11 @@ impl Importer<'_> {
     fn requantize(
         &mut self,
         node: &OnnxNode,
-        stream: Stream,
+        operand: Operand,
         quantizer: &Quantizer,
-    ) -> Result<Stream, ImportError> {
-        if let Some(stream) = self.requantize_by_cast(node, &stream, quantizer)? {
-            return Ok(stream);
+    ) -> Result<Value, ImportError> {
+        if let Some(stream) = self.requantize_by_cast(node, &operand.stream, quantizer)? {
+            return Ok(self.value_of(Operand { stream, ..operand }));
         }
         let (low, high) = quantizer.levels();
         let count = usize::try_from(high - low)
@@ -160,31 +157,44 @@ impl Importer<'_> {
                 .expected("at most 16 bits where the scale is not a power of two")
                 .help("use a power-of-two scale, or fewer bits")
             })?;
-        let scales = self.per_channel(node, &stream, quantizer.scale.clone(), &quantizer.scale_shape)?;
+        let (operand, positions) = self.align(node, operand, &quantizer.scale_shape)?;
+        let scales = picked(&quantizer.scale, &positions);
         let zero = BigRational::from_integer(BigInt::from(quantizer.zero));
         let level = |channel: usize, step: usize| {
             let (boundary, strict) = quantizer.rounding.boundary((low + 1) as i64 + step as i64);
             (exact::product(&(boundary - &zero), at(&scales, channel)), strict)
         };
         let per_channel = scales.len() > 1;
-        let mut steps = self.steps_of(node, &stream, count, per_channel, false, level)?;
+        let mut steps = self.steps_of(node, &operand.stream, count, per_channel, false, level)?;
         let first = low as i64 - quantizer.zero;
         for offset in &mut steps.offset {
             *offset += first;
         }
         let frac = quantizer.frac().unwrap_or(0);
+        let encoding = self.encoding_of(node, quantizer, frac)?;
+        let stream = self.emit_thresholds(node, operand.stream, steps, encoding, scales)?;
+        Ok(self.value_of(Operand { stream, ..operand }))
+    }
+
+    /// The type of a quantizer's integers, the zero point taken off, for a step of `2^-frac`.
+    pub fn encoding_of(
+        &self,
+        node: &OnnxNode,
+        quantizer: &Quantizer,
+        frac: i32,
+    ) -> Result<Encoding, ImportError> {
+        let (low, high) = quantizer.levels();
         let encoding = if quantizer.zero == 0 {
             quantizer.storage(frac).map(Encoding::Fixed)
         } else {
             let zero = i128::from(quantizer.zero);
             exact::stored(low - zero, high - zero, frac).map(Encoding::Fixed)
         };
-        let encoding = encoding.ok_or_else(|| {
+        encoding.ok_or_else(|| {
             self.structure(node, "has no output type")
                 .expected("1 to 64 bits")
                 .help("check the quantizer")
-        })?;
-        self.emit_thresholds(node, stream, steps, encoding, scales)
+        })
     }
 
     fn requantize_by_cast(
@@ -287,20 +297,19 @@ impl Importer<'_> {
                     encoding: Encoding::Bipolar { frac: 0 },
                     scale,
                     scale_shape,
+                    zero_point: None,
                 };
                 Ok(Value::Const(Const {
                     elements: Elements::Quantized(quantized),
                     ..constant
                 }))
             }
-            Value::Input { .. } => Err(self
-                .unsupported(node, "reduces the network's real input to its sign")
-                .expected("a Quant node on the input")
-                .help("quantize the data beforehand and start the network at integers")
-                .cure(Cure::Mantissas)),
-            Value::Stream(stream) => {
-                let scale = self.per_channel(node, &stream, scale, &scale_shape)?;
-                let steps = self.steps_of(node, &stream, 1, false, false, |_, _| {
+            Value::Input(operand) => self.bipolar_input(node, operand, &scale, &scale_shape),
+            Value::Stream(_) | Value::Moved(_) => {
+                let operand = self.operand(node, 0)?;
+                let (operand, positions) = self.align(node, operand, &scale_shape)?;
+                let scale = picked(&scale, &positions);
+                let steps = self.steps_of(node, &operand.stream, 1, false, false, |_, _| {
                     (BigRational::zero(), false)
                 })?;
                 let steps = Steps {
@@ -314,8 +323,8 @@ impl Importer<'_> {
                         .expected("a scale that hardware has")
                         .help("check the quantizer")
                 })?;
-                self.emit_thresholds(node, stream, steps, encoding, scale)
-                    .map(Value::Stream)
+                let stream = self.emit_thresholds(node, operand.stream, steps, encoding, scale)?;
+                Ok(self.value_of(Operand { stream, ..operand }))
             }
         }
     }
@@ -323,17 +332,27 @@ impl Importer<'_> {
     /// `Trunc`: low bits of an integer are dropped.
     pub fn trunc(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         let truncation = Truncation::of(self, node)?;
-        let stream = self.stream(node, 0)?;
+        let operand = self.operand(node, 0)?;
+        let mut stream = if operand.real {
+            self.settle(node, operand.clone())?
+        } else {
+            operand.stream.clone()
+        };
+        let operand = if operand.real {
+            self.still(stream.clone())
+        } else {
+            operand
+        };
+        // The zero point is part of the integer whose low bits are dropped, and is taken off again behind it.
+        let zero = |scale: &BigRational| scale * BigRational::from_integer(BigInt::from(truncation.zero));
+        stream.affine(&ones(), &single(zero(&truncation.scale)));
         let stream = self.materialise(node, stream)?;
         let refuse = |importer: &Self, problem: &str| {
             importer
                 .inexact(node, problem)
-                .expected("a scale that is a power of two times that of the operand, zero point 0, and rounding FLOOR, ROUND, DOWN, HALF_UP or HALF_DOWN")
+                .expected("a scale that is a power of two times that of the operand, and rounding FLOOR, ROUND, DOWN, HALF_UP or HALF_DOWN")
                 .help("replace it by a Quant node")
         };
-        if truncation.zero != 0 {
-            return Err(refuse(self, "truncates around a zero point"));
-        }
         let grid = stream.scale[0].clone();
         let Some(frac) = exact::log2(&(&grid / &truncation.scale)).map(|k| -k) else {
             return Err(refuse(
@@ -403,10 +422,17 @@ impl Importer<'_> {
             self.builder.node(&name, layer, Op::Cast, vec![tensor], output);
             tensor = output;
         }
-        Ok(Value::Stream(Stream {
+        // The second version divides the zero point by the bits that are dropped, the first does not.
+        let taken = match truncation.clip {
+            Some(_) => power_of_two(-dropped) * &truncation.output_scale,
+            None => truncation.output_scale.clone(),
+        };
+        let stream = Stream {
             tensor,
-            scale: single(truncation.output_scale),
+            offset: single(-zero(&taken)),
+            scale: single(truncation.output_scale.clone()),
             ..stream
-        }))
+        };
+        Ok(self.value_of(Operand { stream, ..operand }))
     }
 }

@@ -1,7 +1,9 @@
 //! Operators that only move elements.
 
 use super::domain::channels_last;
+use super::operand::picked;
 use super::stream::{Stream, uniform};
+use super::view::View;
 use super::{Importer, Value, constant};
 use crate::network::Op;
 use crate::network::import::onnx::OnnxNode;
@@ -10,14 +12,12 @@ use crate::network::import::{ImportError, limits};
 impl Importer<'_> {
     /// `Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze` on anything.
     pub fn rearrange(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        Ok(match self.value(node, 0)? {
-            Value::Input { mut rearranged } => {
-                rearranged.push(node.clone());
-                Value::Input { rearranged }
-            }
-            Value::Stream(stream) => Value::Stream(self.rearrange_stream(node, stream)?),
-            Value::Const(constant) => Value::Const(self.rearrange_constant(node, constant)?),
-        })
+        if let Value::Const(constant) = self.value(node, 0)? {
+            return self.rearrange_constant(node, constant).map(Value::Const);
+        }
+        let operand = self.operand(node, 0)?;
+        let operand = self.moved(node, operand)?;
+        Ok(self.value_of(operand))
     }
 
     fn rearrange_constant(
@@ -36,14 +36,6 @@ impl Importer<'_> {
                 Ok(constant.transposed(&perm))
             }
             _ => {
-                if let constant::Elements::Quantized(quantized) = &constant.elements
-                    && uniform(&quantized.scale).is_none()
-                {
-                    return Err(self
-                        .unsupported(node, "reshapes a weight that has one scale per channel")
-                        .expected("the weight's own shape")
-                        .help("reshape before the quantizer"));
-                }
                 let shape = match node.op.as_str() {
                     "Flatten" => {
                         let axis = self.flatten_axis(node, rank)?;
@@ -58,8 +50,7 @@ impl Importer<'_> {
                 };
                 let mut elements = constant.elements;
                 if let constant::Elements::Quantized(quantized) = &mut elements {
-                    quantized.scale.truncate(1);
-                    quantized.scale_shape = Vec::new();
+                    self.reshape_scales(node, quantized, &constant.shape, &shape)?;
                 }
                 Ok(constant::Const {
                     name: constant.name,
@@ -70,20 +61,72 @@ impl Importer<'_> {
         }
     }
 
-    /// Rearranges integers.
-    pub fn rearrange_stream(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
-        // The file's shapes carry a batch dimension of 1 in front.
-        let batched: Vec<usize> = std::iter::once(1).chain(self.file_shape(&stream)).collect();
+    /// The scales of a constant that goes from one shape to another: along the axes where they vary, or one per
+    /// element where axes are cut through.
+    fn reshape_scales(
+        &self,
+        node: &OnnxNode,
+        quantized: &mut constant::Quantized,
+        from: &[usize],
+        to: &[usize],
+    ) -> Result<(), ImportError> {
+        if let Some(scale) = uniform(&quantized.scale) {
+            quantized.scale = vec![scale.clone()];
+            quantized.scale_shape = Vec::new();
+            return Ok(());
+        }
+        let mut view = View::of(from);
+        let fits = view.reshape(to);
+        let scale_shape = &quantized.scale_shape;
+        let extra = scale_shape.len().saturating_sub(from.len());
+        let strides = fits
+            .then(|| view.strides(view.source(), &scale_shape[extra..]))
+            .flatten();
+        let (scale, shape) = match strides {
+            Some(strides) => {
+                let varies = |axis: &&Vec<usize>| axis.iter().any(|&atom| strides.varies(atom));
+                let atoms: Vec<usize> = view.target().iter().filter(varies).flatten().copied().collect();
+                let shape = view
+                    .target()
+                    .iter()
+                    .map(|axis| if varies(&axis) { view.extent(axis) } else { 1 });
+                (
+                    picked(&quantized.scale, &view.positions(&atoms, &strides)),
+                    shape.collect(),
+                )
+            }
+            None if from.iter().product::<usize>() <= limits::MAX_ELEMENT_FUNCTIONS => {
+                let len = from.iter().product();
+                let scales: Option<_> = (0..len)
+                    .map(|index| quantized.scale_at(from, index).cloned())
+                    .collect();
+                (scales.unwrap_or_default(), to.to_vec())
+            }
+            None => {
+                return Err(self
+                    .unsupported(
+                        node,
+                        "cuts through the channels of a weight that has one scale per channel",
+                    )
+                    .expected("axes that are merged or split, not cut")
+                    .help("reshape before the quantizer"));
+            }
+        };
+        (quantized.scale, quantized.scale_shape) = (scale, shape);
+        Ok(())
+    }
+
+    /// The shape of each sample behind a node that keeps the order of the elements; `batched` is that before it, the
+    /// batch of 1 in front.
+    pub fn sample_shape(&self, node: &OnnxNode, batched: &[usize]) -> Result<Vec<usize>, ImportError> {
         let target = match node.op.as_str() {
-            "Transpose" => return self.transpose(node, stream),
-            "Slice" => return self.slice_stream(node, stream),
             "Flatten" => {
                 let axis = self.flatten_axis(node, batched.len())?;
                 vec![batched[..axis].iter().product(), batched[axis..].iter().product()]
             }
-            "Reshape" => self.target_shape(node, &batched)?,
-            "Squeeze" => self.squeezed(node, &batched)?,
-            _ => self.unsqueezed(node, &batched)?,
+            "Reshape" => self.target_shape(node, batched)?,
+            "Squeeze" => self.squeezed(node, batched)?,
+            _ => self.unsqueezed(node, batched)?,
         };
         let Some((&1, shape)) = target.split_first() else {
             return Err(self
@@ -95,11 +138,18 @@ impl Importer<'_> {
                 .help("reshape each sample by itself"));
         };
         let shape = if shape.is_empty() { vec![1] } else { shape.to_vec() };
-        self.reshape_to(node, stream, shape)
+        if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(batched.iter().product()) {
+            return Err(self
+                .structure(node, &format!("reshapes {batched:?} to {target:?}"))
+                .expected("as many elements after as before")
+                .help("export the network again"));
+        }
+        self.check_shape(node, &shape)?;
+        Ok(shape)
     }
 
-    fn transpose(&mut self, node: &OnnxNode, mut stream: Stream) -> Result<Stream, ImportError> {
-        let rank = stream.axes.len() + 1;
+    /// The permutation of each sample's axes; `rank` counts the batch.
+    pub fn sample_permutation(&self, node: &OnnxNode, rank: usize) -> Result<Vec<usize>, ImportError> {
         let perm = match node.ints("perm") {
             Some(perm) => self.axes(node, perm, rank)?,
             None => (0..rank).rev().collect(),
@@ -111,8 +161,13 @@ impl Importer<'_> {
                 .expected("a permutation that keeps axis 0")
                 .help("transpose each sample by itself"));
         }
-        stream.axes = perm[1..].iter().map(|&axis| stream.axes[axis - 1]).collect();
-        Ok(stream)
+        Ok(perm[1..].iter().map(|&axis| axis - 1).collect())
+    }
+
+    /// Where `Flatten` cuts: one of `rank` axes counted from either end, or behind the last.
+    fn flatten_axis(&self, node: &OnnxNode, rank: usize) -> Result<usize, ImportError> {
+        let axis = node.int("axis").unwrap_or(1);
+        self.axis(node, axis, if axis < 0 { rank } else { rank + 1 })
     }
 
     fn check_permutation(&self, node: &OnnxNode, perm: &[usize], rank: usize) -> Result<(), ImportError> {
@@ -211,13 +266,18 @@ impl Importer<'_> {
         if stream.axes == layout {
             return Ok(stream);
         }
-        let stream = self.without_channels(node, stream)?;
-        let tensor = self.builder.tensors[stream.tensor.index()].clone();
         let rank = layout.len();
         let mut perm = vec![0; rank];
         for (axis, &to) in layout.iter().enumerate() {
             perm[to] = stream.axes[axis];
         }
+        let keeps_channels = perm.last().is_some_and(|&axis| axis + 1 == rank);
+        let stream = if keeps_channels {
+            stream
+        } else {
+            self.without_channels(node, stream)?
+        };
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
         let shape: Vec<usize> = perm.iter().map(|&axis| tensor.shape[axis]).collect();
         let moving: Vec<usize> = perm
             .iter()
@@ -385,15 +445,6 @@ impl Importer<'_> {
                     .expected(format!("an axis in -{rank}..{rank}"))
                     .help("export the network again")
             })
-    }
-
-    /// The axis that a `Flatten` splits at: 0 to the rank, or below 0 counted from the rank.
-    fn flatten_axis(&self, node: &OnnxNode, rank: usize) -> Result<usize, ImportError> {
-        let axis = node.int("axis").unwrap_or(1);
-        if usize::try_from(axis) == Ok(rank) {
-            return Ok(rank);
-        }
-        self.axis(node, axis, rank)
     }
 
     fn axes(&self, node: &OnnxNode, axes: &[i64], rank: usize) -> Result<Vec<usize>, ImportError> {

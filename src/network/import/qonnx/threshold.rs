@@ -7,6 +7,7 @@ use num_traits::{ToPrimitive, Zero};
 use super::constant::data_type;
 use super::exact::{self, common_grid, power_of_two};
 use super::matrix::with_frac;
+use super::operand::Operand;
 use super::stream::{PerChannel, Reached, Step, Stream, Undecided, reached, uniform};
 use super::{Importer, Value, single, zeros};
 use crate::network::import::onnx::OnnxNode;
@@ -28,15 +29,16 @@ pub struct Steps {
 impl Importer<'_> {
     /// `MultiThreshold`: `out_bias + out_scale * #{ x >= threshold }`.
     pub fn multi_threshold(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let stream = self.stream(node, 0)?;
+        let operand = self.operand(node, 0)?;
         let (thresholds, shape) = self.exact_constant(node, 1, "threshold")?;
-        let stream = if shape.first() == Some(&1) {
-            // The same thresholds for all elements, wherever they are.
-            stream
+        let extents = operand.view.shape();
+        // The same thresholds for all elements need no channels.
+        let axis = if shape.first() == Some(&1) {
+            0
         } else {
-            self.with_threshold_channels(node, stream)?
+            self.threshold_axis(node, &extents)?
         };
-        let channels = self.builder.tensors[stream.tensor.index()].channels();
+        let channels = extents[axis];
         let count = match shape.as_slice() {
             [rows, count] if (*rows == channels || *rows == 1) && (1..=MAX_STEPS).contains(count) => *count,
             _ => {
@@ -78,38 +80,9 @@ impl Importer<'_> {
                 .expected("a bias that is a multiple of the scale")
                 .help("round out_bias"));
         };
-        let level =
-            |channel: usize, step: usize| (thresholds[(channel % rows) * count + step].clone(), false);
-        // A file's own thresholds are stored bits: all of them are kept as they are.
-        let steps = self.steps_of(node, &stream, count, rows > 1, true, level)?;
-        let scaled = |value: i64, by: i64| value.checked_mul(by);
-        let factors: Option<Vec<i64>> = steps.factor.iter().map(|&f| scaled(f, factor)).collect();
-        let offsets: Option<Vec<i64>> = steps
-            .offset
-            .iter()
-            .map(|&o| scaled(o, factor).and_then(|o| o.checked_add(offset)))
-            .collect();
-        let (Some(factors), Some(offsets)) = (factors, offsets) else {
-            return Err(self
-                .inexact(node, "has outputs beyond 64 bits")
-                .expected("outputs of at most 64 bits")
-                .help("round out_bias"));
-        };
-        let steps = Steps {
-            factor: factors,
-            offset: offsets,
-            ..steps
-        };
         let frac = exact::log2(&grid).map_or(0, |k| -k);
         let reach = i128::from(factor) * count as i128 + i128::from(offset);
         let (low, high) = (i128::from(offset).min(reach), i128::from(offset).max(reach));
-        let all_steps = i128::from(factor) * count as i128;
-        if i64::try_from(all_steps).is_err() {
-            return Err(self
-                .inexact(node, "has outputs beyond 64 bits")
-                .expected("outputs of at most 64 bits")
-                .help("round out_scale and out_bias"));
-        }
         let annotated = node
             .text("out_dtype")
             .and_then(|text| data_type(&text))
@@ -118,19 +91,60 @@ impl Importer<'_> {
             Some(encoding) if encoding.contains(low) && encoding.contains(high) => Some(encoding),
             _ => exact::stored(low.min(0), high.max(0), frac).map(Encoding::Fixed),
         };
-        let encoding = encoding.ok_or_else(|| {
-            self.inexact(node, "has outputs beyond 64 bits")
+        let too_far = |importer: &Self| {
+            importer
+                .inexact(node, "has outputs beyond 64 bits")
                 .expected("outputs of at most 64 bits")
-                .help("round out_bias")
-        })?;
-        self.emit_thresholds(node, stream, steps, encoding, single(grid))
-            .map(Value::Stream)
+                .help("round out_scale and out_bias")
+        };
+        let encoding = encoding.ok_or_else(|| too_far(self))?;
+        if i64::try_from(i128::from(factor) * count as i128).is_err() {
+            return Err(too_far(self));
+        }
+        let along: Vec<usize> = (0..extents.len())
+            .map(|one| if one == axis { rows } else { 1 })
+            .collect();
+        let (operand, row_of) = self.align(node, operand, &along)?;
+        let level = |channel: usize, step: usize| {
+            let row = row_of[if row_of.len() == 1 { 0 } else { channel }];
+            (thresholds[row * count + step].clone(), false)
+        };
+        if operand.real {
+            return self.threshold_input(
+                node,
+                operand,
+                &row_of,
+                level,
+                (count, factor, offset),
+                encoding,
+                &grid,
+            );
+        }
+        // A file's own thresholds are stored bits: all of them are kept as they are.
+        let steps = self.steps_of(node, &operand.stream, count, row_of.len() > 1, true, level)?;
+        let scaled = |value: i64, by: i64| value.checked_mul(by);
+        let factors: Option<Vec<i64>> = steps.factor.iter().map(|&f| scaled(f, factor)).collect();
+        let offsets: Option<Vec<i64>> = steps
+            .offset
+            .iter()
+            .map(|&o| scaled(o, factor).and_then(|o| o.checked_add(offset)))
+            .collect();
+        let (Some(factors), Some(offsets)) = (factors, offsets) else {
+            return Err(too_far(self));
+        };
+        let steps = Steps {
+            factor: factors,
+            offset: offsets,
+            ..steps
+        };
+        let stream = self.emit_thresholds(node, operand.stream, steps, encoding, single(grid))?;
+        Ok(self.value_of(Operand { stream, ..operand }))
     }
 
-    /// The stream with the channels of a `MultiThreshold` on the last axis of its tensor. Without a layout
-    /// qonnx reads two axes as `NC`, three as `NWC`, four as `NCHW`, and more with channels second.
-    fn with_threshold_channels(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
-        let rank = stream.axes.len();
+    /// The axis of a sample that holds the channels of a `MultiThreshold`. Without a layout qonnx reads two axes as
+    /// `NC`, three as `NWC`, four as `NCHW`, and more with channels second.
+    fn threshold_axis(&mut self, node: &OnnxNode, extents: &[usize]) -> Result<usize, ImportError> {
+        let rank = extents.len();
         let stated = node.text("data_layout").filter(|layout| !layout.is_empty());
         let axis = match (&stated, rank) {
             (Some(layout), _) => layout.find('C').unwrap_or(1),
@@ -150,27 +164,14 @@ impl Importer<'_> {
                 .expected("a layout with its channels on an axis behind the batch")
                 .help("correct data_layout, or leave it out"));
         }
-        if stated.is_none() && rank == 2 && self.file_shape(&stream)[0] == self.file_shape(&stream)[1] {
+        if stated.is_none() && rank == 2 && extents[0] == extents[1] {
             self.builder.notes.push(Note::new(
                 NoteKind::Layout,
                 node.label(),
                 "has thresholds per channel on three axes and no data_layout; as in qonnx, the last axis is the channels",
             ));
         }
-        if stream.axes[axis - 1] == rank - 1 {
-            return Ok(stream);
-        }
-        let mut next = 0;
-        let layout: Vec<usize> = (1..=rank)
-            .map(|file_axis| {
-                if file_axis == axis {
-                    return rank - 1;
-                }
-                next += 1;
-                next - 1
-            })
-            .collect();
-        self.with_layout(node, stream, &layout)
+        Ok(axis - 1)
     }
 
     /// Turns levels of the file's values into thresholds on mantissas. `level(channel, step)` is
