@@ -668,7 +668,7 @@ proptest! {
     ) {
         use radstream::study::{ClosedForm, RateRequest, Session, UpsetRequest};
         use radstream::radiation::rate::Counts;
-        let per_bit = libm::exp(log_rate * 2.302_585) * 1e-2;
+        let per_bit = libm::pow(10.0, log_rate - 2.0);
         let request = |clusters: String| UpsetRequest {
             rate: RateRequest {
                 fit_per_mb: Some(per_bit * 1e15),
