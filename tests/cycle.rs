@@ -12,7 +12,7 @@ use radstream::accelerator::{
 };
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::ImportOptions;
-use radstream::network::{Network, Window};
+use radstream::network::{Network, TensorId, Window};
 use radstream::simulate::cycle;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
@@ -274,5 +274,24 @@ fn a_transposition_in_front_of_a_dense_product_is_no_hardware() {
         );
         let samples = any_inputs(&builder.network, 3);
         agree(&format!("case {case}"), &builder.network, &hardware, &samples);
+        // What is traced are the tensors, whatever the order of their streams.
+        let tensors: Vec<TensorId> = builder.network.nodes.iter().map(|node| node.output).collect();
+        let mut engine = cycle::Engine::new(&pipeline, &samples).with_traces(&tensors);
+        for _ in 0..5_000 {
+            engine.tick();
+        }
+        let parameters = Parameters::of(&builder.network);
+        for &tensor in &tensors {
+            let encoding = builder.network.tensor(tensor).encoding;
+            let expected: Vec<i64> = samples
+                .chunks_exact(elements)
+                .flat_map(|input| {
+                    evaluate(&builder.network, &parameters, input)
+                        .tensor(tensor)
+                        .to_vec()
+                })
+                .collect();
+            assert_eq!(engine.trace(tensor, &encoding).unwrap(), expected, "case {case}");
+        }
     }
 }

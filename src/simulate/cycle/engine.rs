@@ -208,7 +208,18 @@ impl Engine {
         let lanes = words.chunks_exact(shape.limbs()).flat_map(|word| {
             (0..shape.lanes).map(|at| code.decode(super::register::lane(word, at, shape.lane_bits)))
         });
-        Some(lanes.collect())
+        let Some(brought) = self.pipeline.brought.get(&tensor) else {
+            return Some(lanes.collect());
+        };
+        let lanes: Vec<i64> = lanes.collect();
+        let samples = lanes.chunks(brought.len().max(1)).flat_map(|sample| {
+            let mut elements = vec![0; brought.len()];
+            for (&element, &value) in brought.iter().zip(sample) {
+                elements[element as usize] = value;
+            }
+            elements
+        });
+        Some(samples.collect())
     }
 
     /// Edges so far; the next edge has this number.

@@ -1,6 +1,7 @@
 //! The static structure of an accelerator: stages, the streams between them, and where every register
 //! bit lies.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::matrix::{LaneCode, Matrix};
@@ -63,6 +64,8 @@ pub struct Pipeline {
     pub(super) intervals: [u64; 2],
     /// The stream that carries each tensor.
     pub(super) carried: Vec<(TensorId, usize)>,
+    /// Elements in the order in which the stream of a tensor brings them, where that is not the tensor's own.
+    pub(super) brought: HashMap<TensorId, Vec<u32>>,
     /// The matrix products, for packing their weights.
     pub(super) matrices: Vec<Matrix>,
     /// What the simulation leaves out, in words.
@@ -289,6 +292,7 @@ impl Pipeline {
             output_code: code(network.output),
             intervals: [dataflow.input.interval, dataflow.output.interval].map(u64::from),
             carried: Vec::new(),
+            brought: HashMap::new(),
             matrices: Vec::new(),
             simplifications: Vec::new(),
             memories: Memories::of(accelerator),

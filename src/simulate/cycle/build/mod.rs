@@ -205,8 +205,9 @@ impl Builder<'_> {
 
     /// Hands a tensor's stream to its consumers, through a fork where there are several.
     fn produce(&mut self, tensor: TensorId, stream: usize, layer: LayerId) {
-        if !self.orders.differs(tensor) {
-            self.pipeline.carried.push((tensor, stream));
+        self.pipeline.carried.push((tensor, stream));
+        if let Some(brought) = self.orders.brought(tensor) {
+            self.pipeline.brought.insert(tensor, brought.to_vec());
         }
         let consumers = self.consumers(tensor);
         if consumers < 2 {
