@@ -518,6 +518,27 @@ impl<'a> Reader<'a> {
                 product.thresholds,
             )
         });
+        let states_thresholds = node
+            .attributes
+            .iter()
+            .any(|(attribute, _)| *attribute == "ram_style_thresholds");
+        if states_thresholds && !compares {
+            self.flow.unused(
+                format!("{}.ram_style_thresholds", node.name),
+                "the network file has no thresholds in this layer",
+            );
+        } else if compares && thresholds.is_none() {
+            self.flow.assumed(
+                format!("{}.ram_style_thresholds", node.name),
+                "FINN leaves it to the tool; taken are look-up tables",
+            );
+        }
+        if node.op.ends_with("_hls") {
+            self.flow.assumed(
+                node.name,
+                "a unit of high-level synthesis drains behind every frame; `timing` of its report says for how long, none is taken",
+            );
+        }
         let (pe, simd) = (pe.unwrap_or(1), simd.unwrap_or(1));
         self.entry(layer).folding = Some(Folding::Finn { pe, simd });
         let mut ultra = style == Some(Style::UltraRam);
