@@ -258,7 +258,7 @@ impl Matrix {
     #[must_use]
     pub fn of_order(self, brought: Vec<u32>) -> Option<Self> {
         let fits = self.tree && brought.len() == self.taps && matches!(self.schedule, Schedule::Finn { .. });
-        fits.then(|| Self {
+        fits.then_some(Self {
             brought: Some(brought),
             ..self
         })
