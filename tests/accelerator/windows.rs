@@ -142,7 +142,12 @@ fn generators_count_the_padded_map() {
         }
         let accelerator = built.unwrap_or_else(|error| panic!("case {case}: {error}"));
         let stage = accelerator.stage(layer).unwrap();
-        let gcd = |a: u32, b: u32| (1..=a).filter(|d| a % d == 0 && b % d == 0).max().unwrap();
+        let gcd = |a: u32, b: u32| {
+            (1..=a)
+                .filter(|d| a.is_multiple_of(*d) && b.is_multiple_of(*d))
+                .max()
+                .unwrap()
+        };
         let whole = simd == taps && !single;
         let lanes = stated.unwrap_or(if whole {
             channels as u32
