@@ -270,7 +270,7 @@ fn readouts_labels_and_targets_that_do_not_fit() {
         place.refuses(&[&["run"], arguments].concat(), words);
     };
     refused(&["--loss", "cross-entropy"], &["labels", "--labels FILE"]);
-    refused(&["--target", "target.npy"], &["target.npy", "7 values", "64"]);
+    refused(&["--target", "target.npy"], &["target.npy", "[7]", "[64]"]);
     refused(&["--target", "nan.npy"], &["nan.npy", "NaN"]);
     refused(&["--target", "short.npy"], &["short.npy", "10 rows"]);
     refused(&["--gather", "outside.npy"], &["outside.npy", "64", "0 to 63"]);

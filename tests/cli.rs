@@ -2,6 +2,8 @@
 
 mod cli_common;
 mod common;
+#[path = "common/onnx.rs"]
+mod onnx;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -70,6 +72,242 @@ fn run_says_what_its_contract_says() {
         &labels,
     ]);
     assert_eq!(stated["accuracy"], classifier["accuracy"]);
+}
+
+/// `x` (4 values of 6 bits, unit 0.25) times a 4-bit matrix, to 3 logits `m`, their softmax `p` and the index `y` of the
+/// largest; a small float tail hangs beside them.
+fn selecting() -> onnx::Model {
+    use onnx::Value::Int;
+    let weights = [1.0, -2.0, 3.0, 0.0, 2.0, -1.0, -3.0, 1.0, 0.0, 2.0, 2.0, -2.0];
+    let mut model = onnx::Model::new("x", &[1, 4]);
+    model
+        .quant("x", "q", 6, 0.25, true)
+        .floats("w", &[4, 3], &weights)
+        .quant("w", "wq", 4, 1.0, true)
+        .node("MatMul", &["q", "wq"], "m")
+        .node("Softmax", &["m"], "p")
+        .node("ArgMax", &["p"], "y")
+        .with("axis", Int(1))
+        .with("keepdims", Int(0))
+        .output("y")
+        .output("p");
+    model
+}
+
+#[test]
+fn a_chosen_output_is_scored_as_what_it_is() {
+    let place = Workplace::new();
+    place.bytes("net.onnx", &selecting().bytes());
+    let weights = [[1, -2, 3], [0, 2, -1], [-3, 1, 0], [2, 2, -2]];
+    let samples = 12i64;
+    let codes: Vec<i64> = (0..4 * samples)
+        .map(|at| (at * 37 + at * at * 11) % 64 - 32)
+        .collect();
+    place.npy(
+        "x.npy",
+        &[samples as usize, 4],
+        codes.iter().map(|&code| code as f64 * 0.25).collect(),
+    );
+    let logits: Vec<[i64; 3]> = codes
+        .chunks_exact(4)
+        .map(|x| [0, 1, 2].map(|class| (0..4).map(|at| x[at] * weights[at][class]).sum()))
+        .collect();
+    let classes: Vec<i64> = logits
+        .iter()
+        .map(|row| (0..3).rev().max_by_key(|&class| row[class]).expect("a class") as i64)
+        .collect();
+    // Every third label is wrong.
+    let labels: Vec<i64> = (0i64..)
+        .zip(&classes)
+        .map(|(at, &class)| (class + i64::from(at % 3 == 0)) % 3)
+        .collect();
+    place.npy("y.npy", &[samples as usize], labels.clone());
+
+    let both = place.run(&["run", "net.onnx", "--inputs", "x.npy"]);
+    let said = String::from_utf8_lossy(&both.stderr).into_owned();
+    assert_eq!(both.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains(r#"["y", "p"]"#) && said.contains("--output NAME"),
+        "{said}"
+    );
+
+    let run = |output: &str, more: &[&str]| {
+        let fixed = [
+            "run", "net.onnx", "--output", output, "--inputs", "x.npy", "--labels", "y.npy",
+        ];
+        place.json(&[&fixed[..], more].concat())
+    };
+    let share = 8.0 / 12.0;
+    for (output, engine) in [
+        ("y", "functional"),
+        ("y", "cycle"),
+        ("p", "functional"),
+        ("m", "functional"),
+    ] {
+        let file = format!("{output}.npz");
+        let report = run(output, &["--engine", engine, "--outputs", &file]);
+        assert!(
+            (report["accuracy"].as_f64().expect("an accuracy") - share).abs() < 1e-12,
+            "{report}"
+        );
+        assert!(
+            (report["loss"].as_f64().expect("a loss") - (1.0 - share)).abs() < 1e-12,
+            "{report}"
+        );
+        let (_, outputs) = int64(&place.path(&file), "outputs");
+        let expected = if output == "y" {
+            classes.clone()
+        } else {
+            logits.concat()
+        };
+        assert_eq!(outputs, expected, "{output}");
+    }
+    // The logarithm of the probabilities, whichever of the two leaves the chip.
+    let expected: f64 = logits
+        .iter()
+        .zip(&labels)
+        .map(|(row, &label)| {
+            let row = row.map(|logit| logit as f64 * 0.25);
+            row.iter().map(|logit| logit.exp()).sum::<f64>().ln() - row[label as usize]
+        })
+        .sum::<f64>()
+        / samples as f64;
+    for output in ["p", "m"] {
+        let loss = run(output, &["--loss", "cross-entropy"])["loss"]
+            .as_f64()
+            .expect("a loss");
+        assert!((loss - expected).abs() < 1e-9, "{output}: {loss} {expected}");
+    }
+    let refused = place.run(&[
+        "run",
+        "net.onnx",
+        "--output",
+        "y",
+        "--inputs",
+        "x.npy",
+        "--labels",
+        "y.npy",
+        "--loss",
+        "cross-entropy",
+    ]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("measures amounts") && said.contains("--loss LOSS"),
+        "{said}"
+    );
+
+    // A readout of one's own reads what the file gives: the probabilities.
+    let mut readout = onnx::Model::new("r", &[1, 3]);
+    readout.node("Identity", &["r"], "same").output("same");
+    place.bytes("same.onnx", &readout.bytes());
+    place.npy(
+        "ones.npy",
+        &[samples as usize, 3],
+        vec![0.0f64; 3 * samples as usize],
+    );
+    let target = ["--loss", "mse", "--target", "ones.npy"];
+    let own = run("p", &[&target[..], &["--readout", "same.onnx"]].concat());
+    let squares: f64 = logits
+        .iter()
+        .map(|row| {
+            let powers = row.map(|logit| (logit as f64 * 0.25).exp());
+            let sum: f64 = powers.iter().sum();
+            powers.iter().map(|power| (power / sum).powi(2)).sum::<f64>() / 3.0
+        })
+        .sum::<f64>()
+        / samples as f64;
+    assert!(
+        (own["loss"].as_f64().expect("a loss") - squares).abs() < 1e-9,
+        "{own} {squares}"
+    );
+    assert_eq!(run("p", &target)["loss"], own["loss"]);
+
+    // A plan says it too, and another output is another study.
+    let plan = place.done(&[
+        "campaign",
+        "net.onnx",
+        "--output",
+        "y",
+        "--inputs",
+        "x.npy",
+        "--exhaustive",
+        "--emit-plan",
+    ]);
+    assert!(plan.contains(r#"output: "y""#), "{plan}");
+    let exhaustive = |output: &str| {
+        place.done(&[
+            "campaign",
+            "net.onnx",
+            "--output",
+            output,
+            "--inputs",
+            "x.npy",
+            "--exhaustive",
+            "--quiet",
+            "--out",
+            output,
+        ]);
+        let manifest: Value =
+            serde_json::from_str(&place.read(&format!("{output}/manifest.json"))).expect("JSON");
+        manifest
+    };
+    assert_ne!(exhaustive("y")["phases"], exhaustive("m")["phases"]);
+    let notes = place.json(&["inspect", "net.onnx", "--output", "p"])["notes"].clone();
+    let kinds: Vec<&str> = notes
+        .as_array()
+        .expect("notes")
+        .iter()
+        .filter_map(|note| note["kind"].as_str())
+        .collect();
+    assert!(
+        kinds.contains(&"off_chip") && kinds.contains(&"unneeded"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn constants_beside_a_network_belong_to_it() {
+    let place = Workplace::new();
+    let mut model = selecting();
+    let stored = model.stored("w");
+    let weights = std::mem::take(&mut stored.raw_data);
+    stored.data_location = 1;
+    for (key, value) in [("location", "w.bin"), ("length", "48")] {
+        stored
+            .external_data
+            .push(radstream::network::import::onnx::proto::StringStringEntryProto {
+                key: key.into(),
+                value: value.into(),
+            });
+    }
+    place.bytes("a/net.onnx", &model.bytes());
+    place.bytes("a/w.bin", &weights);
+    place.npy("x.npy", &[2, 4], vec![1.0f64; 8]);
+    let run = |network: &str, out: &str| {
+        place.json(&["run", network, "--output", "m", "--inputs", "x.npy", "--out", out])
+    };
+    run("a/net.onnx", "first");
+    let manifest = place.read("first/manifest.json");
+    assert!(manifest.contains("w.bin"), "{manifest}");
+    // The copy in a model folder is complete.
+    place.done(&[
+        "convert",
+        "a/net.onnx",
+        "--output",
+        "m",
+        "--inputs",
+        "x.npy",
+        "--out",
+        "folder",
+    ]);
+    assert!(place.read("folder/model.ron").contains(r#"output: Some("m")"#));
+    let again = place.json(&["run", "folder"]);
+    assert_eq!(again["samples"], 2);
+    std::fs::remove_file(place.path("a/w.bin")).expect("removed");
+    let lost = place.run(&["inspect", "a/net.onnx", "--output", "m"]);
+    let said = String::from_utf8_lossy(&lost.stderr).into_owned();
+    assert!(lost.status.code() == Some(2) && said.contains("w.bin"), "{said}");
 }
 
 #[test]

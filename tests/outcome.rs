@@ -50,6 +50,8 @@ fn setup(readout: Readout, loss: Loss) -> Setup {
         loss,
         gather: None,
         target: None,
+        samples: None,
+        stated: None,
         labels: None,
         classes: None,
     }

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use radstream::data::{self, Array, Source};
 use radstream::fixed_point::Cast;
+use radstream::model::{Files, Located, Settings, Workload};
 use radstream::network::import::qonnx;
 use radstream::network::{Encoding, Network};
+use radstream::outcome::Scratch;
 use radstream::simulate::functional::{Parameters, Trace, evaluate};
 
 fn array(file: &Path, key: &str) -> Array {
@@ -272,6 +274,61 @@ fn forms_of_operator_sets_equal_their_outputs() {
     }
 }
 
+/// An array of a file of golden data.
+fn located(file: &Path, key: &str) -> Option<Located> {
+    let source = Source {
+        file: file.to_owned(),
+        key: Some(key.to_owned()).filter(|key| !key.is_empty()),
+    };
+    Some(Located {
+        files: Files::Folder("".into()),
+        source,
+    })
+}
+
+#[test]
+fn flat_rows_are_in_the_order_of_the_file() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let folder = shared.join("field/flat-rows-in-file-order");
+    for name in ["mlp", "mlp_other", "conv"] {
+        let network = qonnx::read(&folder.join(format!("{name}.onnx"))).expect("a network");
+        let data = folder.join(format!("{name}.npz"));
+        let expected = array(&data, "expected");
+        let len: usize = expected.shape[1..].iter().product();
+        let output = network.tensor(network.output);
+        // The network's outputs are channels last, the file's channels first.
+        let pixels = if name == "conv" {
+            expected.shape[2] * expected.shape[3]
+        } else {
+            1
+        };
+        let parameters = Parameters::of(&network);
+        for key in ["x", "flat"] {
+            let settings = Settings {
+                inputs: located(&data, key),
+                ..Settings::default()
+            };
+            let inputs = Workload::inputs(&network, &settings).expect("samples");
+            assert_eq!(
+                inputs.note.is_some(),
+                (name, key) == ("conv", "flat"),
+                "{name} {key}"
+            );
+            for (sample, codes) in inputs.mantissas.chunks_exact(75).enumerate() {
+                let trace = evaluate(&network, &parameters, codes);
+                let got = trace.tensor(network.output);
+                for (at, value) in expected.reals()[sample * len..][..len].iter().enumerate() {
+                    let (channel, pixel) = (at / pixels, at % pixels);
+                    let mantissa = got[pixel * (len / pixels) + channel];
+                    assert_eq!(output.value_of(mantissa), *value, "{name} {key} {sample} {at}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn inputs_and_constants_of_networks_as_people_have_them() {
     let Some(shared) = common::shared_data() else {
@@ -307,5 +364,35 @@ fn inputs_and_constants_of_networks_as_people_have_them() {
         let most = if name.ends_with("uint8_zp128") { 2 } else { 0 };
         assert!(ties <= most, "{name}: {ties} differences");
         assert!(apart.iter().all(|&apart| apart == 0.0 || apart == step), "{name}");
+    }
+}
+
+#[test]
+fn an_identity_with_its_input_as_target_loses_nothing() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let folder = shared.join("field/ae-default-target-layout");
+    let network = qonnx::read(&folder.join("identity.onnx")).expect("a network");
+    let data = folder.join("data.npz");
+    for readout in [None, located(&folder.join("readout.onnx"), "")] {
+        for target in [None, located(&data, "t")] {
+            let settings = Settings {
+                inputs: located(&data, "x"),
+                readout: readout.clone(),
+                target: target.clone(),
+                loss: Some("mse".to_owned()),
+                ..Settings::default()
+            };
+            let workload = Workload::load(&network, &settings).expect("a workload");
+            let trace = evaluate(&network, &Parameters::of(&network), &workload.inputs);
+            let output = network.tensor(network.output);
+            let outputs = trace.tensor(network.output).iter();
+            let values: Vec<f64> = outputs.map(|&mantissa| output.value_of(mantissa)).collect();
+            let outcome = workload
+                .evaluator
+                .evaluate(0, &values, false, &mut Scratch::default());
+            assert_eq!(outcome.loss, 0.0, "{readout:?} {target:?}");
+        }
     }
 }

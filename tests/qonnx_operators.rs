@@ -8,9 +8,11 @@ mod operators {
     pub mod arithmetic;
     pub mod channels_last;
     pub mod check;
+    pub mod ends;
     pub mod folding;
     pub mod forms;
     pub mod inputs;
+    pub mod layouts;
     pub mod matrix;
     pub mod quantizers;
     pub mod rearranged;

@@ -58,8 +58,11 @@ fn network(shapes: &[(&str, usize, u32)]) -> Network {
         layers: layers.collect(),
         params: params.collect(),
         input: TensorId(0),
+        input_axes: Vec::new(),
+        output_axes: Vec::new(),
         input_rule: InputRule::Raw,
         output: TensorId(0),
+        off_chip: None,
         notes: vec![],
     }
 }

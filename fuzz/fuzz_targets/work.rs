@@ -1,6 +1,7 @@
 //! Evaluation of whatever an importer accepts, as long as it is small.
 
 use radstream::network::{Network, Op};
+use radstream::outcome::readout::{Readout, Scratch};
 use radstream::simulate::functional::{Parameters, evaluate};
 
 /// Most multiplications and comparisons of one evaluation.
@@ -30,6 +31,11 @@ pub fn evaluate_extremes(network: &Network) {
     let (low, high) = network.tensor(network.input).encoding.range();
     for value in [low, high] {
         let input = vec![value as i64; network.tensor(network.input).len()];
-        let _ = evaluate(network, &parameters, &input);
+        let trace = evaluate(network, &parameters, &input);
+        let output = network.tensor(network.output);
+        let mantissas = trace.tensor(network.output).iter();
+        let values: Vec<f64> = mantissas.map(|&mantissa| output.value_of(mantissa)).collect();
+        let readout = Readout::of_file(&output.shape, &network.output_meaning());
+        let _ = readout.evaluate(&values, &mut Scratch::default());
     }
 }

@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 53] = [
+const OPTIONS: [(&str, &str); 55] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -21,13 +21,17 @@ const OPTIONS: [(&str, &str); 53] = [
     ("radstream::workload::loss", "--loss LOSS"),
     ("radstream::network::mantissas", "--raw-inputs"),
     ("radstream::network::readout", "--readout FILE.onnx"),
+    ("radstream::network::output", "--output NAME"),
     ("radstream::input::mantissa", "--raw-inputs"),
     ("radstream::input::rule", "--input-type TYPE, --raw-inputs"),
     ("radstream::input::value", "--input-scale X, --input-type TYPE"),
-    ("radstream::input::shape", "--inputs FILE[:KEY]"),
+    ("radstream::input::shape", "--inputs FILE[:KEY], --layout ORDER"),
     ("radstream::outcome::readout", "--readout FILE.onnx"),
     ("radstream::outcome::gather", "--gather FILE:KEY"),
-    ("radstream::outcome::targets", "--target FILE:KEY, --limit N"),
+    (
+        "radstream::outcome::targets",
+        "--target FILE:KEY, --limit N, --layout ORDER",
+    ),
     (
         "radstream::outcome::labels",
         "--labels FILE:KEY, --classes N, --limit N",
@@ -37,6 +41,7 @@ const OPTIONS: [(&str, &str); 53] = [
         "--distance FILE:KEY, --gather FILE:KEY",
     ),
     ("radstream::outcome::classes", "--classes N"),
+    ("radstream::outcome::loss", "--loss LOSS, --output NAME"),
     (
         "radstream::radiation::needs_environment",
         "--environment PRESET|FILE.ron",

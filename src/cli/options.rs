@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use miette::Diagnostic;
 
 use super::Failure;
 use super::output;
 use super::progress::Terminal;
 use crate::data::Source;
+use crate::network::ArrayOrder;
 use crate::network::import::{ImportOptions, InputType};
 use crate::outcome::loss::{LOSSES, NamedLoss};
 use crate::study::{NetworkRequest, Request, SamplesRequest, Session};
@@ -64,6 +65,10 @@ pub struct Target {
     /// fixed<W,I>, ufixed<W,I>. Arithmetic on the input is done on the accelerator then
     #[arg(long, value_name = "TYPE", value_parser = option_value::<InputType>, help_heading = "Network")]
     pub input_type: Option<InputType>,
+    /// The tensor of a QONNX file that leaves the chip: one of its outputs, or any other that is integers [default:
+    /// its one output]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub output: Option<String>,
 }
 
 impl Target {
@@ -74,6 +79,7 @@ impl Target {
             hardware: self.hardware.clone(),
             import: ImportOptions {
                 input_type: self.input_type,
+                output: self.output.clone(),
             },
         }
     }
@@ -212,6 +218,21 @@ fn losses() -> PossibleValuesParser {
     LOSSES.iter().map(value).collect::<Vec<_>>().into()
 }
 
+/// The orders that arrays can be stated to have.
+fn orders() -> impl TypedValueParser<Value = ArrayOrder> {
+    let value = |order: &ArrayOrder| {
+        PossibleValue::new(order.name()).help(match order {
+            ArrayOrder::File => "the axes of the network's or readout's own file",
+            ArrayOrder::ChannelsLast => "those axes with the channels behind the others",
+        })
+    };
+    let values: PossibleValuesParser = ArrayOrder::ALL.iter().map(value).collect::<Vec<_>>().into();
+    values.map(|name| {
+        let order = ArrayOrder::ALL.into_iter().find(|order| order.name() == name);
+        order.unwrap_or(ArrayOrder::File)
+    })
+}
+
 /// The samples and what judges their outputs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Samples and loss")]
@@ -231,6 +252,10 @@ pub struct Samples {
     /// The inputs are integer mantissas
     #[arg(long)]
     pub raw_inputs: bool,
+    /// Order of the elements of all arrays. Without it their shapes tell; flat rows and shapes that fit both ways
+    /// are in the file's order
+    #[arg(long, value_name = "ORDER", value_parser = orders())]
+    pub layout: Option<ArrayOrder>,
     /// Off-chip readout: an ONNX float model behind the network
     #[arg(long, value_name = "FILE.onnx")]
     pub readout: Option<PathBuf>,
@@ -260,6 +285,7 @@ impl Samples {
             limit: self.limit,
             input_scale: self.input_scale,
             raw_inputs: self.raw_inputs,
+            layout: self.layout,
             readout: self.readout.clone(),
             gather: self.gather.clone(),
             loss: self.loss.clone(),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -168,6 +168,29 @@ pub fn read_file_within(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// As [`read_file_within`], a file in a folder or below it.
+///
+/// # Errors
+/// As [`read_file_within`], and where `name` is no relative path, or it leads out of the folder, be it by `..` or
+/// by a link ([`io::ErrorKind::PermissionDenied`]).
+pub fn read_beside(folder: &Path, name: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let outside = || io::Error::new(io::ErrorKind::PermissionDenied, "it lies outside the folder");
+    let mut parts = name.components().peekable();
+    if parts.peek().is_none() || !parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(outside());
+    }
+    let here = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let path = folder.join(name);
+    if !fs::canonicalize(&path)?.starts_with(fs::canonicalize(here)?) {
+        return Err(outside());
+    }
+    read_file_within(&path, limit)
+}
+
 /// As [`read_file`], as UTF-8 text.
 ///
 /// # Errors
@@ -311,6 +334,43 @@ mod tests {
         fs::write(&path, "abc").unwrap();
         assert!(read_file_within(&path, 2).is_err());
         assert_eq!(read_file_within(&path, 3).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn files_beside_another_stay_in_its_folder() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("model");
+        fs::create_dir_all(folder.join("deep")).unwrap();
+        for name in ["secret", "model/a", "model/deep/b"] {
+            fs::write(outer.path().join(name), "abc").unwrap();
+        }
+        let read = |name: &Path| read_beside(&folder, name, 10);
+        let log = InputLog::start();
+        for name in ["a", "./a", "deep/b"] {
+            assert_eq!(read(Path::new(name)).unwrap(), b"abc", "{name}");
+        }
+        assert!(log.finish().iter().all(|file| file.sha256 == ABC));
+        let absolute = folder.join("a");
+        for name in ["../secret", "deep/../../secret", "deep/../a", "", ".."].map(Path::new) {
+            assert_eq!(read(name).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
+        assert_eq!(
+            read(&absolute).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+        assert_eq!(
+            read(Path::new("none")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        assert!(read_beside(&folder, Path::new("a"), 2).is_err());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("../secret", folder.join("link")).unwrap();
+            std::os::unix::fs::symlink("deep/b", folder.join("inner")).unwrap();
+            let error = read(Path::new("link")).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(read(Path::new("inner")).unwrap(), b"abc");
+        }
     }
 
     #[test]

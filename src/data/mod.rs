@@ -11,7 +11,9 @@ mod write;
 
 pub use array::{Array, Elements};
 pub use excerpt::{Excerpt, MOST_OF_NAME, MOST_OF_PROBLEM, shortened};
-pub use input::{InputFile, InputLog, MAX_FILE_BYTES, open_file, read_file, read_file_within, read_text};
+pub use input::{
+    InputFile, InputLog, MAX_FILE_BYTES, open_file, read_beside, read_file, read_file_within, read_text,
+};
 pub(crate) use input::{open_written, read_written, record_embedded, sha256_of};
 pub use read::{DataError, Source, read, read_bytes, read_npy};
 pub use ron_file::{RonError, RonSyntaxError, SourceText, parse_ron, read_ron};

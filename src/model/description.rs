@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Files;
 use crate::data::{RonError, SourceText, parse_ron};
+use crate::network::ArrayOrder;
 use crate::network::import::InputType;
 
 /// A model folder's description. File names are relative to the folder; an array in an `.npz` is
@@ -25,6 +26,9 @@ pub struct Description {
     /// Type of the numbers that enter the accelerator, where the network file does not state it.
     #[serde(default)]
     pub input_type: Option<InputType>,
+    /// The tensor of the network file that leaves the chip, where it has several outputs.
+    #[serde(default)]
+    pub output: Option<String>,
     /// Samples.
     #[serde(default)]
     pub inputs: Option<String>,
@@ -37,6 +41,9 @@ pub struct Description {
     /// Whether the inputs are integer mantissas.
     #[serde(default)]
     pub raw_inputs: bool,
+    /// Order of the elements of all arrays; without it their shapes tell, and the file's own goes first.
+    #[serde(default)]
+    pub layout: Option<ArrayOrder>,
     /// Off-chip readout.
     #[serde(default)]
     pub readout: Option<String>,

@@ -8,10 +8,11 @@ use thiserror::Error;
 use super::{Description, Files, ModelError};
 use crate::data::{self, Array, DataError, Elements, Source};
 use crate::network::import::onnx::OnnxGraph;
-use crate::network::import::{ImportError, ImportOptions, fml, qonnx};
-use crate::network::{InputError, Network};
+use crate::network::import::{Cure, ImportError, ImportOptions, fml, qonnx};
+use crate::network::{ArrayOrder, InputError, Layout, Network, OutputMeaning};
+use crate::outcome;
 use crate::outcome::loss::{self, LOSSES};
-use crate::outcome::{Evaluator, OutcomeError, OutcomePart, Readout, Setup};
+use crate::outcome::{Evaluator, OutcomeError, OutcomePart, Readout, Samples, Setup};
 
 /// Why a workload could not be put together.
 #[derive(Debug, Error, Diagnostic)]
@@ -93,9 +94,10 @@ pub fn load_network(files: &Files, name: &Path, options: &ImportOptions) -> Resu
         .map(|extension| extension.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("onnx") => {
+            let output = options.output.as_deref();
             let graph = match files {
-                Files::Folder(_) => OnnxGraph::read(&path)?,
-                Files::Embedded => OnnxGraph::parse(&path, &embedded_bytes(files, name, &path)?)?,
+                Files::Folder(_) => OnnxGraph::read_for(&path, output)?,
+                Files::Embedded => OnnxGraph::parse_for(&path, &embedded_bytes(files, name, &path)?, output)?,
             };
             qonnx::import_with(&graph, options)
         }
@@ -106,15 +108,35 @@ pub fn load_network(files: &Files, name: &Path, options: &ImportOptions) -> Resu
         )
         .expected("no other input type")
         .help("leave the input type out; hls4ml's own is exact")),
-        Some("fml") => match files {
-            Files::Folder(_) => fml::read(&path),
-            Files::Embedded => fml::parse(&path, &embedded_bytes(files, name, &path)?),
-        },
+        Some("fml") => {
+            let network = match files {
+                Files::Folder(_) => fml::read(&path),
+                Files::Embedded => fml::parse(&path, &embedded_bytes(files, name, &path)?),
+            }?;
+            check_only_output(&path, &network, options.output.as_deref())?;
+            Ok(network)
+        }
         _ => Err(
             ImportError::unsupported(&path, "the file", "has an unknown ending".to_owned())
                 .expected("a .onnx (QONNX) or .fml (hls4ml) file")
                 .help("export the network as QONNX, or pass hls4ml's serialized model"),
         ),
+    }
+}
+
+/// Refuses another output than the one that a network has.
+fn check_only_output(path: &Path, network: &Network, output: Option<&str>) -> Result<(), ImportError> {
+    let own = &network.tensor(network.output).name;
+    match output.filter(|output| output != own) {
+        None => Ok(()),
+        Some(output) => {
+            Err(
+                ImportError::unsupported(path, "the network", format!("has no output `{output}` to choose"))
+                    .expected(format!("its output `{own}`, or none"))
+                    .help("leave the output out; only a QONNX file has others to choose from")
+                    .cure(Cure::Output),
+            )
+        }
     }
 }
 
@@ -148,6 +170,8 @@ pub struct Settings {
     pub input_scale: Option<f64>,
     /// Whether inputs are mantissas.
     pub raw_inputs: Option<bool>,
+    /// Order of the elements of all arrays.
+    pub layout: Option<ArrayOrder>,
     /// Readout.
     pub readout: Option<Located>,
     /// Indices.
@@ -182,6 +206,7 @@ impl Settings {
             limit: None,
             input_scale: Some(description.input_scale),
             raw_inputs: Some(description.raw_inputs),
+            layout: description.layout,
             readout: located(&description.readout),
             gather: located(&description.gather),
             loss: description.loss.clone(),
@@ -191,6 +216,7 @@ impl Settings {
             hardware: located(&description.hardware),
             import: ImportOptions {
                 input_type: description.input_type,
+                output: description.output.clone(),
             },
         }
     }
@@ -209,6 +235,7 @@ impl Settings {
             limit: self.limit.or(other.limit),
             input_scale: self.input_scale.or(other.input_scale),
             raw_inputs: self.raw_inputs.or(other.raw_inputs),
+            layout: self.layout.or(other.layout),
             readout: self.readout.or(other.readout),
             gather: self.gather.or(other.gather),
             loss: self.loss.or(other.loss),
@@ -234,6 +261,8 @@ pub struct Workload {
     pub saturated: Option<f64>,
     /// Readout and loss.
     pub evaluator: Evaluator,
+    /// Arrays whose order could be read in two ways, and how they were read: one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Samples as they enter a network.
@@ -245,6 +274,8 @@ pub struct InputSet {
     pub reals: Vec<f64>,
     /// Number of samples.
     pub samples: usize,
+    /// How the samples' order was read where it could be read in two ways.
+    pub note: Option<String>,
 }
 
 impl Workload {
@@ -271,41 +302,25 @@ impl Workload {
                 shape: tensor.shape.clone(),
             });
         }
-        let refused = || WorkloadError::Input {
-            source_name: source_name.clone(),
-            error: InputError::Shape {
-                found: array.shape.iter().skip(1).copied().collect(),
-                expected: tensor.len(),
-                shape: tensor.shape.clone(),
-            },
-        };
-        if array.len() != samples * tensor.len() {
-            return Err(refused());
-        }
-        let given: &[usize] = array.shape.get(1..).unwrap_or(&[]);
-        let extents = |shape: &[usize]| {
-            shape
-                .iter()
-                .copied()
-                .filter(|&extent| extent != 1)
-                .collect::<Vec<_>>()
-        };
-        let order = channels_first_order(&tensor.shape, given);
-        if order.is_none() && given.len() > 1 && extents(given) != extents(&tensor.shape) {
-            return Err(refused());
-        }
+        let layout = network.input_layout();
+        let row = array.shape.get(1..).unwrap_or(&[]);
+        let reading = layout
+            .read(row, settings.layout)
+            .ok_or_else(|| WorkloadError::Input {
+                source_name: source_name.clone(),
+                error: InputError::Shape {
+                    found: row.to_vec(),
+                    expected: tensor.len(),
+                    shape: layout.shape().to_vec(),
+                    last: layout.channels_last_array(),
+                },
+            })?;
+        let note = reading
+            .doubtful
+            .then(|| outcome::doubt("samples", row, &layout, settings.layout));
         let scale = settings.input_scale.unwrap_or(1.0);
         let raw = settings.raw_inputs.unwrap_or(false);
-        let mut reals = array.reals();
-        if let Some(order) = order {
-            // The array has the channels in front; the network's tensors have them last.
-            for sample in reals.chunks_exact_mut(tensor.len().max(1)) {
-                let first = sample.to_vec();
-                for (&at, value) in order.iter().zip(first) {
-                    sample[at] = value;
-                }
-            }
-        }
+        let mut reals = reading.apply(array.reals());
         if !raw {
             reals.iter_mut().for_each(|value| *value *= scale);
         }
@@ -319,6 +334,7 @@ impl Workload {
             mantissas,
             reals,
             samples,
+            note,
         })
     }
 
@@ -331,17 +347,24 @@ impl Workload {
             mantissas,
             reals,
             samples,
+            note,
         } = Self::inputs(network, settings)?;
         let labels = settings.labels.as_ref().map(Located::array).transpose()?;
         let saturated = (!settings.raw_inputs.unwrap_or(false))
             .then(|| network.input_overflows(&reals) as f64 / reals.len().max(1) as f64);
-        let evaluator = evaluator(network, settings, samples, reals, labels.clone())?;
+        let (evaluator, fed) = evaluator(network, settings, samples, reals, labels.clone())?;
+        let notes = note
+            .into_iter()
+            .chain(fed)
+            .chain(evaluator.notes().iter().cloned())
+            .collect();
         Ok(Self {
             inputs: mantissas,
             samples,
             labels,
             saturated,
             evaluator,
+            notes,
         })
     }
 }
@@ -371,32 +394,36 @@ impl Located {
     }
 }
 
-/// Position in a channels-last array of each element of the same array channels first, where
-/// `wanted` is the channels-first shape and not the shape itself.
-fn channels_first_order(shape: &[usize], wanted: &[usize]) -> Option<Vec<usize>> {
-    let (&channels, spatial) = shape.split_last()?;
-    let is_channels_first = wanted.first() == Some(&channels) && wanted[1..] == *spatial;
-    if shape == wanted || !is_channels_first || spatial.is_empty() {
-        return None;
+/// A ground distance between the values of an output as they lie, as one between them channels last.
+fn rearranged(distance: Array, output: &Layout, stated: Option<ArrayOrder>) -> Array {
+    let len = output.len();
+    let order = output.read(&[len], stated).and_then(|reading| reading.order);
+    let Some(order) = order.filter(|_| distance.shape == [len, len]) else {
+        return distance;
+    };
+    let values = distance.reals();
+    let entry = |row: usize| order.iter().map(move |&column| (row, column));
+    let moved = order
+        .iter()
+        .flat_map(|&row| entry(row))
+        .map(|(row, column)| values[row * len + column]);
+    Array {
+        shape: distance.shape.clone(),
+        elements: Elements::Real(moved.collect()),
     }
-    let pixels: usize = spatial.iter().product();
-    Some(
-        (0..channels)
-            .flat_map(|channel| (0..pixels).map(move |pixel| pixel * channels + channel))
-            .collect(),
-    )
 }
 
+/// Also what is to be said of how the readout is fed.
 fn evaluator(
     network: &Network,
     settings: &Settings,
     samples: usize,
     reals: Vec<f64>,
     labels: Option<Array>,
-) -> Result<Evaluator, WorkloadError> {
-    let output = network.tensor(network.output);
+) -> Result<(Evaluator, Option<String>), WorkloadError> {
+    let output = network.output_layout();
     let readout = match &settings.readout {
-        None => Readout::identity(&output.shape),
+        None => Readout::none(&output),
         Some(located) => {
             let path = located.files.path(&located.source.file);
             let graph = match located.files {
@@ -406,9 +433,34 @@ fn evaluator(
                     &embedded_bytes(&located.files, &located.source.file, &path)?,
                 )?,
             };
-            Readout::from_graph(&graph)?
+            Readout::behind(&graph, &output)?
         }
     };
+    let Some((fed, _)) = output.feed(readout.input_shape()) else {
+        let problem = format!(
+            "takes {} values of shape {:?}; the network makes {:?}",
+            readout.input_len(),
+            readout.input_shape(),
+            output.shape()
+        );
+        let expected = format!(
+            "{:?} as the network's file has it, {:?} channels last, or a flat row of {}",
+            output.shape(),
+            output.channels_last(),
+            output.len()
+        );
+        let error = OutcomeError::new(OutcomePart::Readout, problem)
+            .remedy(expected, "use the readout that was trained with this network");
+        return Err(located_outcome(error, settings));
+    };
+    let note = (fed.doubtful && settings.readout.is_some()).then(|| {
+        outcome::doubt(
+            "values that the readout takes,",
+            readout.input_shape(),
+            &output,
+            None,
+        )
+    });
     let array = |located: &Option<Located>| -> Result<Option<Array>, DataError> {
         located
             .as_ref()
@@ -428,35 +480,41 @@ fn evaluator(
             known: LOSSES.iter().map(|loss| loss.name).collect(),
         });
     };
+    let gather = array(&settings.gather)?;
     let distance = if named.takes_distance {
-        array(&settings.distance)?
+        array(&settings.distance)?.map(|distance| match &gather {
+            Some(_) => distance,
+            None => rearranged(distance, readout.layout(), settings.layout),
+        })
     } else {
         None
     };
     let loss = named
         .make(distance.as_ref())
         .map_err(|error| located_outcome(error, settings))?;
-    let target = match array(&settings.target)? {
-        Some(target) => Some(target),
-        None if loss.needs_target() => {
-            let row = reals.len() / samples;
-            Some(Array {
-                shape: vec![samples, row],
-                elements: Elements::Real(reals),
-            })
+    let meaning = network.output_meaning();
+    let readout = match &meaning {
+        OutputMeaning::Indices { classes, first } if settings.readout.is_none() => {
+            readout.selected(*classes, first, fed.order.as_deref())
         }
-        None => None,
+        _ => readout.on_file(&meaning, fed.order.as_deref()),
     };
     let setup = Setup {
-        order: channels_first_order(&output.shape, readout.input_shape()),
+        order: fed.order,
         readout,
         loss,
-        gather: array(&settings.gather)?,
-        target,
+        gather,
+        target: array(&settings.target)?,
+        samples: Some(Samples {
+            layout: network.input_layout(),
+            values: reals,
+        }),
+        stated: settings.layout,
         labels,
         classes: settings.classes,
     };
-    Evaluator::new(setup, samples, output.len()).map_err(|error| located_outcome(error, settings))
+    let evaluator = Evaluator::new(setup, samples, output.len());
+    Ok((evaluator.map_err(|error| located_outcome(error, settings))?, note))
 }
 
 /// Adds the file that the refused part came from.
@@ -469,7 +527,7 @@ fn located_outcome(error: OutcomeError, settings: &Settings) -> WorkloadError {
         OutcomePart::Targets => &settings.target,
         OutcomePart::Labels => &settings.labels,
         OutcomePart::GroundDistance => &settings.distance,
-        OutcomePart::Classes => &None,
+        OutcomePart::Classes | OutcomePart::Loss => &None,
     };
     WorkloadError::Outcome {
         source_name: located.as_ref().map(Located::name),

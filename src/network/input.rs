@@ -17,15 +17,20 @@ pub enum InputError {
     #[error("the input array has samples of shape {found:?}")]
     #[diagnostic(
         code(radstream::input::shape),
-        help("expected {expected} values of shape {shape:?} (channels last), or a flat row of as many")
+        help(
+            "expected {expected} values of shape {shape:?} as in the file{}, or a flat row of as many",
+            or_last(shape, last)
+        )
     )]
     Shape {
         /// Shape of one sample as given.
         found: Vec<usize>,
         /// Elements of the input tensor.
         expected: usize,
-        /// Shape of the input tensor.
+        /// Shape of the input in the file.
         shape: Vec<usize>,
+        /// The same channels last.
+        last: Vec<usize>,
     },
     /// A value is not a finite number.
     #[error("sample {sample}, value {position}: {value} is not a finite number")]
@@ -93,6 +98,15 @@ pub enum InputError {
         /// The network.
         network: String,
     },
+}
+
+/// The shape channels last, where it is another.
+fn or_last(shape: &[usize], last: &[usize]) -> String {
+    if shape == last {
+        String::new()
+    } else {
+        format!(", {last:?} channels last")
+    }
 }
 
 impl Network {

@@ -8,8 +8,10 @@
 pub mod bounds;
 pub mod import;
 mod input;
+mod layout;
 mod note;
 mod op;
+mod output;
 mod preprocessing;
 mod rounding;
 mod typed;
@@ -18,11 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::fixed_point::Format;
 pub use input::InputError;
+pub use layout::{ArrayOrder, Layout, Mark, Marks, Part, Reading};
 pub use note::{Note, NoteKind};
 pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
     Order, Pad, Pool, PoolKind, Relu, Slope, Softmax, Table, TableIndex, Window,
 };
+pub use output::{OffChip, OutputMeaning, RealFunction};
 pub use preprocessing::{Exact, Preprocessing, RealQuantizer, RealStep};
 pub use rounding::Rounding;
 pub use typed::TypedError;
@@ -361,10 +365,17 @@ pub struct Network {
     pub params: Vec<Param>,
     /// Where the inputs enter.
     pub input: TensorId,
+    /// Axis of the input tensor of every axis of the file's input; empty where no operator says which of them
+    /// holds the channels, and the two are the same.
+    pub input_axes: Vec<usize>,
     /// How real inputs enter.
     pub input_rule: InputRule,
     /// The last on-chip tensor.
     pub output: TensorId,
+    /// The real function in which the file ends, evaluated behind the accelerator.
+    pub off_chip: Option<OffChip>,
+    /// Axis of the output tensor of every axis of the file's output; empty as for the input.
+    pub output_axes: Vec<usize>,
     /// What the import did that a reader of the numbers should know.
     pub notes: Vec<Note>,
 }

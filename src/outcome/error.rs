@@ -18,6 +18,8 @@ pub enum OutcomePart {
     GroundDistance,
     /// The number of classes.
     Classes,
+    /// The loss.
+    Loss,
 }
 
 impl OutcomePart {
@@ -30,6 +32,7 @@ impl OutcomePart {
             Self::Labels => "labels",
             Self::GroundDistance => "distance",
             Self::Classes => "classes",
+            Self::Loss => "loss",
         }
     }
 }
@@ -43,6 +46,7 @@ impl std::fmt::Display for OutcomePart {
             Self::Labels => "the labels",
             Self::GroundDistance => "the ground distance",
             Self::Classes => "the classes",
+            Self::Loss => "the loss",
         })
     }
 }
@@ -64,7 +68,7 @@ pub struct OutcomeError {
 impl OutcomeError {
     /// An error without its remedy.
     #[must_use]
-    pub(super) fn new(place: OutcomePart, problem: String) -> Self {
+    pub(crate) fn new(place: OutcomePart, problem: String) -> Self {
         Self {
             place,
             problem,
@@ -75,7 +79,7 @@ impl OutcomeError {
 
     /// States what would have been right, and the repair.
     #[must_use]
-    pub(super) fn remedy(mut self, expected: impl Into<String>, repair: impl Into<String>) -> Self {
+    pub(crate) fn remedy(mut self, expected: impl Into<String>, repair: impl Into<String>) -> Self {
         self.expected = expected.into();
         self.repair = repair.into();
         self

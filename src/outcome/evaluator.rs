@@ -1,11 +1,12 @@
 //! From the values behind the accelerator to a loss and a verdict.
 
-use super::loss::{Loss, SampleView, top1, wrong_pixels};
-use super::readout::{self, Readout};
+use super::loss::{self, Loss, SampleView, wrong_pixels};
+use super::readout::{self, OutputKind, Readout};
 use super::{OutcomeError, OutcomePart};
 use serde::Serialize;
 
 use crate::data::Array;
+use crate::network::{ArrayOrder, Layout, Reading};
 
 /// What one sample's run came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +21,17 @@ pub struct Outcome {
     pub accuracy: Option<f64>,
 }
 
-/// What an [`Evaluator`] is made of. Arrays have samples first.
+/// The samples that enter the network, as they would be targets.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// How they lie.
+    pub layout: Layout,
+    /// `[sample][element]`, in the order of the network's input tensor.
+    pub values: Vec<f64>,
+}
+
+/// What an [`Evaluator`] is made of. Arrays have samples first; they are read by their shapes, which are the
+/// readout's own ([`Readout::layout`]) or channels last, or flat rows.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// What is between the accelerator and the user.
@@ -30,10 +41,15 @@ pub struct Setup {
     pub order: Option<Vec<usize>>,
     /// What counts as damage.
     pub loss: Loss,
-    /// Indices picked from the readout's flattened output, and from targets as long as that output.
+    /// Indices picked from the readout's flattened output, and from targets of that output's shape.
     pub gather: Option<Array>,
-    /// What the (gathered) output ought to be.
+    /// What the (gathered) output ought to be; without it the samples.
     pub target: Option<Array>,
+    /// The samples: the target where none is given. Targets may have their shape as well.
+    pub samples: Option<Samples>,
+    /// The order of all arrays where it is stated; otherwise their shapes tell, and the file's own order goes
+    /// first.
+    pub stated: Option<ArrayOrder>,
     /// Class of every sample, or of every pixel of every sample.
     pub labels: Option<Array>,
     /// How many values of the last axis are classes, from the first on; all by default.
@@ -47,9 +63,17 @@ pub struct Setup {
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluator {
     readout: Readout,
+    /// The same with the logarithms of its probabilities, for losses that apply a softmax themselves.
+    #[serde(skip)]
+    logarithms: Option<Readout>,
     order: Option<Vec<usize>>,
     loss: Loss,
-    gather: Option<Vec<usize>>,
+    /// Positions in the readout's output of the values that are judged: what is gathered, or all of them with
+    /// the classes last; the output itself where there are none.
+    picked: Option<Vec<usize>>,
+    /// Orders of arrays that could be read in two ways, one sentence each.
+    #[serde(skip)]
+    notes: Vec<String>,
     /// `[sample][gathered output]`; empty where there is none.
     target: Vec<f64>,
     /// `[sample][pixel]`; empty where there is none.
@@ -80,7 +104,12 @@ impl Evaluator {
     /// # Errors
     /// [`OutcomeError`] where a shape, an index or a label does not fit, or a part is missing.
     pub fn new(setup: Setup, samples: usize, values: usize) -> Result<Self, OutcomeError> {
-        let Setup { readout, loss, .. } = setup;
+        let Setup {
+            readout,
+            loss,
+            stated,
+            ..
+        } = setup;
         if readout.input_len() != values {
             let problem = format!(
                 "takes {} values {:?}; the network makes {values}",
@@ -92,34 +121,63 @@ impl Evaluator {
                 "use the readout that was trained with this network",
             ));
         }
+        let mut notes = Vec::new();
+        let selected = match readout.kind() {
+            OutputKind::Indices { classes } => Some(classes),
+            OutputKind::Values | OutputKind::LogProbabilities => None,
+        };
+        check_indices(selected, &loss)?;
+        let output = readout.layout().clone();
         let gather = setup
             .gather
             .map(|array| check_gather(&array, &readout))
             .transpose()?;
-        let mut shape = readout.output_shape().to_vec();
-        if let Some(gather) = &gather {
-            shape = vec![gather.len()];
-        }
+        let gather = gather.map(|indices| gathered(indices, &output, stated, &mut notes));
+        let layout = match &gather {
+            Some(gather) if selected.is_some() => Layout::channels_are_last(&[gather.len(), 1]),
+            Some(gather) => Layout::channels_are_last(&[gather.len()]),
+            None => output.clone(),
+        };
+        let shape = layout.channels_last();
         let width: usize = shape.iter().product();
-        let pixel_width = shape.last().copied().unwrap_or(1);
-        let classes = setup.classes.unwrap_or(pixel_width);
-        if classes == 0 || classes > pixel_width {
+        let pixel_width = if selected.is_some() {
+            1
+        } else {
+            shape.last().copied().unwrap_or(1)
+        };
+        let classes = setup.classes.or(selected).unwrap_or(pixel_width);
+        if let Some(selected) = selected.filter(|&selected| selected != classes) {
+            let problem = format!("are {classes}; the network itself selects among {selected}");
+            return Err(OutcomeError::new(OutcomePart::Classes, problem).remedy(
+                format!("{selected}"),
+                "leave the number of classes out, or read the values in front of the selection",
+            ));
+        }
+        if selected.is_none() && (classes == 0 || classes > pixel_width) {
             let problem = format!("are {classes}; the last axis of the output {shape:?} has {pixel_width}");
             return Err(OutcomeError::new(OutcomePart::Classes, problem).remedy(
                 "at least one, and no more than the last axis has",
                 "state the number of classes",
             ));
         }
-        let target = match setup.target {
-            Some(array) if loss.needs_target() => {
-                check_target(&array, samples, width, gather.as_deref(), readout.output_len())?
+        let target = if loss.needs_target() {
+            let judged = Judged {
+                output: &output,
+                gather: gather.as_deref(),
+                width,
+                stated,
+            };
+            match (setup.target, &setup.samples) {
+                (Some(array), given) => judged.target(&array, samples, given.as_ref(), &mut notes)?,
+                (None, Some(given)) => judged.samples(given, samples, &mut notes)?,
+                (None, None) => {
+                    let problem = format!("are missing for the loss `{}`", loss.name());
+                    return Err(OutcomeError::new(OutcomePart::Targets, problem)
+                        .remedy("one row per sample", "name an array of targets"));
+                }
             }
-            None if loss.needs_target() => {
-                let problem = format!("are missing for the loss `{}`", loss.name());
-                return Err(OutcomeError::new(OutcomePart::Targets, problem)
-                    .remedy("one row per sample", "name an array of targets"));
-            }
-            _ => Vec::new(),
+        } else {
+            Vec::new()
         };
         if let Some(cells) = loss.cells().filter(|&cells| cells != width) {
             let problem = format!("is between {cells} cells; the output has {width} values");
@@ -128,9 +186,9 @@ impl Evaluator {
                 "pick the values that are cells with a gather",
             ));
         }
-        let pixels = width / pixel_width;
+        let logarithms = readout.log_probabilities();
         let labels = match setup.labels {
-            Some(array) => check_labels(&array, samples, pixels, classes)?,
+            Some(array) => check_labels(&array, samples, &layout, classes, stated, &mut notes)?,
             None if loss.needs_labels() => {
                 let problem = format!("are missing for the loss `{}`", loss.name());
                 return Err(OutcomeError::new(OutcomePart::Labels, problem)
@@ -138,11 +196,34 @@ impl Evaluator {
             }
             None => Vec::new(),
         };
+        let mut order = setup.order.filter(|order| order.len() == values);
+        let mut picked = match gather {
+            Some(gather) => Some(
+                gather
+                    .into_iter()
+                    .map(|at| output.file_positions().map_or(at, |positions| positions[at]))
+                    .collect(),
+            ),
+            None => output.file_positions(),
+        };
+        if readout.is_identity()
+            && let Some(all) = picked.as_ref().filter(|picked| picked.len() == values)
+        {
+            // Nothing lies between the two orders.
+            let both: Vec<usize> = all
+                .iter()
+                .map(|&at| order.as_ref().map_or(at, |order| order[at]))
+                .collect();
+            picked = None;
+            order = (!both.iter().copied().eq(0..values)).then_some(both);
+        }
         Ok(Self {
             readout,
-            order: setup.order.filter(|order| order.len() == values),
+            logarithms,
+            order,
             loss,
-            gather,
+            picked,
+            notes,
             target,
             labels,
             predictions: Vec::new(),
@@ -157,6 +238,12 @@ impl Evaluator {
     #[must_use]
     pub fn loss(&self) -> &Loss {
         &self.loss
+    }
+
+    /// Orders of arrays that could be read in two ways, and how they were read: one sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The readout.
@@ -184,6 +271,11 @@ impl Evaluator {
     /// # Errors
     /// [`OutcomeError`] where the loss needs targets or labels that are not there, or another number of values.
     pub fn with_loss(self, loss: Loss) -> Result<Self, OutcomeError> {
+        let selected = match self.readout.kind() {
+            OutputKind::Indices { classes } => Some(classes),
+            OutputKind::Values | OutputKind::LogProbabilities => None,
+        };
+        check_indices(selected, &loss)?;
         let missing = |part, what: &str| {
             let problem = format!("are missing for the loss `{}`", loss.name());
             OutcomeError::new(part, problem).remedy(format!("{what} per sample"), "name an array of them")
@@ -258,6 +350,12 @@ impl Evaluator {
         self.predicted(output).collect()
     }
 
+    /// The readout as the loss sees it.
+    fn seen(&self) -> &Readout {
+        let logarithms = self.logarithms.as_ref().filter(|_| self.loss.takes_logits());
+        logarithms.unwrap_or(&self.readout)
+    }
+
     /// The readout's (gathered) output of one sample.
     fn output<'s>(
         &self,
@@ -274,8 +372,8 @@ impl Evaluator {
                 ordered
             }
         };
-        let output = self.readout.evaluate(values, scratch);
-        match &self.gather {
+        let output = self.seen().evaluate(values, scratch);
+        match &self.picked {
             None => output,
             Some(indices) => {
                 gathered.clear();
@@ -287,9 +385,11 @@ impl Evaluator {
 
     /// The classes predicted for the pixels of an output, in order.
     fn predicted<'a>(&'a self, output: &'a [f64]) -> impl Iterator<Item = usize> + 'a {
+        let kind = self.seen().kind();
+        let classes = self.classes.min(self.pixel_width);
         output
             .chunks_exact(self.pixel_width)
-            .map(|pixel| top1(&pixel[..self.classes]))
+            .map(move |pixel| loss::predicted(kind, &pixel[..classes]))
     }
 
     /// The outcome of one sample.
@@ -313,6 +413,7 @@ impl Evaluator {
             pixel_width: self.pixel_width,
             classes: self.classes,
             differs,
+            kind: self.seen().kind(),
         };
         if !self.loss.reads_output() && reference.is_empty() {
             return Outcome {
@@ -347,6 +448,21 @@ impl Evaluator {
             accuracy: known.then(|| (pixels - wrong) as f64 / pixels as f64),
         }
     }
+}
+
+/// Refuses a loss of amounts where the output is indices among `selected` classes.
+fn check_indices(selected: Option<usize>, loss: &Loss) -> Result<(), OutcomeError> {
+    let Some(selected) = selected.filter(|_| !loss.takes_indices()) else {
+        return Ok(());
+    };
+    let problem = format!(
+        "`{}` measures amounts; the network ends in the index of the best of {selected} classes, which is none",
+        loss.name()
+    );
+    Err(OutcomeError::new(OutcomePart::Loss, problem).remedy(
+        "`mismatch` (any index changed) or `misclassify` (the first index is not the label)",
+        "take another loss, or let the values in front of the selection leave the chip",
+    ))
 }
 
 fn check_gather(array: &Array, readout: &Readout) -> Result<Vec<usize>, OutcomeError> {
@@ -385,56 +501,213 @@ fn row_len(place: OutcomePart, array: &Array, samples: usize) -> Result<usize, O
     Ok(array.len() / array.samples().max(1))
 }
 
-fn check_target(
-    array: &Array,
-    samples: usize,
-    width: usize,
-    gather: Option<&[usize]>,
-    output_len: usize,
-) -> Result<Vec<f64>, OutcomeError> {
-    let place = OutcomePart::Targets;
-    let row = row_len(place, array, samples)?;
-    let values = array.reals();
-    let picked: Vec<f64> = match gather {
-        Some(indices) if row == output_len => values
-            .chunks_exact(row)
-            .take(samples)
-            .flat_map(|row| indices.iter().map(|&index| row[index]))
-            .collect(),
-        _ if row == width => values.into_iter().take(samples * width).collect(),
-        _ => {
-            let problem = format!("have {row} values per sample");
-            return Err(OutcomeError::new(place, problem).remedy(
-                format!("{width} as the (gathered) output, or {output_len} as the readout's output"),
-                "name the array that the readout ought to reproduce",
-            ));
-        }
-    };
-    if let Some(at) = picked.iter().position(|value| !value.is_finite()) {
-        let problem = format!("hold {} in sample {}", picked[at], at / width);
-        return Err(OutcomeError::new(place, problem).remedy("finite numbers", "remove such samples"));
+/// How an array that fits two orders was read.
+pub(crate) fn doubt(what: &str, shape: &[usize], layout: &Layout, stated: Option<ArrayOrder>) -> String {
+    if stated.is_some() {
+        return format!(
+            "{what} of shape {shape:?} are channels last: no operator says which axis of {:?} in the file holds the channels, the first is taken",
+            layout.shape()
+        );
     }
-    Ok(picked)
+    format!(
+        "{what} of shape {shape:?} fit the order of {:?} in the file as well as channels last {:?}: the file's own order is taken; state the layout to settle it",
+        layout.shape(),
+        layout.channels_last_array()
+    )
+}
+
+/// Shape of a sample of an array.
+fn row_shape(array: &Array) -> &[usize] {
+    array.shape.get(1..).unwrap_or(&[])
+}
+
+/// Indices into the output channels last, from indices into the output as it lies.
+fn gathered(
+    indices: Vec<usize>,
+    output: &Layout,
+    stated: Option<ArrayOrder>,
+    notes: &mut Vec<String>,
+) -> Vec<usize> {
+    let Some(reading) = output.read(&[output.len()], stated) else {
+        return indices;
+    };
+    if reading.doubtful {
+        notes.push(format!(
+            "gather indices count in the file's own order of {:?}, not channels last; state the layout to settle it",
+            output.shape()
+        ));
+    }
+    let Some(order) = reading.order else {
+        return indices;
+    };
+    let mut places = vec![0; order.len()];
+    for (place, &at) in order.iter().enumerate() {
+        places[at] = place;
+    }
+    indices.into_iter().map(|index| places[index]).collect()
+}
+
+/// What targets are compared with.
+struct Judged<'a> {
+    output: &'a Layout,
+    /// Positions in the output, channels last.
+    gather: Option<&'a [usize]>,
+    width: usize,
+    stated: Option<ArrayOrder>,
+}
+
+impl Judged<'_> {
+    /// Targets from an array.
+    fn target(
+        &self,
+        array: &Array,
+        samples: usize,
+        given: Option<&Samples>,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<f64>, OutcomeError> {
+        row_len(OutcomePart::Targets, array, samples)?;
+        let row = row_shape(array);
+        let len: usize = row.iter().product();
+        let reals = array.reals();
+        let values = reals.get(..samples * len).unwrap_or(&reals).to_vec();
+        if let Some(reading) = self.output.read(row, self.stated) {
+            // A flat row could be meant in the order of the samples, where a readout flattens in another.
+            let others = given.filter(|_| row.len() <= 1 && self.output.shape().len() <= 1);
+            let moved = others
+                .and_then(|given| Some((given.layout.read(row, Some(ArrayOrder::File))?, given)))
+                .and_then(|(read, given)| Some((read, given.layout.matched(self.output)?)))
+                .is_some_and(|(read, matched)| !read.is_undone_by(&matched));
+            if moved {
+                notes.push(format!(
+                    "targets of shape {row:?} are in the order of the readout's flat output, which is not that of flat samples"
+                ));
+            } else if reading.doubtful {
+                notes.push(doubt("targets", row, self.output, self.stated));
+            }
+            return self.checked(self.gathered(reading.apply(values)));
+        }
+        if let Some(gather) = self.gather
+            && Layout::plain(&[gather.len()]).read(row, None).is_some()
+        {
+            return self.checked(values);
+        }
+        let through = given.and_then(|given| {
+            let read = given.layout.read(row, self.stated)?;
+            Some((read, given.layout.matched(self.output)?, given))
+        });
+        if let Some((read, matched, given)) = through {
+            if read.doubtful {
+                notes.push(doubt("targets", row, &given.layout, self.stated));
+            } else if matched.doubtful {
+                notes.push(self.flat(&given.layout));
+            }
+            return self.checked(self.gathered(matched.apply(read.apply(values))));
+        }
+        Err(self.unequal(&format!("have the shape {row:?}")))
+    }
+
+    /// The samples as targets.
+    fn samples(
+        &self,
+        given: &Samples,
+        samples: usize,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<f64>, OutcomeError> {
+        let Some(matched) = given.layout.matched(self.output) else {
+            let shape = given.layout.shape();
+            return Err(self.unequal(&format!("are the inputs, of shape {shape:?} in the file,")));
+        };
+        if matched.doubtful {
+            notes.push(self.flat(&given.layout));
+        }
+        let values = given
+            .values
+            .iter()
+            .take(samples * given.layout.len())
+            .copied()
+            .collect();
+        self.checked(self.gathered(matched.apply(values)))
+    }
+
+    fn flat(&self, from: &Layout) -> String {
+        format!(
+            "targets of shape {:?} and outputs of shape {:?} are compared as flat rows in their files' own orders",
+            from.shape(),
+            self.output.shape()
+        )
+    }
+
+    fn unequal(&self, found: &str) -> OutcomeError {
+        let (shape, last) = (self.output.shape(), self.output.channels_last_array());
+        let problem = format!("{found} and are compared with an output of shape {shape:?}");
+        let mut expected = format!("{shape:?} per sample as the output");
+        if last != shape {
+            expected += &format!(", {last:?} channels last");
+        }
+        expected += &format!(", or a flat row of {}", self.output.len());
+        if self.gather.is_some() {
+            expected += &format!(" or, as what is gathered from it, of {}", self.width);
+        }
+        OutcomeError::new(OutcomePart::Targets, problem)
+            .remedy(expected, "name the array that the readout ought to reproduce")
+    }
+
+    fn gathered(&self, values: Vec<f64>) -> Vec<f64> {
+        match self.gather {
+            None => values,
+            Some(indices) => values
+                .chunks_exact(self.output.len().max(1))
+                .flat_map(|row| indices.iter().map(|&index| row[index]))
+                .collect(),
+        }
+    }
+
+    fn checked(&self, values: Vec<f64>) -> Result<Vec<f64>, OutcomeError> {
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let problem = format!("hold {} in sample {}", values[at], at / self.width);
+            return Err(OutcomeError::new(OutcomePart::Targets, problem)
+                .remedy("finite numbers", "remove such samples"));
+        }
+        Ok(values)
+    }
 }
 
 fn check_labels(
     array: &Array,
     samples: usize,
-    pixels: usize,
+    layout: &Layout,
     classes: usize,
+    stated: Option<ArrayOrder>,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<usize>, OutcomeError> {
     let place = OutcomePart::Labels;
-    let row = row_len(place, array, samples)?;
+    row_len(place, array, samples)?;
+    let row = row_shape(array);
+    let map = layout.without_channels();
+    let pixels = map.len();
     // A class per pixel goes first, where a shape could be read both ways.
-    if row != pixels && row == pixels * classes && array.shape.len() > 1 {
-        return one_hot(array, samples, pixels, classes);
-    }
-    if row != pixels {
-        let problem = format!("are {row} per sample; the output has {pixels} pixels with classes");
+    let Some(reading) = map.read(row, stated) else {
+        let one_hot_map = layout.clone().with_channels(classes);
+        let reading = one_hot_map.read(row, stated).filter(|_| array.shape.len() > 1);
+        if let Some(reading) = reading {
+            if reading.doubtful {
+                notes.push(doubt("one-hot labels", row, &one_hot_map, stated));
+            }
+            return one_hot(array, samples, pixels, classes, &reading);
+        }
+        let problem = if pixels == 1 {
+            format!("have the shape {row:?} per sample; the output has one class")
+        } else {
+            let shape = map.shape();
+            format!("have the shape {row:?} per sample; the output is a map of {shape:?} pixels with classes")
+        };
         return Err(OutcomeError::new(place, problem).remedy(
-            "one class per sample, or per pixel where the output is a map with its classes last; or, for each, a one among as many zeros as there are other classes",
+            "one class per sample, or per pixel where the output is a map; or, for each, a one among as many zeros as there are other classes",
             "name the array of classes that belongs to the inputs",
         ));
+    };
+    if reading.doubtful {
+        notes.push(doubt("labels", row, &map, stated));
     }
     let fail = |problem: String| {
         OutcomeError::new(place, problem).remedy(
@@ -442,13 +715,15 @@ fn check_labels(
             "check the labels and the number of classes",
         )
     };
-    array
+    let values = array
         .integers()
-        .ok_or_else(|| fail("hold values that are no integers".to_owned()))?
-        .iter()
+        .ok_or_else(|| fail("hold values that are no integers".to_owned()))?;
+    reading
+        .apply(values)
+        .into_iter()
         .take(samples * pixels)
         .enumerate()
-        .map(|(at, &label)| {
+        .map(|(at, label)| {
             usize::try_from(label)
                 .ok()
                 .filter(|&label| label < classes)
@@ -458,8 +733,14 @@ fn check_labels(
 }
 
 /// Classes from rows with a one at the class and zeros elsewhere.
-fn one_hot(array: &Array, samples: usize, pixels: usize, classes: usize) -> Result<Vec<usize>, OutcomeError> {
-    let values = array.reals();
+fn one_hot(
+    array: &Array,
+    samples: usize,
+    pixels: usize,
+    classes: usize,
+    reading: &Reading,
+) -> Result<Vec<usize>, OutcomeError> {
+    let values = reading.apply(array.reals());
     values
         .chunks_exact(classes)
         .take(samples * pixels)

@@ -8,6 +8,7 @@ pub mod loss;
 pub mod readout;
 
 pub use error::{OutcomeError, OutcomePart};
-pub use evaluator::{Evaluator, Outcome, Scratch, Setup};
+pub(crate) use evaluator::doubt;
+pub use evaluator::{Evaluator, Outcome, Samples, Scratch, Setup};
 pub use loss::{Loss, SampleLoss, SampleView};
 pub use readout::Readout;

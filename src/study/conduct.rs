@@ -38,16 +38,21 @@ impl Workbench {
         }
         let saturated = workload.saturated;
         let labels = workload.evaluator.label_shares();
+        let notes = std::mem::take(&mut workload.notes);
         let bench = Bench::new(
             Arc::clone(&design.accelerator),
             workload.inputs,
             workload.evaluator,
         )
         .map_err(|error| StudyError::refused(error.to_string(), "whole samples of the network's input"))?;
-        let warnings = super::warnings::of(&bench, saturated, labels.as_deref());
-        for warning in &warnings {
+        let odd = super::warnings::of(&bench, saturated, labels.as_deref());
+        for note in &notes {
+            session.watch.note(&format!("note: {note}"));
+        }
+        for warning in &odd {
             session.watch.warn(warning);
         }
+        let warnings = notes.into_iter().chain(odd).collect();
         let provenance = Provenance {
             network: Identity::of(design.accelerator.network()),
             samples: Identity::of(&bench.inputs()),

@@ -10,7 +10,8 @@ use super::conduct::{folder_error, open_plain};
 use super::{Design, NetworkRequest, SamplesRequest, Session, StudyError};
 use crate::accelerator::{Accelerator, FlowHardware, FlowRemark, Hardware, hardware_text, read_flow};
 use crate::data::{Array, Elements, InputLog, NpzWriter, Source, SourceText, read_text};
-use crate::model::{Description, Files, Located, Workload, load_network};
+use crate::model::{Description, Files, Located, Workload, WorkloadError, load_network};
+use crate::network::import::onnx::OnnxGraph;
 use crate::simulate::cycle::Pipeline;
 
 /// Writes a network with its samples, readout, loss and hardware as a model folder.
@@ -99,6 +100,32 @@ impl Contents {
             None => self.copies.push((name.clone(), bytes)),
         }
         Ok(Some(name))
+    }
+
+    /// Takes the files beside an ONNX file that hold its constants.
+    fn copy_beside(&mut self, located: &Option<Located>) -> Result<(), StudyError> {
+        let Some(located) = located else { return Ok(()) };
+        let path = located.path();
+        if located.files == Files::Embedded || path.extension().is_none_or(|ending| ending != "onnx") {
+            return Ok(());
+        }
+        for name in OnnxGraph::read(&path).map_err(WorkloadError::from)?.beside {
+            if Path::new(&name).components().count() != 1 {
+                return Err(StudyError::refused(
+                    format!(
+                        "{}: holds constants in `{name}`, in another folder",
+                        path.display()
+                    ),
+                    "a file with its constants inside or in its own folder; save the network again",
+                ));
+            }
+            let file = located.source.file.with_file_name(name);
+            self.copy(&Some(Located {
+                files: located.files.clone(),
+                source: Source { file, key: None },
+            }))?;
+        }
+        Ok(())
     }
 
     /// Takes an array, or its first samples.
@@ -246,7 +273,10 @@ impl ConvertRequest {
             })
         };
         let origin = &design.origin;
-        let network = contents.copy(&located(origin.files.clone(), &origin.network))?;
+        let file = located(origin.files.clone(), &origin.network);
+        contents.copy_beside(&file)?;
+        contents.copy_beside(&settings.readout)?;
+        let network = contents.copy(&file)?;
         let readout = contents.copy(&settings.readout)?;
         let hardware = match &self.network.hardware {
             Some(file) => contents.copy(&located(Files::Folder(PathBuf::new()), file))?,
@@ -258,10 +288,17 @@ impl ConvertRequest {
             description: self.description.clone(),
             network: network.unwrap_or_default(),
             input_type: self.network.import.input_type.or(settings.import.input_type),
+            output: self
+                .network
+                .import
+                .output
+                .clone()
+                .or(settings.import.output.clone()),
             inputs: contents.store(&settings.inputs, "inputs", settings.limit)?,
             labels: contents.store(&settings.labels, "labels", settings.limit)?,
             input_scale: settings.input_scale.unwrap_or(1.0),
             raw_inputs: settings.raw_inputs.unwrap_or(false),
+            layout: settings.layout,
             readout,
             gather: contents.store(&settings.gather, "gather", None)?,
             loss: settings.loss.clone(),

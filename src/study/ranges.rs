@@ -108,7 +108,9 @@ pub(super) fn measure(design: &Design) -> Result<RangesReport, StudyError> {
     if !design.settings.raw_inputs.unwrap_or(false) {
         ranges.input = Some((inputs.reals.len() as u64, network.input_overflows(&inputs.reals)));
     }
-    Ok(report(network, &ranges))
+    let mut report = report(network, &ranges);
+    report.warnings.extend(inputs.note);
+    Ok(report)
 }
 
 /// Layer and node that make a tensor.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{StudyError, text_form};
 use crate::data::Source;
 use crate::model::{Files, Located, Settings};
+use crate::network::ArrayOrder;
 use crate::network::import::ImportOptions;
 
 /// Samples and what judges their outputs; what is not said comes from the model folder.
@@ -25,6 +26,9 @@ pub struct SamplesRequest {
     pub input_scale: Option<f64>,
     /// Whether the inputs are integer mantissas.
     pub raw_inputs: bool,
+    /// Order of the elements of all arrays: the files' own, or channels last. Without it their shapes tell, and
+    /// the file's own order goes first.
+    pub layout: Option<ArrayOrder>,
     /// Off-chip readout: an ONNX float model behind the network.
     pub readout: Option<PathBuf>,
     /// Indices picked from the readout's output, and from the target.
@@ -77,6 +81,7 @@ impl SamplesRequest {
             limit: self.limit,
             input_scale: self.input_scale,
             raw_inputs: self.raw_inputs.then_some(true),
+            layout: self.layout,
             readout: file(&self.readout),
             gather: here(&self.gather),
             loss: self.loss.clone(),

@@ -29,8 +29,11 @@ impl Builder {
                 layers: vec![],
                 params: vec![],
                 input: TensorId(0),
+                input_axes: Vec::new(),
+                output_axes: Vec::new(),
                 input_rule: InputRule::Raw,
                 output: TensorId(0),
+                off_chip: None,
                 notes: vec![],
             },
         }

@@ -86,6 +86,9 @@ fn graphs_without_beginning_or_end_are_refused() {
     refused("two outputs", &model);
     let mut model = conv_net();
     model.graph.input.push(value("other", &[1, 4]));
+    judge::network("an input that nothing reads", &model.bytes()).expect("a network");
+    model.node("Add", &["y", "other"], "z");
+    model.graph.output[0].name = "z".into();
     refused("two inputs", &model);
     let mut model = conv_net();
     model.graph.output[0].name = "x".into();
@@ -296,7 +299,6 @@ fn pools_that_cannot_be_are_refused() {
 fn unsupported_operators_name_node_domain_and_nearest_form() {
     for (op, domain, nearest) in [
         ("LSTM", "", "feed-forward"),
-        ("Softmax", "", "readout"),
         ("PRelu", "", "LeakyRelu"),
         ("QuantizeLinear", "", "Quant"),
         ("LayerNormalization", "", "BatchNormalization"),
@@ -759,7 +761,10 @@ fn thresholds_beyond_measure_are_refused() {
     });
     refused("too many thresholds", &model);
     let model = after_input(&[1, 2], |model| {
-        model.node("Sigmoid", &["xq"], "y");
+        model
+            .node("Sigmoid", &["xq"], "s")
+            .floats("w", &[2, 1], &[1.0, 2.0])
+            .node("MatMul", &["s", "w"], "y");
     });
     refused("a sigmoid that is not quantized", &model);
     let model = after_input(&[1, 2], |model| {
@@ -816,6 +821,24 @@ fn a_file_of_nothing_but_empty_messages_is_refused_before_it_takes_memory() {
     bytes.push(len as u8);
     bytes.extend(nodes);
     assert!(judge::network("empty nodes", &bytes).is_err());
+}
+
+#[test]
+fn constants_that_are_read_again_and_again_are_refused() {
+    // 2^18 weights, handed on by that many nodes before the product.
+    let handed_on = |times: usize| {
+        after_input(&[1, 512], |model| {
+            model.floats("w0", &[512, 512], &vec![1.0; 1 << 18]);
+            for k in 0..times {
+                model.node("Identity", &[&format!("w{k}")], &format!("w{}", k + 1));
+            }
+            model.node("MatMul", &["xq", &format!("w{times}")], "y");
+        })
+    };
+    judge::network("a few times", &handed_on(20).bytes()).expect("a network");
+    // The file may take 2^23 elements besides 20 times its own.
+    let error = refused("a hundred times", &handed_on(100));
+    assert!(error.problem.contains("read large constants"), "{error}");
 }
 
 #[test]

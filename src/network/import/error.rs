@@ -32,6 +32,8 @@ pub enum Cure {
     Readout,
     /// Integer mantissas as inputs.
     Mantissas,
+    /// The tensor that leaves the chip.
+    Output,
 }
 
 /// The kind of refusal.
@@ -103,6 +105,7 @@ impl Diagnostic for ImportError {
         Some(Box::new(match (self.cure, self.reason) {
             (Some(Cure::Readout), _) => "radstream::network::readout",
             (Some(Cure::Mantissas), _) => "radstream::network::mantissas",
+            (Some(Cure::Output), _) => "radstream::network::output",
             (None, Reason::Structure) => "radstream::network::structure",
             (None, Reason::Unsupported) => "radstream::network::unsupported",
             (None, Reason::Inexact) => "radstream::network::inexact",

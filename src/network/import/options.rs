@@ -16,6 +16,9 @@ pub struct ImportOptions {
     /// Type of the numbers that enter the accelerator, for QONNX files that do not state it. Arithmetic and
     /// quantizers on the input are part of the accelerator then.
     pub input_type: Option<InputType>,
+    /// The tensor of a QONNX file that leaves the chip, one of its outputs or any other; its one output where none is
+    /// named.
+    pub output: Option<String>,
 }
 
 impl ImportOptions {
@@ -24,6 +27,7 @@ impl ImportOptions {
     pub fn or(self, other: Self) -> Self {
         Self {
             input_type: self.input_type.or(other.input_type),
+            output: self.output.or(other.output),
         }
     }
 }

@@ -23,6 +23,8 @@ fn setup(shape: &[usize], loss: Loss) -> Setup {
         loss,
         gather: None,
         target: None,
+        samples: None,
+        stated: None,
         labels: None,
         classes: None,
     }

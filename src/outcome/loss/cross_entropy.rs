@@ -1,6 +1,7 @@
 //! Cross-entropy of the labels.
 
 use super::{Loss, NamedLoss, SampleLoss, SampleView};
+use crate::outcome::readout::OutputKind;
 
 pub(super) const NAMED: NamedLoss = NamedLoss {
     name: "cross-entropy",
@@ -9,7 +10,7 @@ pub(super) const NAMED: NamedLoss = NamedLoss {
     make: |_| Ok(Loss::cross_entropy()),
 };
 
-/// Mean over the pixels of `-ln softmax(logits)[label]`.
+/// Mean over the pixels of `-ln softmax(logits)[label]`, or of `-ln p[label]` where the output is a softmax already.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CrossEntropy;
 
@@ -22,9 +23,16 @@ impl SampleLoss for CrossEntropy {
         let pixels = sample.output.len() / sample.pixel_width;
         let mut sum = 0.0;
         for (pixel, &label) in sample.pixels().zip(sample.labels) {
-            sum += cross_entropy(pixel, label);
+            sum += match sample.kind {
+                OutputKind::LogProbabilities => pixel.get(label).map_or(f64::INFINITY, |log| -log),
+                OutputKind::Values | OutputKind::Indices { .. } => cross_entropy(pixel, label),
+            };
         }
         sum / pixels as f64
+    }
+
+    fn takes_logits(&self) -> bool {
+        true
     }
 
     fn needs_labels(&self) -> bool {

@@ -27,6 +27,10 @@ impl SampleLoss for Misclassify {
         true
     }
 
+    fn takes_indices(&self) -> bool {
+        true
+    }
+
     fn largest(&self) -> Option<f64> {
         Some(1.0)
     }

@@ -26,6 +26,10 @@ impl SampleLoss for Mismatch {
         false
     }
 
+    fn takes_indices(&self) -> bool {
+        true
+    }
+
     fn largest(&self) -> Option<f64> {
         Some(1.0)
     }

@@ -17,6 +17,7 @@ pub use cross_entropy::cross_entropy;
 pub use mse::mean_squared_error;
 
 use super::OutcomeError;
+use super::readout::OutputKind;
 use crate::data::Array;
 
 /// What a loss sees of one sample.
@@ -35,15 +36,32 @@ pub struct SampleView<'a> {
     pub classes: usize,
     /// Whether any integer at the accelerator's output differs from the fault-free run.
     pub differs: bool,
+    /// What the output's values are.
+    pub kind: OutputKind,
 }
 
 impl SampleView<'_> {
     /// The values of each pixel that are classes.
     pub fn pixels(&self) -> impl Iterator<Item = &[f64]> {
-        let classes = self.classes;
+        let classes = self.classes.min(self.pixel_width);
         self.output
             .chunks_exact(self.pixel_width.max(1))
             .map(move |pixel| &pixel[..classes])
+    }
+
+    /// The predicted class of each pixel: the index of its largest value ([`top1`]), or its value where the network
+    /// selects the class itself.
+    pub fn predicted(&self) -> impl Iterator<Item = usize> {
+        let kind = self.kind;
+        self.pixels().map(move |pixel| predicted(kind, pixel))
+    }
+}
+
+/// The class that the values of one pixel mean.
+pub(super) fn predicted(kind: OutputKind, pixel: &[f64]) -> usize {
+    match kind {
+        OutputKind::Values | OutputKind::LogProbabilities => top1(pixel),
+        OutputKind::Indices { .. } => pixel.first().map_or(0, |&index| index as usize),
     }
 }
 
@@ -68,6 +86,17 @@ pub trait SampleLoss: Debug + Send + Sync {
 
     /// Whether it is about classes: without labels the fault-free ones take their place.
     fn needs_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether it makes sense where the network selects classes itself and hands on their indices, which are no amounts.
+    fn takes_indices(&self) -> bool {
+        false
+    }
+
+    /// Whether it applies a softmax itself. Where the network's file ends in one, it sees the logarithms of the
+    /// probabilities instead ([`OutputKind::LogProbabilities`]).
+    fn takes_logits(&self) -> bool {
         false
     }
 
@@ -212,8 +241,8 @@ pub fn top1(values: &[f64]) -> usize {
 pub(super) fn wrong_pixels(sample: &SampleView<'_>) -> usize {
     let expected = sample.labels.iter();
     sample
-        .pixels()
+        .predicted()
         .zip(expected)
-        .filter(|(pixel, expected)| top1(pixel) != **expected)
+        .filter(|(predicted, expected)| predicted != *expected)
         .count()
 }

@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 
-use super::Readout;
 use super::builder::{Builder, too_large};
-use super::operators;
 use super::plan::Plan;
+use super::{OutputKind, Readout};
+use super::{marks, operators};
 use crate::network::import::ImportError;
 use crate::network::import::limits::MAX_AXES;
 use crate::network::import::onnx::{OnnxGraph, OnnxNode};
+use crate::network::{Layout, Marks};
 
 /// The operators that [`operators::compile_node`] knows.
 const SUPPORTED: &str = "Gemm, MatMul, Add, Sub, Mul, Div, Conv, ConvTranspose, Relu, LeakyRelu, Sigmoid, Tanh, \
     Clip, Softmax, BatchNormalization, MaxPool, AveragePool, GlobalAveragePool, Reshape, Flatten, Transpose, \
     Squeeze, Unsqueeze, Concat, Identity and Dropout of ONNX's own domain";
 
-pub(super) fn compile(graph: &OnnxGraph) -> Result<Readout, ImportError> {
+pub(super) fn compile(graph: &OnnxGraph, behind: Option<&Layout>) -> Result<Readout, ImportError> {
     let file = &graph.file;
     let ([input], [output]) = (graph.inputs.as_slice(), graph.outputs.as_slice()) else {
         let problem = format!(
@@ -63,8 +64,21 @@ pub(super) fn compile(graph: &OnnxGraph) -> Result<Readout, ImportError> {
         .ok_or_else(|| too_large(graph, &input.name))?;
     let input_len = view.len();
     builder.tensors.insert(input.name.clone(), view);
+    let own = behind
+        .and_then(|layout| layout.feed(&input_shape))
+        .map_or_else(|| Marks::unknown(&input_shape), |(_, marks)| marks);
+    let batched = Marks(std::iter::once(Vec::new()).chain(own.0).collect());
+    let mut known = marks::Known::from([(input.name.clone(), batched)]);
     for node in &graph.nodes {
         compile_node(&mut builder, node)?;
+        let made = node
+            .outputs
+            .first()
+            .and_then(|name| builder.tensors.get_key_value(name));
+        if let Some((name, view)) = made {
+            let marks = marks::behind(&builder, &known, node, &view.shape);
+            known.insert(name.clone(), marks);
+        }
     }
     let view = builder.tensors.get(&output.name).cloned().ok_or_else(|| {
         let problem = "is made by no node".to_owned();
@@ -89,13 +103,22 @@ pub(super) fn compile(graph: &OnnxGraph) -> Result<Readout, ImportError> {
     let view = builder
         .row_major(&view)
         .ok_or_else(|| too_large(graph, &output.name))?;
+    let mut output_marks = known
+        .remove(&output.name)
+        .unwrap_or_else(|| Marks::unknown(&view.shape));
     let output_shape = match view.shape.split_first() {
-        Some((1, rest)) => rest.to_vec(),
+        Some((1, rest)) => {
+            output_marks.0.remove(0);
+            rest.to_vec()
+        }
         _ => view.shape.clone(),
     };
     Ok(Readout {
         input_shape,
+        layout: Layout::marked(&output_shape, output_marks),
         output_shape,
+        front: None,
+        kind: OutputKind::Values,
         plan: Plan {
             input_len,
             steps: builder.steps,

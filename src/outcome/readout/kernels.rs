@@ -37,7 +37,7 @@ fn map(from: &[f64], to: &mut [f64], function: impl Fn(f64) -> f64) {
 }
 
 /// `1 / (1 + exp(-x))` without overflow.
-fn sigmoid(x: f64) -> f64 {
+pub(super) fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 {
         1.0 / (1.0 + libm::exp(-x))
     } else {

@@ -9,7 +9,9 @@
 
 mod builder;
 mod compile;
+mod front;
 mod kernels;
+mod marks;
 mod operators;
 mod plan;
 #[cfg(test)]
@@ -22,7 +24,24 @@ use std::path::Path;
 
 use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxGraph;
+use crate::network::{Layout, OutputMeaning, RealFunction};
+use front::Front;
 use plan::Plan;
+
+/// What the values of a readout's output are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum OutputKind {
+    /// Amounts; where they are classes the largest is the predicted one.
+    #[default]
+    Values,
+    /// As `Values`, and they are logarithms of probabilities.
+    LogProbabilities,
+    /// Each is the predicted class of a pixel itself.
+    Indices {
+        /// How many classes there are.
+        classes: usize,
+    },
+}
 
 /// Working memory of one thread.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +57,13 @@ pub struct Scratch {
 pub struct Readout {
     input_shape: Vec<usize>,
     output_shape: Vec<usize>,
+    /// What the network's file does before.
+    front: Option<Front>,
     plan: Plan,
+    kind: OutputKind,
+    /// How the output lies, where the readout stands behind a network.
+    #[serde(skip)]
+    layout: Layout,
 }
 
 impl Readout {
@@ -56,7 +81,16 @@ impl Readout {
     /// # Errors
     /// As [`Readout::load`].
     pub fn from_graph(graph: &OnnxGraph) -> Result<Self, ImportError> {
-        compile::compile(graph)
+        compile::compile(graph, None)
+    }
+
+    /// Compiles a graph behind a network whose output has that layout, so that [`Readout::layout`] knows what its
+    /// own axes count.
+    ///
+    /// # Errors
+    /// As [`Readout::load`].
+    pub fn behind(graph: &OnnxGraph, output: &Layout) -> Result<Self, ImportError> {
+        compile::compile(graph, Some(output))
     }
 
     /// No readout: the values behind the accelerator are what the user sees.
@@ -65,8 +99,108 @@ impl Readout {
         Self {
             input_shape: shape.to_vec(),
             output_shape: shape.to_vec(),
+            front: None,
             plan: Plan::identity(shape.iter().product()),
+            kind: OutputKind::Values,
+            layout: Layout::channels_are_last(shape),
         }
+    }
+
+    /// No readout: the user sees the values behind the accelerator in their file's order.
+    #[must_use]
+    pub fn none(output: &Layout) -> Self {
+        Self {
+            layout: output.clone().with_channels_of_marks(),
+            ..Self::identity(output.shape())
+        }
+    }
+
+    /// What a network's own file makes of its output of that shape, channels last: of selected indices the first of
+    /// each pixel.
+    #[must_use]
+    pub fn of_file(shape: &[usize], meaning: &OutputMeaning) -> Self {
+        let identity = Self::identity(shape);
+        match meaning {
+            OutputMeaning::Indices { classes, first } => identity.selected(*classes, first, None),
+            OutputMeaning::Values | OutputMeaning::Function { .. } => identity.on_file(meaning, None),
+        }
+    }
+
+    /// The first index of each pixel of a network that selects among classes itself, where there is no readout else.
+    /// `first` and `order` are as in [`OutputMeaning::Indices`] and [`Readout::on_file`].
+    #[must_use]
+    pub fn selected(self, classes: usize, first: &[usize], order: Option<&[usize]>) -> Self {
+        let mut positions = first.to_vec();
+        if let Some(order) = order {
+            let mut place = vec![0; order.len()];
+            order.iter().enumerate().for_each(|(to, &from)| place[from] = to);
+            positions
+                .iter_mut()
+                .for_each(|position| *position = place[*position]);
+        }
+        positions.sort_unstable();
+        let mut shape = pixels_of(&self.output_shape, &positions);
+        shape.push(1);
+        Self {
+            layout: Layout::channels_are_last(&shape),
+            plan: Plan::gather(self.input_len(), &positions),
+            output_shape: shape,
+            kind: OutputKind::Indices { classes },
+            ..self
+        }
+    }
+
+    /// This readout on what a network's own file makes of its output. `order` says for each value that the readout
+    /// reads where it is in the output; the same order where there is none.
+    #[must_use]
+    pub fn on_file(self, meaning: &OutputMeaning, order: Option<&[usize]>) -> Self {
+        let OutputMeaning::Function { function, groups } = meaning else {
+            return self;
+        };
+        let front = Front {
+            function: *function,
+            groups: groups.clone(),
+        };
+        Self {
+            front: Some(match order {
+                Some(order) => front.reordered(order),
+                None => front,
+            }),
+            ..self
+        }
+    }
+
+    /// The logarithms of the output, where it is a softmax and nothing else.
+    #[must_use]
+    pub fn log_probabilities(&self) -> Option<Self> {
+        let front = self.front.as_ref()?;
+        let is_softmax = matches!(front.function, RealFunction::Softmax | RealFunction::LogSoftmax);
+        (is_softmax && self.plan.is_identity()).then(|| Self {
+            front: Some(Front {
+                function: RealFunction::LogSoftmax,
+                groups: front.groups.clone(),
+            }),
+            kind: OutputKind::LogProbabilities,
+            ..self.clone()
+        })
+    }
+
+    /// Whether there is none, and the file makes nothing else of the network's output either.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.front.is_none() && self.plan.is_identity()
+    }
+
+    /// How the output lies.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What the values of the output are.
+    #[must_use]
+    pub fn kind(&self) -> OutputKind {
+        self.kind
     }
 
     /// Number of values of a sample.
@@ -98,6 +232,24 @@ impl Readout {
     /// # Panics
     /// Where `code` has not [`Readout::input_len`] values.
     pub fn evaluate<'s>(&self, code: &[f64], scratch: &'s mut Scratch) -> &'s [f64] {
-        self.plan.run(code, &mut scratch.values)
+        self.plan.run(code, self.front.as_ref(), &mut scratch.values)
+    }
+}
+
+/// The shape of the pixels that have an index each, at those positions among all indices in order.
+fn pixels_of(shape: &[usize], positions: &[usize]) -> Vec<usize> {
+    let len: usize = shape.iter().product();
+    if len == positions.len() {
+        return shape.to_vec();
+    }
+    // The axis of the ranks is the one whose first slice they are.
+    let is_first = |axis: usize| {
+        let stride: usize = shape[axis + 1..].iter().product();
+        let slice = (0..len).filter(|at| (at / stride).is_multiple_of(shape[axis]));
+        slice.eq(positions.iter().copied())
+    };
+    match (0..shape.len()).find(|&axis| is_first(axis)) {
+        Some(axis) => [&shape[..axis], &shape[axis + 1..]].concat(),
+        None => vec![positions.len()],
     }
 }

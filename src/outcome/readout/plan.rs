@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::front::Front;
 use super::kernels::{self, Convolution, Dense, Pool, Softmax, Unary};
 
 /// A tensor in the plan's memory. Its elements fill a contiguous range; only the order of its axes in
@@ -155,6 +156,26 @@ impl Plan {
         }
     }
 
+    /// Values picked from the input, at least one.
+    pub(super) fn gather(len: usize, from: &[usize]) -> Self {
+        Self {
+            input_len: len,
+            steps: vec![Step {
+                action: Action::Gather(from.to_vec()),
+                to: len,
+                len: from.len(),
+            }],
+            memory_len: len + from.len(),
+            output: len,
+            output_len: from.len(),
+        }
+    }
+
+    /// Whether the output is the input.
+    pub(super) fn is_identity(&self) -> bool {
+        self.steps.is_empty() && self.output == 0 && self.output_len == self.input_len
+    }
+
     pub(super) fn input_len(&self) -> usize {
         self.input_len
     }
@@ -163,10 +184,13 @@ impl Plan {
         self.output_len
     }
 
-    pub(super) fn run<'s>(&self, code: &[f64], memory: &'s mut Vec<f64>) -> &'s [f64] {
+    pub(super) fn run<'s>(&self, code: &[f64], front: Option<&Front>, memory: &'s mut Vec<f64>) -> &'s [f64] {
         assert_eq!(code.len(), self.input_len, "one value per input of the readout");
         memory.resize(self.memory_len, 0.0);
         memory[..self.input_len].copy_from_slice(code);
+        if let Some(front) = front {
+            front.apply(&mut memory[..self.input_len]);
+        }
         for step in &self.steps {
             step.run(memory);
         }

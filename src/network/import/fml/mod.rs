@@ -106,6 +106,9 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         .expected("one input")
         .help("join the inputs into one tensor before the network"));
     }
+    // hls4ml's tensors are channels last.
+    let axes = |id: TensorId| (0..builder.tensors[id.index()].shape.len()).collect();
+    let (input_axes, output_axes) = (axes(input), axes(output));
     Ok(Network {
         name: path.file_stem().map_or_else(
             || "network".to_owned(),
@@ -116,8 +119,11 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         layers: builder.layers,
         params: builder.params,
         input,
+        input_axes,
         input_rule: InputRule::Quantize,
         output,
+        off_chip: None,
+        output_axes,
         notes: builder.notes,
     })
 }

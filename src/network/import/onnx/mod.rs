@@ -2,6 +2,8 @@
 
 mod model;
 pub mod proto;
+mod tensor;
 mod wire;
 
-pub use model::{Constant, ConstantData, OnnxGraph, OnnxNode, OnnxValue};
+pub use model::{OnnxGraph, OnnxNode, OnnxValue, Unneeded};
+pub use tensor::{Constant, ConstantData};

@@ -6,64 +6,10 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::tensor::{Beside, Constant, ConstantData, decode};
 use super::wire;
-use crate::network::import::{ImportError, limits};
-
-/// A decoded constant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Constant {
-    /// Row-major shape; empty for a scalar.
-    pub shape: Vec<usize>,
-    /// The elements.
-    pub data: ConstantData,
-}
-
-/// Elements of a constant.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ConstantData {
-    /// Floating point, exact.
-    Real(Vec<f64>),
-    /// Integers and booleans.
-    Integer(Vec<i64>),
-}
-
-impl Constant {
-    /// Number of elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match &self.data {
-            ConstantData::Real(values) => values.len(),
-            ConstantData::Integer(values) => values.len(),
-        }
-    }
-
-    /// Whether there is no element.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements as reals; integers beyond 2^53 round.
-    #[must_use]
-    pub fn reals(&self) -> Vec<f64> {
-        match &self.data {
-            ConstantData::Real(values) => values.clone(),
-            ConstantData::Integer(values) => values.iter().map(|&value| value as f64).collect(),
-        }
-    }
-
-    /// The elements as integers, or `None` where one is not an integer.
-    #[must_use]
-    pub fn integers(&self) -> Option<Vec<i64>> {
-        match &self.data {
-            ConstantData::Integer(values) => Some(values.clone()),
-            ConstantData::Real(values) => values
-                .iter()
-                .map(|&value| (value.fract() == 0.0 && value.abs() < 9e18).then_some(value as i64))
-                .collect(),
-        }
-    }
-}
+use crate::data;
+use crate::network::import::{Cure, ImportError, limits};
 
 /// A node with its attributes by name.
 #[derive(Clone, Debug)]
@@ -144,6 +90,11 @@ impl OnnxNode {
         self.attributes.keys().map(String::as_str)
     }
 
+    /// Whether the node only holds a constant.
+    fn is_constant(&self) -> bool {
+        self.op == "Constant" && self.domain.is_empty()
+    }
+
     /// The input of that position, `None` where it is omitted.
     #[must_use]
     pub fn input(&self, position: usize) -> Option<&str> {
@@ -173,10 +124,14 @@ pub struct OnnxGraph {
     pub nodes: Vec<OnnxNode>,
     /// Initializers and `Constant` nodes.
     pub constants: HashMap<String, Constant>,
-    /// Inputs that are not initializers.
+    /// Inputs that are not initializers. One that no output needs is left out where another is needed.
     pub inputs: Vec<OnnxValue>,
-    /// Outputs.
+    /// Outputs, or the one tensor that was asked for.
     pub outputs: Vec<OnnxValue>,
+    /// What no output needs, and is left out above.
+    pub unneeded: Unneeded,
+    /// Files in the folder of this one that hold constants, relative to it.
+    pub beside: Vec<String>,
     /// FINN's data type annotations by tensor.
     pub finn_datatypes: HashMap<String, String>,
     /// Version of ONNX's own operator set.
@@ -185,22 +140,58 @@ pub struct OnnxGraph {
     pub element_types: HashMap<String, i32>,
 }
 
+/// What no output needs. It is neither decoded nor checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unneeded {
+    /// Nodes, by [`OnnxNode::label`].
+    pub nodes: Vec<String>,
+    /// Names of initializers and of what `Constant` nodes make.
+    pub constants: Vec<String>,
+    /// Names of inputs.
+    pub inputs: Vec<String>,
+}
+
 impl OnnxGraph {
-    /// Reads and checks a file.
+    /// Reads and checks a file. Constants outside the file are read from its folder.
     ///
     /// # Errors
-    /// [`ImportError`] where the file cannot be read, is not an ONNX model, holds external or
-    /// malformed constants, reads an undefined tensor or contains a cycle.
+    /// [`ImportError`] where the file cannot be read, is not an ONNX model, or where what its outputs need
+    /// holds malformed constants, reads an undefined tensor or contains a cycle.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let bytes = limits::read_file(path)?;
-        Self::parse(path, &bytes)
+        Self::read_for(path, None)
     }
 
-    /// Checks the bytes of a file; `path` is for messages only.
+    /// As [`OnnxGraph::read`], with the tensor `output` as the only output.
+    ///
+    /// # Errors
+    /// As [`OnnxGraph::read`], and where no node makes such a tensor.
+    pub fn read_for(path: &Path, output: Option<&str>) -> Result<Self, ImportError> {
+        let bytes = limits::read_file(path)?;
+        Self::checked(path, &bytes, output, &mut Beside::folder_of(path))
+    }
+
+    /// Checks the bytes of a file; `path` is for messages only, and constants outside the file are refused.
     ///
     /// # Errors
     /// As [`OnnxGraph::read`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ImportError> {
+        Self::parse_for(path, bytes, None)
+    }
+
+    /// As [`OnnxGraph::parse`], with the tensor `output` as the only output.
+    ///
+    /// # Errors
+    /// As [`OnnxGraph::read_for`].
+    pub fn parse_for(path: &Path, bytes: &[u8], output: Option<&str>) -> Result<Self, ImportError> {
+        Self::checked(path, bytes, output, &mut Beside::nowhere())
+    }
+
+    fn checked(
+        path: &Path,
+        bytes: &[u8],
+        output: Option<&str>,
+        beside: &mut Beside,
+    ) -> Result<Self, ImportError> {
         if !wire::holds_at_most(bytes, limits::MAX_MESSAGES) {
             let problem = format!("holds more than {} messages", limits::MAX_MESSAGES);
             return Err(ImportError::structure(path, "the file", problem)
@@ -222,7 +213,7 @@ impl OnnxGraph {
                 .expected("an ONNX model with a graph")
                 .help("export the network again")
         })?;
-        Self::from_graph(path, graph, opset)
+        Self::from_graph(path, graph, opset, output, beside)
     }
 
     /// Decodes a tensor that is an attribute; `place` is for messages.
@@ -230,16 +221,31 @@ impl OnnxGraph {
     /// # Errors
     /// [`ImportError`] where it is malformed, as for any constant of the file.
     pub fn decode(&self, place: &str, tensor: &TensorProto) -> Result<Constant, ImportError> {
-        decode(&self.file, place, tensor)
+        decode(&self.file, place, tensor, &mut Beside::nowhere())
     }
 
-    fn from_graph(path: &Path, graph: GraphProto, opset: i64) -> Result<Self, ImportError> {
+    fn from_graph(
+        path: &Path,
+        mut graph: GraphProto,
+        opset: i64,
+        output: Option<&str>,
+        beside: &mut Beside,
+    ) -> Result<Self, ImportError> {
         if graph.node.len() > limits::MAX_NODES {
             let problem = format!("has {} nodes", graph.node.len());
             return Err(ImportError::structure(path, "the graph", problem)
                 .expected(format!("at most {} nodes", limits::MAX_NODES))
                 .help("check that this is a network for one accelerator"));
         }
+        let nodes = std::mem::take(&mut graph.node)
+            .into_iter()
+            .map(|node| convert(path, node))
+            .collect::<Result<Vec<_>, _>>()?;
+        let makers = makers(path, &graph, &nodes)?;
+        let outputs = outputs(path, &graph, &makers, output)?;
+        let (is_needed, read) = needed(&nodes, &makers, &outputs);
+
+        let mut unneeded = Unneeded::default();
         let mut constants = Constants::new(path);
         let mut element_types = HashMap::new();
         let mut note_type = |name: &str, tensor: &TensorProto| {
@@ -248,30 +254,55 @@ impl OnnxGraph {
             }
         };
         for tensor in &graph.initializer {
-            note_type(&tensor.name, tensor);
-            constants.insert(&tensor.name, decode(path, &tensor.name, tensor)?)?;
+            if read.contains(tensor.name.as_str()) {
+                note_type(&tensor.name, tensor);
+                constants.insert(&tensor.name, decode(path, &tensor.name, tensor, beside)?)?;
+            } else {
+                unneeded.constants.push(tensor.name.clone());
+            }
         }
-        let mut pending = Vec::new();
-        for (position, node) in graph.node.into_iter().enumerate() {
-            let node = convert(path, node)?;
-            if node.op == "Constant" && node.domain.is_empty() {
-                let output = node.outputs.first().map_or("", String::as_str);
+        for (node, _) in nodes
+            .iter()
+            .zip(&is_needed)
+            .filter(|(node, _)| node.is_constant())
+        {
+            let output = node.outputs.first().map_or("", String::as_str);
+            if read.contains(output) {
                 if let Some(tensor) = node.tensor("value") {
                     note_type(output, tensor);
                 }
-                constants.insert(output, constant_node(path, &node)?)?;
+                constants.insert(output, constant_node(path, node, beside)?)?;
             } else {
-                pending.push((position, node));
+                unneeded.constants.push(output.to_owned());
             }
         }
         let constants = constants.by_name;
-        let inputs: Vec<OnnxValue> = graph
+        let stored: HashSet<&str> = graph
+            .initializer
+            .iter()
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        let given = graph
             .input
             .iter()
-            .filter(|value| !constants.contains_key(&value.name))
+            .filter(|value| !stored.contains(value.name.as_str()));
+        let (mut inputs, others): (Vec<OnnxValue>, Vec<OnnxValue>) = given
             .map(value_info)
-            .collect();
-        let outputs = graph.output.iter().map(value_info).collect();
+            .partition(|value| read.contains(value.name.as_str()));
+        if inputs.is_empty() {
+            inputs = others;
+        } else {
+            unneeded.inputs = others.into_iter().map(|value| value.name).collect();
+        }
+        drop(makers);
+        let mut pending = Vec::new();
+        for (position, (node, is_needed)) in nodes.into_iter().zip(is_needed).enumerate() {
+            match (node.is_constant(), is_needed) {
+                (true, _) => {}
+                (false, true) => pending.push((position, node)),
+                (false, false) => unneeded.nodes.push(node.label()),
+            }
+        }
         let nodes = in_execution_order(path, pending, &constants, &inputs)?;
         let finn_datatypes = graph
             .quantization_annotation
@@ -290,11 +321,110 @@ impl OnnxGraph {
             constants,
             inputs,
             outputs,
+            unneeded,
+            beside: beside.locations(),
             finn_datatypes,
             opset,
             element_types,
         })
     }
+}
+
+/// The node that makes each tensor.
+///
+/// # Errors
+/// [`ImportError`] where a tensor is made or stored twice.
+fn makers<'n>(
+    path: &Path,
+    graph: &GraphProto,
+    nodes: &'n [OnnxNode],
+) -> Result<HashMap<&'n str, usize>, ImportError> {
+    let mut given: HashSet<&str> = HashSet::new();
+    for tensor in &graph.initializer {
+        if !given.insert(tensor.name.as_str()) {
+            let place = format!("constant `{}`", tensor.name);
+            return Err(ImportError::structure(path, place, "is stored twice".to_owned())
+                .expected("every constant once")
+                .help("the file is damaged; export the network again"));
+        }
+    }
+    given.extend(graph.input.iter().map(|value| value.name.as_str()));
+    let mut makers = HashMap::new();
+    for (slot, node) in nodes.iter().enumerate() {
+        for output in node.outputs.iter().filter(|name| !name.is_empty()) {
+            if given.contains(output.as_str()) || makers.insert(output.as_str(), slot).is_some() {
+                return Err(ImportError::structure(
+                    path,
+                    node.label(),
+                    format!("writes `{output}`, which already exists"),
+                )
+                .expected("every tensor written once")
+                .help("the file is damaged; export the network again"));
+            }
+        }
+    }
+    Ok(makers)
+}
+
+/// The graph's outputs, or the tensor of that name.
+fn outputs(
+    path: &Path,
+    graph: &GraphProto,
+    makers: &HashMap<&str, usize>,
+    chosen: Option<&str>,
+) -> Result<Vec<OnnxValue>, ImportError> {
+    let Some(chosen) = chosen else {
+        return Ok(graph.output.iter().map(value_info).collect());
+    };
+    let declared = graph.output.iter().chain(&graph.value_info);
+    if let Some(value) = declared.into_iter().find(|value| value.name == chosen) {
+        return Ok(vec![value_info(value)]);
+    }
+    if makers.contains_key(chosen) {
+        return Ok(vec![OnnxValue {
+            name: chosen.to_owned(),
+            shape: Vec::new(),
+        }]);
+    }
+    let names = || graph.output.iter().map(|output| output.name.as_str());
+    let similar = data::did_you_mean(chosen, names().chain(makers.keys().copied()));
+    Err(
+        ImportError::structure(path, "the graph", format!("makes no tensor `{chosen}`"))
+            .expected(format!(
+                "one of its outputs {:?}, or another tensor that a node makes{similar}",
+                names().collect::<Vec<_>>()
+            ))
+            .help("name the output that leaves the chip")
+            .cure(Cure::Output),
+    )
+}
+
+/// Which nodes the outputs need, and which tensors they read or are.
+fn needed<'g>(
+    nodes: &'g [OnnxNode],
+    makers: &HashMap<&str, usize>,
+    outputs: &'g [OnnxValue],
+) -> (Vec<bool>, HashSet<&'g str>) {
+    let mut is_needed = vec![false; nodes.len()];
+    let mut read: HashSet<&str> = HashSet::new();
+    let mut frontier: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+    while let Some(name) = frontier.pop() {
+        if !read.insert(name) {
+            continue;
+        }
+        if let Some(&slot) = makers.get(name)
+            && !std::mem::replace(&mut is_needed[slot], true)
+        {
+            frontier.extend(
+                nodes[slot]
+                    .inputs
+                    .iter()
+                    .map(String::as_str)
+                    .filter(|name| !name.is_empty()),
+            );
+        }
+    }
+    (is_needed, read)
 }
 
 /// Constants as they are found, each name once and of bounded size together.
@@ -383,9 +513,9 @@ fn convert(path: &Path, node: NodeProto) -> Result<OnnxNode, ImportError> {
     Ok(node)
 }
 
-fn constant_node(path: &Path, node: &OnnxNode) -> Result<Constant, ImportError> {
+fn constant_node(path: &Path, node: &OnnxNode, beside: &mut Beside) -> Result<Constant, ImportError> {
     if let Some(tensor) = node.tensor("value") {
-        return decode(path, &node.label(), tensor);
+        return decode(path, &node.label(), tensor, beside);
     }
     let real = |values: Vec<f64>, shape| Constant {
         shape,
@@ -416,97 +546,6 @@ fn constant_node(path: &Path, node: &OnnxNode) -> Result<Constant, ImportError> 
     )
 }
 
-/// Decodes a tensor's elements.
-///
-/// # Errors
-/// [`ImportError`] for external data, an element type that is no number, or a length that does not
-/// match the shape.
-fn decode(path: &Path, name: &str, tensor: &TensorProto) -> Result<Constant, ImportError> {
-    let place = format!("constant `{name}`");
-    let fail = |problem: String| {
-        ImportError::structure(path, place.clone(), problem)
-            .expected("a dense tensor stored in the file")
-            .help("export the network again with its constants inside the file")
-    };
-    if tensor.data_location == 1 || !tensor.external_data.is_empty() {
-        return Err(fail("is stored in another file".to_owned()));
-    }
-    if tensor.dims.len() > limits::MAX_AXES {
-        return Err(fail(format!("has {} axes", tensor.dims.len())));
-    }
-    let mut shape = Vec::with_capacity(tensor.dims.len());
-    let mut len = 1usize;
-    for &dim in &tensor.dims {
-        let dim = usize::try_from(dim).map_err(|_| fail(format!("has the dimension {dim}")))?;
-        len = len
-            .checked_mul(dim)
-            .filter(|&len| len <= limits::MAX_ELEMENTS)
-            .ok_or_else(|| fail(format!("has more than {} elements", limits::MAX_ELEMENTS)))?;
-        shape.push(dim);
-    }
-    let raw = &tensor.raw_data;
-    let use_raw = !raw.is_empty();
-    let length = |held: usize| {
-        if held == len {
-            Ok(())
-        } else {
-            Err(fail(format!("holds {held} elements where its shape says {len}")))
-        }
-    };
-    macro_rules! from_raw {
-        ($type:ty, $as:ty) => {{
-            let (elements, rest) = raw.as_chunks::<{ size_of::<$type>() }>();
-            if !rest.is_empty() {
-                let problem = format!("holds {} bytes, which are no whole elements", raw.len());
-                return Err(fail(problem));
-            }
-            length(elements.len())?;
-            elements
-                .iter()
-                .map(|&bytes| <$as>::from(<$type>::from_le_bytes(bytes)))
-                .collect()
-        }};
-    }
-    macro_rules! from_list {
-        ($list:expr, $as:ty) => {{
-            length($list.len())?;
-            $list.iter().map(|&value| <$as>::from(value)).collect()
-        }};
-    }
-    let data = match tensor.data_type {
-        1 if use_raw => ConstantData::Real(from_raw!(f32, f64)),
-        1 => ConstantData::Real(from_list!(tensor.float_data, f64)),
-        11 if use_raw => ConstantData::Real(from_raw!(f64, f64)),
-        11 => ConstantData::Real(from_list!(tensor.double_data, f64)),
-        2 | 9 if use_raw => ConstantData::Integer(from_raw!(u8, i64)),
-        3 if use_raw => ConstantData::Integer(from_raw!(i8, i64)),
-        4 if use_raw => ConstantData::Integer(from_raw!(u16, i64)),
-        5 if use_raw => ConstantData::Integer(from_raw!(i16, i64)),
-        6 if use_raw => ConstantData::Integer(from_raw!(i32, i64)),
-        12 if use_raw => ConstantData::Integer(from_raw!(u32, i64)),
-        7 if use_raw => ConstantData::Integer(from_raw!(i64, i64)),
-        2..=6 | 9 => ConstantData::Integer(from_list!(tensor.int32_data, i64)),
-        7 => ConstantData::Integer(from_list!(tensor.int64_data, i64)),
-        12 | 13 if !use_raw => {
-            length(tensor.uint64_data.len())?;
-            let values: Result<Vec<i64>, _> = tensor
-                .uint64_data
-                .iter()
-                .map(|&value| i64::try_from(value))
-                .collect();
-            ConstantData::Integer(
-                values.map_err(|_| fail("holds an integer beyond 64 signed bits".to_owned()))?,
-            )
-        }
-        other => {
-            return Err(fail(format!(
-                "has the element type {other}, which is no supported number"
-            )));
-        }
-    };
-    Ok(Constant { shape, data })
-}
-
 /// Sorts the nodes so that each reads only what is there, earlier file positions first.
 fn in_execution_order(
     path: &Path,
@@ -518,17 +557,7 @@ fn in_execution_order(
     known.extend(inputs.iter().map(|value| value.name.clone()));
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (slot, (_, node)) in pending.iter().enumerate() {
-        for output in node.outputs.iter().filter(|name| !name.is_empty()) {
-            if known.contains(output) || makers.insert(output, slot).is_some() {
-                return Err(ImportError::structure(
-                    path,
-                    node.label(),
-                    format!("writes `{output}`, which already exists"),
-                )
-                .expected("every tensor written once")
-                .help("the file is damaged; export the network again"));
-            }
-        }
+        makers.extend(node.outputs.iter().map(|output| (output.as_str(), slot)));
     }
     let mut waiting = vec![0usize; pending.len()];
     let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();

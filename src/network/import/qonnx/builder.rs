@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::network::{
-    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Note, Op, Param, ParamId,
-    ParamKind, Tensor, TensorId,
+    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Note, OffChip, Op, Param,
+    ParamId, ParamKind, Tensor, TensorId,
 };
 
 /// Collects tensors, nodes, layers and parameters.
@@ -16,9 +16,13 @@ pub struct Builder {
     pub layers: Vec<Layer>,
     pub params: Vec<Param>,
     pub input: Option<TensorId>,
+    /// Axes of the input tensor for those of the file, where an operator says which holds the channels.
+    pub input_axes: Vec<usize>,
     pub input_rule: InputRule,
     /// What a reader of the numbers should know.
     pub notes: Vec<Note>,
+    /// The real function in which the file ends.
+    pub off_chip: Option<OffChip>,
     /// Elements of all tensors.
     pub elements: usize,
     /// Elements of all parameters.
@@ -51,8 +55,10 @@ impl Builder {
             layers: Vec::new(),
             params: Vec::new(),
             input: None,
+            input_axes: Vec::new(),
             input_rule: InputRule::Raw,
             notes: Vec::new(),
+            off_chip: None,
             elements: 0,
             stored: 0,
             taken: HashMap::new(),
@@ -190,8 +196,8 @@ impl Builder {
         }
     }
 
-    /// The finished network.
-    pub fn finish(self, output_name: &str, output: TensorId) -> Network {
+    /// The finished network. `axes` are the output tensor's axes for those of the file.
+    pub fn finish(self, output_name: &str, output: TensorId, axes: &[usize]) -> Network {
         let mut tensors = self.tensors;
         output_name.clone_into(&mut tensors[output.index()].name);
         Network {
@@ -201,8 +207,16 @@ impl Builder {
             layers: self.layers,
             params: self.params,
             input: self.input.unwrap_or(TensorId(0)),
+            input_axes: self.input_axes,
             input_rule: self.input_rule,
             output,
+            off_chip: self.off_chip,
+            // In their own order the axes say nothing of channels.
+            output_axes: if axes.is_sorted() {
+                Vec::new()
+            } else {
+                axes.to_vec()
+            },
             notes: self.notes,
         }
     }

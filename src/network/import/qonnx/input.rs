@@ -19,6 +19,20 @@ use crate::network::{Encoding, Exact, InputRule, Note, NoteKind, Preprocessing, 
 /// Width of raw integer inputs whose type the file does not state.
 const DEFAULT_RAW_WIDTH: u32 = 8;
 
+/// The axes of the file's input without the batch, that at `channels` last and the others in their order. `None`
+/// where that axis is none of the file's.
+fn channels_behind(axes: &[Option<usize>], channels: usize) -> Option<Vec<usize>> {
+    let last = axes.get(channels).copied().flatten().filter(|&axis| axis > 0)?;
+    let rest = axes.iter().enumerate().filter(|(at, _)| *at != channels);
+    let mut order: Vec<usize> = rest
+        .filter_map(|(_, axis)| *axis)
+        .filter(|&axis| axis > 0)
+        .map(|axis| axis - 1)
+        .collect();
+    order.push(last - 1);
+    Some(order)
+}
+
 impl Importer<'_> {
     /// Finds the graph's one real input.
     pub fn declare_input(&mut self) -> Result<(), ImportError> {
@@ -40,11 +54,27 @@ impl Importer<'_> {
         let name = input.name.clone();
         let shape = self.input_shape()?;
         let rank = shape.len();
-        let axes: Vec<usize> = if self.input_is_channels_first(rank) {
-            std::iter::once(rank - 1).chain(0..rank - 1).collect()
-        } else {
-            (0..rank).collect()
-        };
+        let order = self
+            .input_order(&shape)
+            .filter(|order| order.len() == rank)
+            .map(|order| {
+                let mut axes = vec![0; rank];
+                for (to, axis) in order.into_iter().enumerate() {
+                    axes[axis] = to;
+                }
+                axes
+            });
+        let axes = order.clone().unwrap_or_else(|| (0..rank).collect());
+        let is_map = shape.iter().filter(|&&extent| extent != 1).count() > 1;
+        if order.is_none() && is_map {
+            let text = format!(
+                "no operator says which axis of {shape:?} holds the channels: arrays are read in the file's own order"
+            );
+            self.builder
+                .notes
+                .push(Note::new(NoteKind::Layout, name.clone(), text));
+        }
+        self.builder.input_axes = order.unwrap_or_default();
         let mut last = vec![0; rank];
         for (axis, &to) in axes.iter().enumerate() {
             last[to] = shape[axis];
@@ -130,54 +160,109 @@ impl Importer<'_> {
         Ok(shape)
     }
 
-    /// Whether the file's input has its channels before its spatial dimensions.
-    fn input_is_channels_first(&self, rank: usize) -> bool {
-        if rank < 2 {
-            return false;
-        }
-        // The first operator that knows channels decides; purely element-wise ones are passed.
+    /// The axes of the file's input in the order that suits the first operator that knows of axes, the
+    /// channels last; element-wise operators are passed. `None` where there is none.
+    fn input_order(&self, shape: &[usize]) -> Option<Vec<usize>> {
         let mut readers: HashMap<&str, Vec<&OnnxNode>> = HashMap::new();
         for node in &self.graph.nodes {
             for input in &node.inputs {
                 readers.entry(input).or_default().push(node);
             }
         }
-        let mut frontier: Vec<&str> = vec![&self.graph.inputs[0].name];
+        // Which axis of the file each axis is, the batch included; none for those of extent 1 that were inserted.
+        let axes: Vec<Option<usize>> = (0..=shape.len()).map(Some).collect();
+        let mut frontier: Vec<(&str, Vec<Option<usize>>)> = vec![(&self.graph.inputs[0].name, axes)];
         let mut seen: HashSet<&str> = HashSet::new();
-        while let Some(name) = frontier.pop() {
+        while let Some((name, axes)) = frontier.pop() {
             for node in readers.get(name).into_iter().flatten() {
-                if channels_last(node) {
-                    return false;
+                // Only what the operator works on has its axes.
+                if node.input(0) != Some(name) && matches!(node.op.as_str(), "Reshape" | "Pad" | "Resize") {
+                    continue;
                 }
-                match node.op.as_str() {
+                let next = match node.op.as_str() {
                     "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool"
-                    | "GlobalMaxPool" | "BatchNormalization" | "Resize" | "Upsample" | "QuantAvgPool2d" => {
-                        return true;
+                    | "GlobalMaxPool" | "BatchNormalization" | "Resize" | "Upsample" | "QuantAvgPool2d"
+                        if !channels_last(node) =>
+                    {
+                        return channels_behind(&axes, 1);
                     }
-                    "MultiThreshold" => {
-                        // Three axes without a layout are `NWC`.
-                        let stated = node.text("data_layout").filter(|layout| !layout.is_empty());
-                        return stated.map_or(rank != 2, |layout| layout.starts_with("NC"));
+                    // Three axes without a layout are `NWC`.
+                    "MultiThreshold"
+                        if node
+                            .text("data_layout")
+                            .filter(|layout| !layout.is_empty())
+                            .map_or(axes.len() != 3, |layout| layout.starts_with("NC")) =>
+                    {
+                        return channels_behind(&axes, 1);
                     }
                     "Transpose" => {
-                        // Towards channels first: the file's own order is channels last.
-                        return node.ints("perm").is_some_and(|perm| perm.last() == Some(&1));
+                        let rank = axes.len() as i64;
+                        let perm = node.ints("perm")?;
+                        let at = |axis: &i64| {
+                            let axis = if *axis < 0 { *axis + rank } else { *axis };
+                            usize::try_from(axis)
+                                .ok()
+                                .and_then(|axis| axes.get(axis).copied())
+                        };
+                        perm.iter().map(at).collect::<Option<Vec<_>>>()?
                     }
+                    "Unsqueeze" | "Squeeze" => self.with_axes_of(node, &axes, shape)?,
+                    // They work on the last axis, or on all in their order.
                     "Flatten" | "Reshape" => {
-                        let shape = self.input_shape().unwrap_or_default();
-                        return rank == 3 && matches!(shape[0], 2..=4) && !matches!(shape[2], 1..=4);
+                        let last = axes.len() - 1;
+                        let moved = !axes.iter().flatten().is_sorted();
+                        return moved.then(|| channels_behind(&axes, last)).flatten();
                     }
-                    _ => {
-                        if let Some(output) = node.outputs.first()
-                            && seen.insert(output)
-                        {
-                            frontier.push(output);
-                        }
+                    "MatMul" | "Gemm" | "MultiThreshold" | "Conv" | "ConvTranspose" | "MaxPool"
+                    | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "BatchNormalization"
+                    | "Resize" | "Upsample" | "Im2Col" | "MaxPoolNHWC" | "QuantAvgPool2d" => {
+                        return channels_behind(&axes, axes.len() - 1);
                     }
+                    _ => axes.clone(),
+                };
+                if let Some(output) = node.outputs.first()
+                    && seen.insert(output)
+                {
+                    frontier.push((output, next));
                 }
             }
         }
-        false
+        None
+    }
+
+    /// The axes behind `Unsqueeze` or `Squeeze`.
+    fn with_axes_of(
+        &self,
+        node: &OnnxNode,
+        axes: &[Option<usize>],
+        shape: &[usize],
+    ) -> Option<Vec<Option<usize>>> {
+        let named = self.integers(node, "axes", 1).ok()?;
+        let inserts = node.op == "Unsqueeze";
+        let rank = axes.len() + if inserts { named.as_ref()?.len() } else { 0 };
+        let is_one = |axis: &Option<usize>| axis.is_none_or(|axis| axis > 0 && shape[axis - 1] == 1);
+        let Some(named) = named else {
+            return Some(axes.iter().copied().filter(|axis| !is_one(axis)).collect());
+        };
+        let mut marked = vec![false; rank];
+        for axis in named {
+            let axis = if axis < 0 { axis + rank as i64 } else { axis };
+            *marked.get_mut(usize::try_from(axis).ok()?)? = true;
+        }
+        if inserts {
+            let mut rest = axes.iter().copied();
+            return marked
+                .iter()
+                .map(|&new| if new { Some(None) } else { rest.next() })
+                .collect();
+        }
+        Some(
+            axes.iter()
+                .zip(marked)
+                .filter(|(_, drop)| !drop)
+                .map(|(axis, _)| *axis)
+                .collect(),
+        )
     }
 
     /// Says how the input's integers are made; once for all readers.

@@ -11,6 +11,7 @@ mod builder;
 mod combine;
 mod constant;
 mod domain;
+mod end;
 mod exact;
 mod fold;
 mod input;
@@ -40,6 +41,7 @@ use num_traits::{One, Zero};
 
 use self::builder::Builder;
 use self::constant::Const;
+use self::end::RealEnd;
 use self::fold::Precision;
 use self::lowered::Lowered;
 use self::operand::Operand;
@@ -67,6 +69,8 @@ struct Importer<'a> {
     options: &'a ImportOptions,
     builder: Builder,
     values: HashMap<String, Value>,
+    /// Tensors that are real functions of integers.
+    ends: HashMap<String, RealEnd>,
     /// How many nodes and graph outputs read a tensor.
     readers: HashMap<String, usize>,
     /// How many of them are still to come.
@@ -91,7 +95,15 @@ struct Importer<'a> {
 /// [`ImportError`] where the file is damaged, uses an operator that is not supported, or holds
 /// numbers that are not exact integers on any scale; it names the node.
 pub fn read(path: &Path) -> Result<Network, ImportError> {
-    import(&OnnxGraph::read(path)?)
+    read_with(path, &ImportOptions::default())
+}
+
+/// As [`read`], with what the user says beside.
+///
+/// # Errors
+/// As [`read`], and where the file does not allow what the user says.
+pub fn read_with(path: &Path, options: &ImportOptions) -> Result<Network, ImportError> {
+    import_with(&OnnxGraph::read_for(path, options.output.as_deref())?, options)
 }
 
 /// Turns a parsed graph into a network.
@@ -121,6 +133,7 @@ pub fn import_with(graph: &OnnxGraph, options: &ImportOptions) -> Result<Network
         options,
         builder: Builder::new(&graph.file),
         values: HashMap::new(),
+        ends: HashMap::new(),
         pending: readers.clone(),
         readers,
         exact_words: 0,
@@ -143,6 +156,9 @@ impl Importer<'_> {
     /// Translates one node.
     fn node(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
         self.check_domain(node)?;
+        if let Some(done) = self.behind_end(node) {
+            return done;
+        }
         if let Some(constant) = self.fold_constants(node)? {
             return self.define(node, constant);
         }
@@ -172,8 +188,8 @@ impl Importer<'_> {
             "Pad" => self.pad(node)?,
             "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.rearrange(node)?,
             "Upsample" | "Resize" => self.upsample(node)?,
-            "TopK" => return self.top_k(node),
-            "ArgMax" => self.arg_max(node)?,
+            "Softmax" | "LogSoftmax" => return self.soft_max(node),
+            "TopK" | "ArgMax" | "ArgMin" => return self.select_indices(node),
             "Slice" => self.slice(node)?,
             "Gather" => self.gather(node)?,
             "Split" => return self.split(node),
@@ -350,53 +366,6 @@ impl Importer<'_> {
         }
     }
 
-    /// Ends the walk: the graph's output becomes the network's.
-    fn finish(mut self) -> Result<Network, ImportError> {
-        let file = &self.graph.file;
-        let outputs = &self.graph.outputs;
-        let [output] = outputs.as_slice() else {
-            let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
-            return Err(
-                ImportError::unsupported(file, "the graph", format!("has the outputs {names:?}"))
-                    .expected("one output")
-                    .help("keep the one that leaves the chip"),
-            );
-        };
-        let name = output.name.clone();
-        let node = self
-            .graph
-            .nodes
-            .iter()
-            .find(|node| node.outputs.contains(&name))
-            .cloned();
-        if let (Some(Value::Moved(operand) | Value::Input(operand)), Some(node)) =
-            (self.values.get(&name).cloned(), &node)
-            && !(operand.real && operand::is_plain_number(&operand.stream))
-        {
-            let stream = self.settle_as_file(node, operand)?;
-            self.values.insert(name.clone(), Value::Stream(stream));
-        }
-        match (self.values.get(&name).cloned(), node) {
-            (Some(Value::Stream(stream)), Some(node)) => {
-                let stream = self.materialise(&node, stream)?;
-                // What leaves the chip says its own unit: a power of two in its fractional bits, and
-                // any other factor beside it.
-                let stream = self.aligned(&node, stream)?;
-                let tensor = &mut self.builder.tensors[stream.tensor.index()];
-                let unit = exact::power_of_two(-tensor.encoding.frac());
-                tensor.scale = exact::to_f64(&(&stream.scale[0] / unit));
-                Ok(self.builder.finish(&name, stream.tensor))
-            }
-            _ => Err(ImportError::structure(
-                file,
-                format!("output `{name}`"),
-                "does not depend on the input".to_owned(),
-            )
-            .expected("a network between the graph's input and its output")
-            .help("export the network again")),
-        }
-    }
-
     fn structure(&self, node: &OnnxNode, problem: &str) -> ImportError {
         ImportError::structure(&self.graph.file, node.label(), problem.to_owned())
     }
@@ -431,8 +400,8 @@ impl Importer<'_> {
 /// The supported operator that comes closest to an unsupported one.
 fn nearest_form(op: &str) -> &'static str {
     match op {
-        "Softmax" | "LogSoftmax" | "Exp" | "Log" => {
-            "a quantized tensor as the last on-chip result; Softmax belongs into the readout (nearest form: TopK or ArgMax)"
+        "Exp" | "Log" => {
+            "a quantized tensor as the last on-chip result (nearest form: Softmax, TopK or ArgMax behind it)"
         }
         "PRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "HardSwish" | "Mish" | "Softplus" | "Softsign"
         | "HardSigmoid" => {

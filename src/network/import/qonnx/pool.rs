@@ -9,7 +9,7 @@ use super::{Importer, Value, single, zeros};
 use crate::fixed_point::Format;
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{Cure, ImportError};
-use crate::network::{ArgMax, Encoding, Geometry, Op, Pool, PoolKind, Window};
+use crate::network::{ArgMax, Encoding, Geometry, Note, NoteKind, Op, Pool, PoolKind, Window};
 
 impl Importer<'_> {
     /// `MaxPool`, `AveragePool` and their global forms. An average is an exact sum whose divisor
@@ -256,23 +256,38 @@ impl Importer<'_> {
         Ok((geometry, divisors))
     }
 
-    /// `TopK`: the indices only, largest first.
-    pub fn top_k(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
-        let stream = self.stream(node, 0)?;
+    /// `TopK`, `ArgMax` and `ArgMin`: indices only, the lower first among equals.
+    pub fn select_indices(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
+        if node.op == "TopK" {
+            self.top_k(node)
+        } else {
+            let value = self.arg_max(node)?;
+            self.define(node, value)
+        }
+    }
+
+    /// `TopK`: the indices only, the first one first.
+    fn top_k(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
+        let mut stream = self.stream(node, 0)?;
         let axis = node.int("axis").unwrap_or(-1);
-        let count = self
-            .integers(node, "k", 1)?
-            .and_then(|k| k.first().copied())
-            .unwrap_or(1);
-        let values_read = node
+        // The number was an attribute first.
+        let count = match node.int("k") {
+            Some(count) => count,
+            None => self
+                .integers(node, "k", 1)?
+                .and_then(|k| k.first().copied())
+                .unwrap_or(1),
+        };
+        if let Some(values) = node
             .outputs
             .first()
-            .is_some_and(|name| self.readers.contains_key(name));
-        if values_read || node.int("largest").unwrap_or(1) == 0 {
+            .filter(|name| self.readers.contains_key(*name))
+        {
             return Err(self
-                .unsupported(node, "is read for its values or for the smallest")
-                .expected("the indices of the largest values")
-                .help("read the second output with largest = 1"));
+                .unsupported(node, &format!("is read for its values, `{values}`"))
+                .expected("the indices alone, its second output")
+                .help("read the second output, or leave the selection to the off-chip readout")
+                .cure(Cure::Readout));
         }
         let Some(indices) = node.outputs.get(1).filter(|name| !name.is_empty()).cloned() else {
             return Err(self
@@ -280,23 +295,52 @@ impl Importer<'_> {
                 .expected("a second output")
                 .help("export the network again"));
         };
+        if node.int("largest").unwrap_or(1) == 0 {
+            stream.affine(&single(-BigRational::one()), &zeros());
+        }
+        if node.int("sorted").unwrap_or(1) == 0 && count != 1 {
+            self.builder.notes.push(Note::new(
+                NoteKind::Flow,
+                node.label(),
+                "does not say in which order its indices come; here they come sorted",
+            ));
+        }
         let stream = self.select(node, stream, axis, count, false)?;
         self.insert(node, indices, Value::Stream(stream))
     }
 
-    /// `ArgMax` over the last axis.
-    pub fn arg_max(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let stream = self.stream(node, 0)?;
+    /// `ArgMax` and `ArgMin`.
+    fn arg_max(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
+        let mut stream = self.stream(node, 0)?;
+        if node.op == "ArgMin" {
+            stream.affine(&single(-BigRational::one()), &zeros());
+        }
         let last = node.int("select_last_index").unwrap_or(0) != 0;
         let keep = node.int("keepdims").unwrap_or(1) != 0;
         let stream = self.select(node, stream, node.int("axis").unwrap_or(0), 1, last)?;
-        if keep || stream.axes.len() == 1 {
+        let rank = stream.axes.len();
+        if keep || rank == 1 {
             return Ok(Value::Stream(stream));
         }
-        Err(self
-            .unsupported(node, "drops an axis")
-            .expected("keepdims = 1")
-            .help("keep the axis and reshape outside"))
+        // The selected axis is the tensor's last one, of extent 1.
+        let axes = stream
+            .axes
+            .iter()
+            .copied()
+            .filter(|&axis| axis + 1 < rank)
+            .collect();
+        let tensor = self.builder.tensors[stream.tensor.index()].clone();
+        let name = self.builder.other_name("", &node.op);
+        let layer = self.builder.layer_for_activation(stream.tensor, &name, &node.op);
+        let shape = tensor.shape[..rank - 1].to_vec();
+        let output = self.builder.tensor(&name, shape, tensor.encoding, tensor.scale);
+        self.builder
+            .node(&name, layer, Op::Reshape, vec![stream.tensor], output);
+        Ok(Value::Stream(Stream {
+            tensor: output,
+            axes,
+            ..stream
+        }))
     }
 
     fn select(
@@ -327,7 +371,9 @@ impl Importer<'_> {
                 next += 1;
             }
         }
-        let stream = self.with_layout(node, stream, &layout)?;
+        let mut stream = self.with_layout(node, stream, &layout)?;
+        // What only rises keeps the order.
+        while Self::last_function(&mut stream).is_some() {}
         let stream = self.materialise(node, stream)?;
         let mut shape = self.builder.tensors[stream.tensor.index()].shape.clone();
         let classes = shape.last().copied().unwrap_or(1);
