@@ -8,7 +8,7 @@ use radstream::data::{self, Array, Source};
 use radstream::fixed_point::Cast;
 use radstream::model::{Files, Located, Settings, Workload};
 use radstream::network::import::qonnx;
-use radstream::network::{Encoding, Network};
+use radstream::network::{Encoding, Network, ParamKind};
 use radstream::outcome::Scratch;
 use radstream::simulate::functional::{Parameters, Trace, evaluate};
 
@@ -395,4 +395,43 @@ fn an_identity_with_its_input_as_target_loses_nothing() {
             assert_eq!(outcome.loss, 0.0, "{readout:?} {target:?}");
         }
     }
+}
+
+/// Stored bits by tensor.
+fn stored_bits(network: &Network, kind: ParamKind) -> usize {
+    let params = network.params.iter().filter(|param| param.kind == kind);
+    params
+        .map(|param| param.values.len() * param.encoding.width() as usize)
+        .sum()
+}
+
+#[test]
+fn biases_of_any_scale_are_stored() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let folder = shared.join("field/quantized-bias-lost");
+    for name in ["pow2", "brevitas", "own_scale"] {
+        let network = qonnx::read(&folder.join(format!("{name}.onnx"))).expect("a network");
+        assert_eq!(stored_bits(&network, ParamKind::Weight), 120, "{name}");
+        assert_eq!(stored_bits(&network, ParamKind::Bias), 80, "{name}");
+    }
+    let file = shared.join("field/bias-scale-is-product/bias_scale_is_product.onnx");
+    let network = qonnx::read(&file).expect("a network");
+    let biases = network
+        .params
+        .iter()
+        .filter(|param| param.kind == ParamKind::Bias);
+    assert!(biases.count() >= 1, "the last bias is stored");
+}
+
+#[test]
+fn a_weight_on_a_tie_of_single_precision() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let network =
+        qonnx::read(&shared.join("field/weight-float32-tie/weight_f32_tie.onnx")).expect("a network");
+    let trace = evaluate(&network, &Parameters::of(&network), &[1]);
+    assert_eq!(trace.tensor(network.output), [2]);
 }

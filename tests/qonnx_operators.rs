@@ -6,8 +6,10 @@ mod onnx;
 
 mod operators {
     pub mod arithmetic;
+    pub mod biases;
     pub mod channels_last;
     pub mod check;
+    pub mod constants;
     pub mod ends;
     pub mod folding;
     pub mod forms;
@@ -18,6 +20,7 @@ mod operators {
     pub mod rearranged;
     pub mod reference;
     pub mod shapes;
+    pub mod single;
     pub mod tensor;
     pub mod twins;
     pub mod windows;

@@ -63,6 +63,7 @@ fn network(shapes: &[(&str, usize, u32)]) -> Network {
         input_rule: InputRule::Raw,
         output: TensorId(0),
         off_chip: None,
+        output_scales: Vec::new(),
         notes: vec![],
     }
 }

@@ -114,10 +114,7 @@ impl Bench {
         let output = network.tensor(network.output);
         let fast = FastPlan::new(accelerator.shared_network());
         let outputs = FastEngine::new(&fast, &Parameters::of(network)).run_all(&inputs);
-        let values: Vec<f64> = outputs
-            .iter()
-            .map(|&mantissa| output.value_of(mantissa))
-            .collect();
+        let values: Vec<f64> = network.output_values(&outputs).collect();
         if evaluator.needs_fault_free() {
             evaluator.remember(&values);
         }
@@ -231,7 +228,6 @@ impl Bench {
         values: &mut Vec<f64>,
     ) -> Column {
         let network = self.accelerator.network();
-        let output = network.tensor(network.output);
         let fault_free = self.baseline.outcomes[sample];
         let mut remembered: HashMap<Vec<i64>, Outcome> = HashMap::new();
         let mut column = Column {
@@ -246,7 +242,7 @@ impl Bench {
             let mantissas = engine.output();
             let mut evaluate = || {
                 values.clear();
-                values.extend(mantissas.iter().map(|&mantissa| output.value_of(mantissa)));
+                values.extend(network.output_values(mantissas));
                 self.evaluator.evaluate(sample, values, true, scratch)
             };
             let outcome = if mantissas.len() > MAX_REMEMBERED {

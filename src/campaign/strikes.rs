@@ -109,10 +109,7 @@ impl StrikeBench {
         outputs
             .chunks_exact(tensor.len().max(1))
             .map(|mantissas| {
-                let values: Vec<f64> = mantissas
-                    .iter()
-                    .map(|&mantissa| tensor.value_of(mantissa))
-                    .collect();
+                let values: Vec<f64> = network.output_values(mantissas).collect();
                 self.evaluator.classes_of(&values, &mut scratch)
             })
             .collect()

@@ -24,7 +24,7 @@ pub use layout::{ArrayOrder, Layout, Mark, Marks, Part, Reading};
 pub use note::{Note, NoteKind};
 pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
-    Order, Pad, Pool, PoolKind, Relu, Slope, Softmax, Table, TableIndex, Window,
+    Order, Pad, Pool, PoolKind, Relu, ScaledBias, Slope, Softmax, Table, TableIndex, Window,
 };
 pub use output::{OffChip, OutputMeaning, RealFunction};
 pub use preprocessing::{Exact, Preprocessing, RealQuantizer, RealStep};
@@ -376,11 +376,26 @@ pub struct Network {
     pub off_chip: Option<OffChip>,
     /// Axis of the output tensor of every axis of the file's output; empty as for the input.
     pub output_axes: Vec<usize>,
+    /// Real factors beside the output tensor's `scale`, one per element of its last axis; empty where one
+    /// scale says all.
+    pub output_scales: Vec<f64>,
     /// What the import did that a reader of the numbers should know.
     pub notes: Vec<Note>,
 }
 
 impl Network {
+    /// The real values of output mantissas, of one sample or of several in a row.
+    pub fn output_values<'a>(&'a self, mantissas: &'a [i64]) -> impl Iterator<Item = f64> + 'a {
+        let output = self.tensor(self.output);
+        mantissas.iter().enumerate().map(move |(index, &mantissa)| {
+            let value = output.value_of(mantissa);
+            match self.output_scales.len() {
+                0 => value,
+                channels => value * self.output_scales[index % channels],
+            }
+        })
+    }
+
     /// The tensor behind an index.
     #[must_use]
     pub fn tensor(&self, id: TensorId) -> &Tensor {

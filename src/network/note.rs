@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum NoteKind {
     /// A parameter of the file that the accelerator does not store as such.
     NotStored,
-    /// Constants that the file's own arithmetic in single precision quantizes to other integers than exact
-    /// arithmetic would.
+    /// Numbers for which the file's own arithmetic in single precision is followed where exact arithmetic would
+    /// give others: quantized constants, and scales of biases.
     SinglePrecision,
     /// Arithmetic in front of the first quantizer, done on the samples before they enter.
     Preprocessing,

@@ -20,6 +20,8 @@ pub enum Op {
     Relu(Relu),
     /// Per-channel `x * scale + bias`, then one cast.
     Affine(Affine),
+    /// A stored bias with a unit of its own, added on the grid that it shares with the operand.
+    ScaledBias(ScaledBias),
     /// Number of thresholds reached, scaled and shifted.
     MultiThreshold(MultiThreshold),
     /// Table look-up.
@@ -80,6 +82,7 @@ impl Op {
         match self {
             Op::Mac(mac) => std::iter::once(mac.weight).chain(mac.bias).collect(),
             Op::Affine(affine) => std::iter::once(affine.scale).chain(affine.bias).collect(),
+            Op::ScaledBias(sum) => vec![sum.bias],
             Op::MultiThreshold(thresholds) => vec![thresholds.thresholds],
             Op::Relu(relu) => match relu.slope {
                 Some(Slope::Param(param)) => vec![param],
@@ -210,6 +213,18 @@ pub struct Affine {
     pub scale: ParamId,
     /// Offsets, as many as factors.
     pub bias: Option<ParamId>,
+}
+
+/// `factor * x + unit * bias` on mantissas, exact: a sum of two grids, as multiples of a unit that
+/// divides both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScaledBias {
+    /// Biases, one per channel.
+    pub bias: ParamId,
+    /// Output mantissas per mantissa of the operand, one per channel or one for all.
+    pub factor: Vec<i64>,
+    /// Output mantissas per mantissa of the bias, as many as factors.
+    pub unit: Vec<i64>,
 }
 
 /// `offset + factor * #{ steps | x >= threshold }`, in mantissas of the output.

@@ -35,6 +35,9 @@ pub struct EndReport {
     pub format: String,
     /// Value of its unit.
     pub scale: f64,
+    /// Further factors of its channels, where those have no common unit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channel_scales: Vec<f64>,
     /// How reals become its mantissas, at the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'static str>,
@@ -300,12 +303,17 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
             interleave: memory.interleave,
             bits: memory.bits(),
         });
-    let end = |id, rule| {
+    let end = |id, rule: Option<&'static str>| {
         let tensor = network.tensor(id);
         EndReport {
             shape: tensor.shape.clone(),
             format: encoding(&tensor.encoding),
             scale: tensor.scale,
+            channel_scales: if rule.is_none() {
+                network.output_scales.clone()
+            } else {
+                Vec::new()
+            },
             rule,
         }
     };

@@ -273,6 +273,7 @@ impl RunRequest {
             },
             output_shape: output.shape.clone(),
             output_scale: output.scale,
+            output_channel_scales: network.output_scales.clone(),
             loss_name: bench.evaluator().loss().name(),
             loss,
             fault_free_loss: faulty.then_some(baseline.loss),
@@ -319,10 +320,7 @@ fn score(bench: &Bench, outputs: &[i64]) -> (f64, Option<f64>) {
     let mut scratch = Scratch::default();
     let (mut loss, mut accuracy) = (0.0, Some(0.0));
     for (sample, (mantissas, fault_free)) in outputs.chunks_exact(length).zip(fault_free).enumerate() {
-        let values: Vec<f64> = mantissas
-            .iter()
-            .map(|&mantissa| output.value_of(mantissa))
-            .collect();
+        let values: Vec<f64> = network.output_values(mantissas).collect();
         let differs = mantissas != fault_free;
         let outcome = bench.evaluator().evaluate(sample, &values, differs, &mut scratch);
         loss += outcome.loss;

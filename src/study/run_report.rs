@@ -80,6 +80,9 @@ pub struct RunReport {
     pub output_shape: Vec<usize>,
     /// Real factor outside the integers.
     pub output_scale: f64,
+    /// Further factors of its channels, where those have no common unit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub output_channel_scales: Vec<f64>,
     /// The loss.
     pub loss_name: &'static str,
     /// Mean loss over the samples, under the faults where there are some. Outputs that never came count as 0.

@@ -34,6 +34,7 @@ impl Builder {
                 input_rule: InputRule::Raw,
                 output: TensorId(0),
                 off_chip: None,
+                output_scales: vec![],
                 notes: vec![],
             },
         }

@@ -449,6 +449,7 @@ impl Drawer {
                 input_rule: InputRule::Raw,
                 output: TensorId(0),
                 off_chip: None,
+                output_scales: vec![],
                 notes: vec![],
             },
             kept: vec![TensorId(0)],

@@ -1,7 +1,7 @@
 //! The operators by their published definitions (ONNX operator sets, and `qonnx.custom_op.general`),
 //! in rational arithmetic and with loops that follow the definitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -9,7 +9,7 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 use radstream::network::import::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use super::tensor::{Tensor, exact, whole};
-use super::windows;
+use super::{single, windows};
 
 /// A node with its operands.
 pub struct Call<'g> {
@@ -103,19 +103,37 @@ fn stored(tensor: &TensorProto) -> Tensor {
 
 /// The output of a graph whose nodes are in order, for one input.
 pub fn evaluate(graph: &GraphProto, input: &Tensor) -> Tensor {
+    evaluate_with(graph, input, &HashMap::new())
+}
+
+/// As [`evaluate`], with given values for what some nodes make.
+pub fn evaluate_with(graph: &GraphProto, input: &Tensor, given: &HashMap<&str, Tensor>) -> Tensor {
     let mut values: HashMap<&str, Tensor> = graph
         .initializer
         .iter()
         .map(|tensor| (tensor.name.as_str(), stored(tensor)))
         .collect();
+    let mut constants: HashSet<&str> = values.keys().copied().collect();
     values.insert(&graph.input[0].name, input.clone());
     for node in &graph.node {
+        if let Some(value) = given.get(node.output[0].as_str()) {
+            values.insert(&node.output[0], value.clone());
+            continue;
+        }
+        let constant = node.input.iter().all(|name| constants.contains(name.as_str()));
+        if constant {
+            constants.extend(node.output.iter().map(String::as_str));
+        }
         let operands = node
             .input
             .iter()
             .map(|name| (!name.is_empty()).then(|| values[name.as_str()].clone()))
             .collect();
-        let results = call(&Call { node, operands });
+        let results = if constant && matches!(node.op_type.as_str(), "Quant" | "IntQuant") {
+            vec![single::quant(&Call { node, operands })]
+        } else {
+            call(&Call { node, operands })
+        };
         for (name, result) in node.output.iter().zip(results) {
             values.insert(name, result);
         }

@@ -188,6 +188,7 @@ fn step(network: &Network, node: &Node) -> Step {
         Op::Cast
         | Op::Relu(_)
         | Op::Affine(_)
+        | Op::ScaledBias(_)
         | Op::MultiThreshold(_)
         | Op::Table(_)
         | Op::Clip { .. }

@@ -124,6 +124,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         output,
         off_chip: None,
         output_axes,
+        output_scales: Vec::new(),
         notes: builder.notes,
     })
 }

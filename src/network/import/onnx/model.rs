@@ -136,8 +136,6 @@ pub struct OnnxGraph {
     pub finn_datatypes: HashMap<String, String>,
     /// Version of ONNX's own operator set.
     pub opset: i64,
-    /// Element types of constants that are stored in half (10) or double (11) precision.
-    pub element_types: HashMap<String, i32>,
 }
 
 /// What no output needs. It is neither decoded nor checked.
@@ -247,15 +245,8 @@ impl OnnxGraph {
 
         let mut unneeded = Unneeded::default();
         let mut constants = Constants::new(path);
-        let mut element_types = HashMap::new();
-        let mut note_type = |name: &str, tensor: &TensorProto| {
-            if matches!(tensor.data_type, 10 | 11) {
-                element_types.insert(name.to_owned(), tensor.data_type);
-            }
-        };
         for tensor in &graph.initializer {
             if read.contains(tensor.name.as_str()) {
-                note_type(&tensor.name, tensor);
                 constants.insert(&tensor.name, decode(path, &tensor.name, tensor, beside)?)?;
             } else {
                 unneeded.constants.push(tensor.name.clone());
@@ -268,9 +259,6 @@ impl OnnxGraph {
         {
             let output = node.outputs.first().map_or("", String::as_str);
             if read.contains(output) {
-                if let Some(tensor) = node.tensor("value") {
-                    note_type(output, tensor);
-                }
                 constants.insert(output, constant_node(path, node, beside)?)?;
             } else {
                 unneeded.constants.push(output.to_owned());
@@ -325,7 +313,6 @@ impl OnnxGraph {
             beside: beside.locations(),
             finn_datatypes,
             opset,
-            element_types,
         })
     }
 }
@@ -517,14 +504,8 @@ fn constant_node(path: &Path, node: &OnnxNode, beside: &mut Beside) -> Result<Co
     if let Some(tensor) = node.tensor("value") {
         return decode(path, &node.label(), tensor, beside);
     }
-    let real = |values: Vec<f64>, shape| Constant {
-        shape,
-        data: ConstantData::Real(values),
-    };
-    let integer = |values: Vec<i64>, shape| Constant {
-        shape,
-        data: ConstantData::Integer(values),
-    };
+    let real = |values: Vec<f64>, shape| Constant::new(shape, ConstantData::Real(values));
+    let integer = |values: Vec<i64>, shape| Constant::new(shape, ConstantData::Integer(values));
     if let Some(attribute) = node.attributes.get("value_floats") {
         let values: Vec<f64> = attribute.floats.iter().map(|&value| f64::from(value)).collect();
         let shape = vec![values.len()];

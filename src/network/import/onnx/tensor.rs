@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::precision::Precision;
 use super::proto::{StringStringEntryProto, TensorProto};
 use crate::data;
 use crate::network::import::{ImportError, limits};
@@ -14,6 +15,8 @@ pub struct Constant {
     pub shape: Vec<usize>,
     /// The elements.
     pub data: ConstantData,
+    /// The precision of arithmetic on them.
+    pub precision: Precision,
 }
 
 /// Elements of a constant.
@@ -26,6 +29,20 @@ pub enum ConstantData {
 }
 
 impl Constant {
+    /// Real numbers in single precision, or integers, which NumPy combines with floats as doubles.
+    #[must_use]
+    pub fn new(shape: Vec<usize>, data: ConstantData) -> Self {
+        let precision = match &data {
+            ConstantData::Real(_) => Precision::Single,
+            ConstantData::Integer(_) => Precision::Double,
+        };
+        Self {
+            shape,
+            data,
+            precision,
+        }
+    }
+
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -278,7 +295,11 @@ pub(super) fn decode(
             )));
         }
     };
-    Ok(Constant { shape, data })
+    Ok(Constant {
+        shape,
+        data,
+        precision: Precision::of_element_type(tensor.data_type),
+    })
 }
 
 #[cfg(test)]

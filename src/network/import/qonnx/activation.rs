@@ -50,6 +50,13 @@ impl Importer<'_> {
                 .expected("positive variances")
                 .help("check the trained statistics"));
         }
+        let count = numbers.iter().map(Vec::len).sum();
+        self.note_not_stored(
+            node,
+            "",
+            count,
+            "the batch normalization is part of the thresholds behind it",
+        );
         let along: Vec<usize> = (0..shape.len())
             .map(|one| if one == axis { channels } else { 1 })
             .collect();

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use num_rational::BigRational;
+
+use super::exact;
+use super::stream::Pairing;
 use crate::network::{
-    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Note, OffChip, Op, Param,
-    ParamId, ParamKind, Tensor, TensorId,
+    BuildHints, Encoding, InputRule, Layer, LayerId, Network, Node, NodeId, Note, NoteKind, OffChip, Op,
+    Param, ParamId, ParamKind, Tensor, TensorId,
 };
 
 /// Collects tensors, nodes, layers and parameters.
@@ -19,6 +23,12 @@ pub struct Builder {
     /// Axes of the input tensor for those of the file, where an operator says which holds the channels.
     pub input_axes: Vec<usize>,
     pub input_rule: InputRule,
+    /// What the mantissas of sums stand for whose two units have no common one, per channel or for all.
+    pub pairings: HashMap<TensorId, Vec<Pairing>>,
+    /// Real factors of the output's channels, where they have no common unit.
+    pub output_scales: Vec<f64>,
+    /// Steps of quantizers that are no powers of two, and how many quantizers have such.
+    real_scales: (usize, usize),
     /// What a reader of the numbers should know.
     pub notes: Vec<Note>,
     /// The real function in which the file ends.
@@ -57,6 +67,9 @@ impl Builder {
             input: None,
             input_axes: Vec::new(),
             input_rule: InputRule::Raw,
+            pairings: HashMap::new(),
+            output_scales: Vec::new(),
+            real_scales: (0, 0),
             notes: Vec::new(),
             off_chip: None,
             elements: 0,
@@ -182,6 +195,15 @@ impl Builder {
         id
     }
 
+    /// Counts the steps of a quantizer that no binary point says.
+    pub fn count_scales(&mut self, scales: &[BigRational]) {
+        let real = scales.iter().filter(|scale| exact::log2(scale).is_none()).count();
+        if real > 0 {
+            self.real_scales.0 += real;
+            self.real_scales.1 += 1;
+        }
+    }
+
     /// The node that makes a tensor, `None` for the network's input.
     pub fn maker(&self, tensor: TensorId) -> Option<NodeId> {
         self.makers.get(&tensor).copied()
@@ -197,7 +219,16 @@ impl Builder {
     }
 
     /// The finished network. `axes` are the output tensor's axes for those of the file.
-    pub fn finish(self, output_name: &str, output: TensorId, axes: &[usize]) -> Network {
+    pub fn finish(mut self, output_name: &str, output: TensorId, axes: &[usize]) -> Network {
+        let (scales, quantizers) = self.real_scales;
+        if scales > 0 {
+            let text = format!(
+                "{scales} scales of {quantizers} quantizers that are no powers of two: units of the integers, \
+                 part of the thresholds or of the output's scale"
+            );
+            self.notes
+                .push(Note::new(NoteKind::NotStored, "quantizers", text));
+        }
         let mut tensors = self.tensors;
         output_name.clone_into(&mut tensors[output.index()].name);
         Network {
@@ -217,6 +248,7 @@ impl Builder {
             } else {
                 axes.to_vec()
             },
+            output_scales: self.output_scales,
             notes: self.notes,
         }
     }

@@ -68,25 +68,36 @@ impl Importer<'_> {
             .help("export the network again")
         };
         let shape = broadcast_shape(&a.shape, &b.shape).ok_or_else(mismatch)?;
+        for operand in [a, b] {
+            self.check_count(node, operand.len(), "operand")?;
+        }
         let len = shape
             .iter()
             .try_fold(1usize, |n, &d| n.checked_mul(d))
             .filter(|&n| n <= limits::MAX_THRESHOLDS)
             .ok_or_else(mismatch)?;
         self.charge(node, len.saturating_mul(limits::EXACT_RESULT_EFFORT))?;
-        let (left, right) = (
-            self.exact_elements(node, a, "operand")?,
-            self.exact_elements(node, b, "operand")?,
-        );
         let mut values = Vec::with_capacity(len);
         for index in 0..len {
             let (i, j) = (
                 broadcast_index(&shape, &a.shape, index),
                 broadcast_index(&shape, &b.shape, index),
             );
-            let (Some(x), Some(y)) = (left.get(i), right.get(j)) else {
-                return Err(mismatch());
-            };
+            // Numbers of the file are binary and short, so that most results need no common divisor.
+            let binary = a
+                .binary_at(i)
+                .zip(b.binary_at(j))
+                .and_then(|(x, y)| match node.op.as_str() {
+                    "Add" => x.plus(y),
+                    "Sub" => x.plus(y.negated()),
+                    "Mul" => Some(x.times(y)),
+                    _ => x.divided(y),
+                });
+            if let Some(value) = binary {
+                values.push(value);
+                continue;
+            }
+            let (x, y) = (self.finite_at(node, a, i)?, self.finite_at(node, b, j)?);
             values.push(match node.op.as_str() {
                 "Add" => x + y,
                 "Sub" => x - y,
@@ -122,9 +133,27 @@ impl Importer<'_> {
             operand.stream = self.add_bias(node, operand.stream, &constant, own)?;
             return Ok(self.value_of(operand));
         }
-        let values = self.exact_elements(node, &constant, "operand")?;
-        let stream = &mut operand.stream;
         let negative = || single(-BigRational::one());
+        if let ("Sub", Elements::Quantized(_), false) = (node.op.as_str(), &constant.elements, operand.real) {
+            operand.stream = if constant_first {
+                operand.stream.affine(&negative(), &zeros());
+                self.add_bias(node, operand.stream, &constant, false)?
+            } else {
+                self.add_bias(node, operand.stream, &constant.negated(), false)?
+            };
+            return Ok(self.value_of(operand));
+        }
+        let values = self.exact_elements(node, &constant, "operand")?;
+        let reason = match node.op.as_str() {
+            "Add" | "Sub" => {
+                "not quantized; the exact real numbers are part of the thresholds or the output behind them"
+            }
+            _ => "real factors; part of the scale or the thresholds behind them",
+        };
+        if !operand.real {
+            self.note_not_stored(node, &constant.name, values.len(), reason);
+        }
+        let stream = &mut operand.stream;
         match (node.op.as_str(), constant_first) {
             ("Add", _) => stream.affine(&ones(), &values),
             ("Sub", false) => stream.affine(&ones(), &values.iter().map(|v| -v).collect()),

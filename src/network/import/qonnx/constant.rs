@@ -122,6 +122,15 @@ impl Const {
         }
     }
 
+    /// A quantized constant with the sign of its unit changed; any other as it is.
+    pub fn negated(&self) -> Self {
+        let mut constant = self.clone();
+        if let Elements::Quantized(quantized) = &mut constant.elements {
+            quantized.scale = quantized.scale.iter().map(|scale| -scale).collect();
+        }
+        constant
+    }
+
     /// The same elements with axes permuted.
     pub fn transposed(&self, perm: &[usize]) -> Self {
         let shape: Vec<usize> = perm.iter().map(|&axis| self.shape[axis]).collect();
@@ -254,21 +263,41 @@ impl Importer<'_> {
         constant: &Const,
         what: &str,
     ) -> Result<PerChannel, ImportError> {
-        if constant.len() > limits::MAX_THRESHOLDS {
-            return Err(self
-                .unsupported(node, &format!("has a {what} of {} elements", constant.len()))
-                .expected(format!("at most {} elements", limits::MAX_THRESHOLDS))
-                .help("check the shape of the constant"));
-        }
+        self.check_count(node, constant.len(), what)?;
         self.charge(node, constant.len().saturating_mul(limits::EXACT_ELEMENT_EFFORT))?;
-        constant.exact().ok_or_else(|| {
-            self.inexact(
-                node,
-                &format!("has a {what} with a value that is not a finite number"),
-            )
-            .expected("finite numbers")
-            .help("look for NaN or infinity in the trained parameters")
-        })
+        constant.exact().ok_or_else(|| self.not_finite(node, what))
+    }
+
+    /// Refuses constants of more elements than are kept exactly.
+    pub fn check_count(&self, node: &OnnxNode, count: usize, what: &str) -> Result<(), ImportError> {
+        if count <= limits::MAX_THRESHOLDS {
+            return Ok(());
+        }
+        Err(self
+            .unsupported(node, &format!("has a {what} of {count} elements"))
+            .expected(format!("at most {} elements", limits::MAX_THRESHOLDS))
+            .help("check the shape of the constant"))
+    }
+
+    /// One exact element of an operand.
+    pub fn finite_at(
+        &self,
+        node: &OnnxNode,
+        constant: &Const,
+        index: usize,
+    ) -> Result<BigRational, ImportError> {
+        constant
+            .exact_at(index)
+            .ok_or_else(|| self.not_finite(node, "operand"))
+    }
+
+    fn not_finite(&self, node: &OnnxNode, what: &str) -> ImportError {
+        self.inexact(
+            node,
+            &format!("has a {what} with a value that is not a finite number"),
+        )
+        .expected("finite numbers")
+        .help("look for NaN or infinity in the trained parameters")
     }
 
     /// The one integer on the input of that position.

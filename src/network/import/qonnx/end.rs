@@ -167,7 +167,7 @@ impl Importer<'_> {
             }
             (Some(Value::Stream(mut stream)), None, Some(node)) => {
                 let function = Self::last_function(&mut stream);
-                let stream = self.materialise(node, stream)?;
+                let stream = self.leave(node, stream)?;
                 // What leaves the chip says its own unit: a power of two in its fractional bits, and
                 // any other factor beside it.
                 let stream = self.aligned(node, stream)?;
@@ -193,7 +193,16 @@ impl Importer<'_> {
         };
         let tensor = &mut self.builder.tensors[stream.tensor.index()];
         let unit = exact::power_of_two(-tensor.encoding.frac());
-        tensor.scale = exact::to_f64(&(&stream.scale[0] / unit));
+        let values: Vec<f64> = (stream.scale.iter())
+            .map(|scale| exact::to_f64(&(scale / &unit)))
+            .collect();
+        match values.as_slice() {
+            [scale] => tensor.scale = *scale,
+            _ => {
+                tensor.scale = 1.0;
+                self.builder.output_scales = values;
+            }
+        }
         self.builder.off_chip = off_chip;
         Ok(self.builder.finish(name, stream.tensor, &stream.axes))
     }

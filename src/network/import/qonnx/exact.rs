@@ -11,7 +11,8 @@ use crate::network::Encoding;
 /// The exact value of a finite float.
 #[must_use]
 pub fn rational(value: f64) -> Option<BigRational> {
-    BigRational::from_float(value)
+    // An odd numerator over a power of two is in lowest terms.
+    Binary::of_float(value).map(|binary| binary.over(BigInt::from(binary.odd), BigInt::one()))
 }
 
 /// An exact number `odd * 2^exponent` whose odd part, or zero, is a machine integer.
@@ -49,6 +50,93 @@ impl Binary {
         Self {
             odd: mantissa >> twos,
             exponent: exponent + twos as i32,
+        }
+    }
+
+    /// `numer / denom * 2^exponent` for odd parts in lowest terms, or zero.
+    fn over(self, numer: BigInt, denom: BigInt) -> BigRational {
+        let by = self.exponent.unsigned_abs();
+        if self.exponent >= 0 {
+            BigRational::new_raw(numer << by, denom)
+        } else {
+            BigRational::new_raw(numer, denom << by)
+        }
+    }
+
+    /// The exact product.
+    #[must_use]
+    pub fn times(self, by: Self) -> BigRational {
+        let exponent = self.exponent + by.exponent;
+        let odd = i128::from(self.odd) * i128::from(by.odd);
+        let exponent = if odd == 0 { 0 } else { exponent };
+        Self { odd: 0, exponent }.over(odd.into(), BigInt::one())
+    }
+
+    /// The exact quotient; none by zero.
+    #[must_use]
+    pub fn divided(self, by: Self) -> Option<BigRational> {
+        let (mut a, mut b) = (self.odd.unsigned_abs(), by.odd.unsigned_abs());
+        if b == 0 {
+            return None;
+        }
+        if a == 0 {
+            return Some(BigRational::zero());
+        }
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let (numer, denom) = (
+            i128::from(self.odd) / i128::from(a),
+            i128::from(by.odd) / i128::from(a),
+        );
+        let numer = if denom < 0 { -numer } else { numer };
+        let exponent = self.exponent - by.exponent;
+        Some(Self { odd: 0, exponent }.over(numer.into(), denom.abs().into()))
+    }
+
+    /// The exact sum, where its digits fit a machine integer.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<BigRational> {
+        let (high, low) = if self.exponent >= other.exponent {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let (high, low) = match (high.odd, low.odd) {
+            (0, _) => (
+                Self {
+                    odd: 0,
+                    exponent: low.exponent,
+                },
+                low,
+            ),
+            (_, 0) => (
+                high,
+                Self {
+                    odd: 0,
+                    exponent: high.exponent,
+                },
+            ),
+            _ => (high, low),
+        };
+        let by = u32::try_from(high.exponent - low.exponent)
+            .ok()
+            .filter(|&by| by < 63)?;
+        let sum = (i128::from(high.odd) << by) + i128::from(low.odd);
+        if sum == 0 {
+            return Some(BigRational::zero());
+        }
+        let twos = sum.trailing_zeros();
+        let exponent = low.exponent + twos as i32;
+        Some(Self { odd: 0, exponent }.over((sum >> twos).into(), BigInt::one()))
+    }
+
+    /// The number with its sign changed.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self {
+            odd: -self.odd,
+            ..self
         }
     }
 

@@ -8,49 +8,15 @@ use num_traits::ToPrimitive;
 
 use super::constant::{Const, Elements, broadcast_shape};
 use super::{Importer, Value};
-use crate::network::import::onnx::{Constant, ConstantData, OnnxNode};
+use crate::network::import::onnx::{Constant, ConstantData, OnnxNode, Precision};
 use crate::network::import::{ImportError, limits};
 
-/// Precision of real constants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// IEEE 754 binary16.
-    Half,
-    /// IEEE 754 binary32.
-    Single,
-    /// IEEE 754 binary64.
-    Double,
-}
-
-impl Precision {
-    /// The precision of an ONNX element type; single for all others.
-    pub fn of_element_type(element_type: i32) -> Self {
-        match element_type {
-            10 => Self::Half,
-            11 => Self::Double,
-            _ => Self::Single,
-        }
-    }
-
-    /// The nearest number of this precision, ties to even.
-    pub fn nearest(self, value: f64) -> f64 {
-        /// Largest finite half.
-        const LARGEST: f64 = 65504.0;
-        match self {
-            Self::Double => value,
-            Self::Single => f64::from(value as f32),
-            Self::Half if value.is_finite() && value != 0.0 => {
-                // Ten bits behind the leading one, none below 2^-24.
-                let unit = libm::ldexp(1.0, libm::ilogb(value).max(-14) - 10);
-                let nearest = libm::rint(value / unit) * unit;
-                if nearest.abs() > LARGEST {
-                    f64::INFINITY.copysign(value)
-                } else {
-                    nearest
-                }
-            }
-            Self::Half => value,
-        }
+/// The precision of the results of a cast to an ONNX element type, or of constants of it.
+fn precision_of_type(element_type: i32) -> Precision {
+    match element_type {
+        10 => Precision::Half,
+        11 => Precision::Double,
+        _ => Precision::Single,
     }
 }
 
@@ -151,14 +117,10 @@ impl Importer<'_> {
                 None => None,
                 Some(_) => match self.value(node, position)? {
                     Value::Const(Const { shape, elements, .. }) => match elements {
-                        Elements::File(values) => Some(Constant {
-                            shape,
-                            data: ConstantData::Real(values),
-                        }),
-                        Elements::Integers(values) => Some(Constant {
-                            shape,
-                            data: ConstantData::Integer(values),
-                        }),
+                        Elements::File(values) => Some(Constant::new(shape, ConstantData::Real(values))),
+                        Elements::Integers(values) => {
+                            Some(Constant::new(shape, ConstantData::Integer(values)))
+                        }
                         _ => return Ok(None),
                     },
                     _ => return Ok(None),
@@ -186,17 +148,21 @@ impl Importer<'_> {
 
     /// The precision of a real constant that is not in single precision.
     pub fn precision_of(&self, name: &str) -> Option<Precision> {
-        self.precisions.get(name).copied().or_else(|| {
-            let element_type = self.graph.element_types.get(name)?;
-            Some(Precision::of_element_type(*element_type))
-                .filter(|&precision| precision != Precision::Single)
-        })
+        let of_file = || {
+            let constant = self.graph.constants.get(name)?;
+            matches!(constant.data, ConstantData::Real(_)).then_some(constant.precision)
+        };
+        self.precisions
+            .get(name)
+            .copied()
+            .or_else(of_file)
+            .filter(|&precision| precision != Precision::Single)
     }
 
     fn as_const(&self, node: &OnnxNode, constant: Constant) -> Result<Const, ImportError> {
         self.charge(node, constant.len())?;
         Ok(Const {
-            name: String::new(),
+            name: node.outputs.first().cloned().unwrap_or_default(),
             shape: constant.shape,
             elements: match constant.data {
                 ConstantData::Real(values) => Elements::File(values),
@@ -443,7 +409,7 @@ impl Importer<'_> {
                 }
             }
         };
-        Ok(Constant { shape, data })
+        Ok(Constant::new(shape, data))
     }
 
     fn fold_single(
@@ -458,7 +424,7 @@ impl Importer<'_> {
                 values
                     .iter()
                     .map(|&value| {
-                        precision.nearest(match op {
+                        precision.round(match op {
                             "Ceil" => libm::ceil(value),
                             "Floor" => libm::floor(value),
                             "Round" => libm::rint(value),
@@ -487,10 +453,7 @@ impl Importer<'_> {
                 ConstantData::Integer(values.ok_or_else(|| self.overflow(node))?)
             }
         };
-        Ok(Constant {
-            shape: constant.shape.clone(),
-            data,
-        })
+        Ok(Constant::new(constant.shape.clone(), data))
     }
 
     fn fold_cast(&self, node: &OnnxNode, constant: &Constant) -> Result<(Constant, Precision), ImportError> {
@@ -506,11 +469,11 @@ impl Importer<'_> {
             13 => Some((0, i64::MAX)),
             _ => None,
         };
-        let precision = Precision::of_element_type(i32::try_from(to).unwrap_or(0));
+        let precision = precision_of_type(i32::try_from(to).unwrap_or(0));
         let data = match (to, range) {
             (1 | 10 | 11, _) => {
                 let values = constant.reals();
-                ConstantData::Real(values.iter().map(|&value| precision.nearest(value)).collect())
+                ConstantData::Real(values.iter().map(|&value| precision.round(value)).collect())
             }
             (9, _) => {
                 let values = constant.reals();
@@ -540,7 +503,7 @@ impl Importer<'_> {
             }
         };
         let shape = constant.shape.clone();
-        Ok((Constant { shape, data }, precision))
+        Ok((Constant::new(shape, data), precision))
     }
 
     fn fold_concat(&self, node: &OnnxNode, operands: &[Option<Constant>]) -> Result<Constant, ImportError> {
@@ -591,7 +554,7 @@ impl Importer<'_> {
         } else {
             return Err(self.unfit(node, "concatenates integers and real numbers"));
         };
-        Ok(Constant { shape, data })
+        Ok(Constant::new(shape, data))
     }
 
     fn fold_constant_of_shape(
@@ -604,7 +567,7 @@ impl Importer<'_> {
         let len: usize = shape.iter().product();
         let Some(tensor) = node.tensor("value") else {
             let data = ConstantData::Real(vec![0.0; len]);
-            return Ok((Constant { shape, data }, Precision::Single));
+            return Ok((Constant::new(shape, data), Precision::Single));
         };
         let value = self.graph.decode(&node.label(), tensor)?;
         let data = match &value.data {
@@ -612,10 +575,7 @@ impl Importer<'_> {
             ConstantData::Integer(values) if values.len() == 1 => ConstantData::Integer(vec![values[0]; len]),
             _ => return Err(self.unfit(node, &format!("repeats {} values", value.len()))),
         };
-        Ok((
-            Constant { shape, data },
-            Precision::of_element_type(tensor.data_type),
-        ))
+        Ok((Constant::new(shape, data), precision_of_type(tensor.data_type)))
     }
 
     fn fold_gather(
@@ -706,7 +666,7 @@ impl Importer<'_> {
             ),
             _ => return Err(self.unfit(node, "chooses between integers and real numbers")),
         };
-        Ok(Constant { shape, data })
+        Ok(Constant::new(shape, data))
     }
 
     /// A reduction of integers.
@@ -756,7 +716,7 @@ impl Importer<'_> {
                 .collect()
         };
         let data = ConstantData::Integer(values.ok_or_else(|| self.overflow(node))?);
-        Ok(Constant { shape, data })
+        Ok(Constant::new(shape, data))
     }
 
     /// The axes of a reduction, from the attribute or the second input; all where none is named.
@@ -807,10 +767,7 @@ impl Importer<'_> {
 }
 
 fn whole(shape: Vec<usize>, values: Vec<i64>) -> Constant {
-    Constant {
-        shape,
-        data: ConstantData::Integer(values),
-    }
+    Constant::new(shape, ConstantData::Integer(values))
 }
 
 /// Towards zero, where the result is a machine integer.
@@ -843,7 +800,7 @@ fn integer_pair(op: &str, x: i64, y: i64) -> Option<i64> {
 /// Sums, differences, products and quotients of doubles are rounded to a shorter precision as if they had
 /// been computed in it, because a double has more than twice its digits.
 fn real_pair(op: &str, x: f64, y: f64, precision: Precision) -> f64 {
-    let nearest = |value: f64| precision.nearest(value);
+    let nearest = |value: f64| precision.round(value);
     let test = |holds: bool| f64::from(u8::from(holds));
     match op {
         "Add" => nearest(x + y),
@@ -880,7 +837,7 @@ fn gathered(constant: &Constant, shape: Vec<usize>, at: &[usize]) -> Constant {
         ConstantData::Real(values) => ConstantData::Real(at.iter().map(|&at| values[at]).collect()),
         ConstantData::Integer(values) => ConstantData::Integer(at.iter().map(|&at| values[at]).collect()),
     };
-    Constant { shape, data }
+    Constant::new(shape, data)
 }
 
 /// The elements at these coordinates of every axis.
@@ -941,23 +898,6 @@ fn each_pair(shape: &[usize], a: &[usize], b: &[usize], mut each: impl FnMut(usi
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// numpy's `float16`.
-    #[test]
-    fn half_precision_rounds_to_even() {
-        for (value, nearest) in [
-            (0.1, 0.099_975_585_937_5),
-            (2049.0, 2048.0),
-            (2051.0, 2052.0),
-            (65519.0, 65504.0),
-            (-65520.0, f64::NEG_INFINITY),
-            (libm::ldexp(1.0, -25), 0.0),
-            (libm::ldexp(3.0, -25), libm::ldexp(1.0, -23)),
-            (1.0 / 3.0, 0.333_251_953_125),
-        ] {
-            assert_eq!(Precision::Half.nearest(value), nearest, "{value}");
-        }
-    }
 
     /// numpy's `numpy.arange(extent)[start:end:step]`, and ONNX's bounds beyond the ends.
     #[test]

@@ -11,7 +11,7 @@ use crate::fixed_point::Format;
 use crate::network::bounds::exact_accumulator;
 use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxNode;
-use crate::network::{Accumulator, Encoding, Geometry, Mac, NodeId, Op, Order, ParamKind, ZeroPoint};
+use crate::network::{Accumulator, Encoding, Geometry, Mac, Op, Order, ParamKind, ZeroPoint};
 
 /// A weight in canonical order with one scale per output.
 pub struct Weight {
@@ -245,8 +245,16 @@ impl Importer<'_> {
         }
         let mut bias = self.constant(node, 2, "bias")?;
         if !beta.is_one() {
-            let values = self.exact_elements(node, &bias, "bias")?;
-            bias.elements = Elements::Exact(values.iter().map(|value| value * &beta).collect());
+            bias.elements = match bias.elements {
+                Elements::Quantized(quantized) => Elements::Quantized(Quantized {
+                    scale: quantized.scale.iter().map(|scale| scale * &beta).collect(),
+                    ..quantized
+                }),
+                _ => {
+                    let values = self.exact_elements(node, &bias, "bias")?;
+                    Elements::Exact(values.iter().map(|value| value * &beta).collect())
+                }
+            };
         }
         self.add_bias(node, stream, &bias, true).map(Value::Stream)
     }
@@ -449,118 +457,6 @@ impl Importer<'_> {
             offset,
             steps: Vec::new(),
         })
-    }
-
-    /// Adds a constant to a stream: as the bias of the matrix product that made it where both are
-    /// integers on power-of-two related steps, as exact real arithmetic otherwise. `own` says that
-    /// nothing else can read the sum without the bias.
-    pub fn add_bias(
-        &mut self,
-        node: &OnnxNode,
-        mut stream: Stream,
-        bias: &Const,
-        own: bool,
-    ) -> Result<Stream, ImportError> {
-        if own && let Some(stream) = self.attach_bias(node, &stream, bias)? {
-            return Ok(stream);
-        }
-        self.check_per_channel(node, &stream, bias.len(), &bias.shape)?;
-        let values = self.exact_elements(node, bias, "bias")?;
-        let offset = self.per_channel(node, &stream, values, &bias.shape)?;
-        stream.affine(&ones(), &offset);
-        Ok(stream)
-    }
-
-    fn attach_bias(
-        &mut self,
-        node: &OnnxNode,
-        stream: &Stream,
-        bias: &Const,
-    ) -> Result<Option<Stream>, ImportError> {
-        let Some(maker) = self.builder.maker(stream.tensor) else {
-            return Ok(None);
-        };
-        let Op::Mac(mac) = self.builder.nodes[maker.index()].op.clone() else {
-            return Ok(None);
-        };
-        let fresh = stream.steps.is_empty()
-            && !mac.popcount
-            && mac.bias.is_none()
-            && stream.offset.iter().all(num_traits::Zero::is_zero);
-        let Elements::Quantized(quantized) = &bias.elements else {
-            return Ok(None);
-        };
-        if !fresh {
-            return Ok(None);
-        }
-        let outputs = mac.geometry.output[2];
-        // One element per output, in whatever shape.
-        let spread = |values: PerChannel| self.per_channel(node, stream, values, &bias.shape);
-        let scales: Option<PerChannel> = (0..bias.len())
-            .map(|i| quantized.scale_at(&bias.shape, i).cloned())
-            .collect();
-        let Some(scales) = scales else {
-            return Ok(None);
-        };
-        let scales = spread(scales)?;
-        let mantissas = spread(
-            quantized
-                .mantissas
-                .iter()
-                .map(|&m| BigRational::from_integer(m.into()))
-                .collect(),
-        )?;
-        let ratio: PerChannel = super::stream::zip(&scales, &stream.scale, |b, s| b / s);
-        let Some(raised) = uniform(&ratio).and_then(exact::log2) else {
-            return Ok(None);
-        };
-        let product_frac = self.product_frac(maker);
-        let Some(encoding) = with_frac(quantized.encoding, product_frac.saturating_sub(raised)) else {
-            return Ok(None);
-        };
-        let values: Vec<i64> = (0..outputs)
-            .map(|o| exact::integer(super::stream::at(&mantissas, o)).unwrap_or(0))
-            .collect();
-        let input = self.builder.nodes[maker.index()].inputs[0];
-        let input_encoding = self.builder.tensors[input.index()].encoding;
-        let weight_encoding = self.builder.params[mac.weight.index()].encoding;
-        let taps = mac.geometry.taps(mac.groups);
-        let Ok(format) = exact_accumulator(taps, &weight_encoding, &input_encoding, Some(&encoding)) else {
-            return Ok(None);
-        };
-        if !exact::is_stored(&format) {
-            return Ok(None);
-        }
-        let layer = self.builder.nodes[maker.index()].layer;
-        let param = self
-            .builder
-            .param(layer, ParamKind::Bias, vec![outputs], encoding, values);
-        self.builder.params[param.index()].zero_point = quantized.zero_point;
-        if let Op::Mac(mac) = &mut self.builder.nodes[maker.index()].op {
-            mac.bias = Some(param);
-            mac.accumulator.format = format;
-        }
-        let finer = exact::power_of_two(product_frac - format.frac());
-        let scale: PerChannel = stream.scale.iter().map(|s| s * &finer).collect();
-        let unit = exact::power_of_two(-format.frac());
-        let tensor = &mut self.builder.tensors[stream.tensor.index()];
-        tensor.encoding = Encoding::Fixed(format);
-        tensor.scale = uniform(&scale).map_or(1.0, |s| exact::to_f64(&(s / unit)));
-        Ok(Some(Stream {
-            scale,
-            ..stream.clone()
-        }))
-    }
-
-    fn product_frac(&self, maker: NodeId) -> i32 {
-        let node = &self.builder.nodes[maker.index()];
-        match &node.op {
-            Op::Mac(mac) => {
-                let input = &self.builder.tensors[node.inputs[0].index()];
-                self.builder.params[mac.weight.index()].encoding.frac() + input.encoding.frac()
-            }
-            _ => 0,
-        }
     }
 
     /// Numbers of a constant as one per channel of a stream (or one for all).

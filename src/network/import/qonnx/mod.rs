@@ -7,6 +7,7 @@
 //! a cast where every step is a power of two, thresholds otherwise. Nothing is rounded on the way.
 
 mod activation;
+mod bias;
 mod builder;
 mod combine;
 mod constant;
@@ -42,11 +43,10 @@ use num_traits::{One, Zero};
 use self::builder::Builder;
 use self::constant::Const;
 use self::end::RealEnd;
-use self::fold::Precision;
 use self::lowered::Lowered;
 use self::operand::Operand;
 use self::stream::{PerChannel, Stream};
-use super::onnx::{OnnxGraph, OnnxNode};
+use super::onnx::{OnnxGraph, OnnxNode, Precision};
 use super::{Cure, ImportError, ImportOptions, limits};
 use crate::network::{InputRule, Network};
 
@@ -68,6 +68,7 @@ struct Importer<'a> {
     graph: &'a OnnxGraph,
     options: &'a ImportOptions,
     builder: Builder,
+    links: Links<'a>,
     values: HashMap<String, Value>,
     /// Tensors that are real functions of integers.
     ends: HashMap<String, RealEnd>,
@@ -87,6 +88,27 @@ struct Importer<'a> {
     lowered: HashMap<String, Lowered>,
     /// How the network's input enters, once that is known.
     entered: Option<InputRule>,
+}
+
+/// Which nodes make and read the tensors of the file, by their position in [`OnnxGraph::nodes`].
+struct Links<'a> {
+    makers: HashMap<&'a str, usize>,
+    readers: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Links<'a> {
+    fn of(graph: &'a OnnxGraph) -> Self {
+        let (mut makers, mut readers) = (HashMap::new(), HashMap::<_, Vec<usize>>::new());
+        for (position, node) in graph.nodes.iter().enumerate() {
+            for output in &node.outputs {
+                makers.insert(output.as_str(), position);
+            }
+            for input in &node.inputs {
+                readers.entry(input.as_str()).or_default().push(position);
+            }
+        }
+        Self { makers, readers }
+    }
 }
 
 /// Reads a QONNX file.
@@ -132,6 +154,7 @@ pub fn import_with(graph: &OnnxGraph, options: &ImportOptions) -> Result<Network
         graph,
         options,
         builder: Builder::new(&graph.file),
+        links: Links::of(graph),
         values: HashMap::new(),
         ends: HashMap::new(),
         pending: readers.clone(),

@@ -37,10 +37,7 @@ impl Importer<'_> {
         };
         let from = self.batched_shape(&stream);
         let axis = self.axis(node, node.int("axis").unwrap_or(0), from.len())?;
-        let indices = Constant {
-            shape: constant.shape,
-            data: ConstantData::Integer(indices),
-        };
+        let indices = Constant::new(constant.shape, ConstantData::Integer(indices));
         let mut picks = all_of(&from);
         picks[axis] = self.picked(node, &indices, from[axis])?;
         let stream = self.pick_batched(node, &node.outputs[0], stream, picks)?;

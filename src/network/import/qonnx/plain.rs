@@ -182,6 +182,21 @@ impl Importer<'_> {
         self.plain(node, base)
     }
 
+    /// The integers that leave the chip. Channels without a common unit of 64 bits keep a scale each.
+    pub fn leave(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
+        let apart = stream.steps.is_empty()
+            && stream.uniform_scale().is_none()
+            && stream.scale.iter().all(Signed::is_positive)
+            && stream.offset.iter().all(Zero::is_zero);
+        match self.materialise(node, stream.clone()) {
+            Err(_) if apart => Ok(stream),
+            plain => plain.map(|stream| Stream {
+                scale: single(stream.scale[0].clone()),
+                ..stream
+            }),
+        }
+    }
+
     fn plain(&mut self, node: &OnnxNode, stream: Stream) -> Result<Stream, ImportError> {
         if stream.is_plain() {
             return Ok(stream);

@@ -10,7 +10,8 @@ use super::exact::{self, Binary};
 use super::stream::PerChannel;
 use crate::fixed_point::{Format, Overflow, Quantization};
 use crate::network::Rounding;
-use crate::network::import::{ImportError, onnx::OnnxNode};
+use crate::network::import::ImportError;
+use crate::network::import::onnx::{OnnxNode, Precision};
 
 impl Rounding {
     fn parse(text: &str) -> Option<Self> {
@@ -71,6 +72,22 @@ impl Rounding {
             Self::HalfDown => to_half.is_gt() || (to_half.is_eq() && negative),
         };
         floor.checked_add(i128::from(up))
+    }
+
+    /// The rounding as `qonnx.custom_op.general.intquant.resolve_rounding_mode` computes it in a precision:
+    /// where halves are added or taken off, the sum is rounded itself.
+    pub fn apply_float(self, value: f64, precision: Precision) -> f64 {
+        let magnitude = value.abs();
+        let signed = |rounded: f64| rounded.copysign(value);
+        match self {
+            Self::HalfEven => libm::rint(value),
+            Self::Ceil => value.ceil(),
+            Self::Floor => value.floor(),
+            Self::TowardsZero => value.trunc(),
+            Self::AwayFromZero => signed(magnitude.ceil()),
+            Self::HalfUp => signed(precision.round(magnitude + 0.5).floor()),
+            Self::HalfDown => signed(precision.round(magnitude - 0.5).ceil()),
+        }
     }
 
     /// The smallest number that rounds to `level` or above, and whether it is itself excluded.
@@ -168,13 +185,7 @@ impl Quantizer {
 
     /// Smallest and largest integer before the zero point is taken off.
     pub fn levels(&self) -> (i128, i128) {
-        let narrow = i128::from(self.narrow);
-        if self.signed {
-            let half = 1i128 << (self.bits - 1);
-            (-half + narrow, half - 1)
-        } else {
-            (0, (1i128 << self.bits) - 1 - narrow)
-        }
+        levels(self.bits, self.signed, self.narrow)
     }
 
     /// The fixed-point type with the same integers, rounding and clipping for a step of
@@ -217,6 +228,23 @@ impl Quantizer {
         i64::try_from(rounded.clamp(low, high) - zero).ok()
     }
 
+    /// The integer that the node's own arithmetic stores for one constant, with the zero point taken off:
+    /// `int_quant` of qonnx 1.0 step by step, the quotient in one precision and everything behind it in
+    /// another. `None` where the quotient is no number.
+    ///
+    /// Bounds of wide types round in that arithmetic; what leaves the type is clipped to it once more.
+    pub fn apply_float(&self, value: f64, scale: f64, quotient: Precision, rest: Precision) -> Option<i64> {
+        let (low, high) = self.levels();
+        let y = quotient.round(quotient.round(value) / quotient.round(scale));
+        let y = rest.round(y + self.zero as f64);
+        if y.is_nan() {
+            return None;
+        }
+        let y = y.min(rest.round(high as f64)).max(rest.round(low as f64));
+        let rounded = self.rounding.apply_float(y, rest) as i128;
+        i64::try_from(rounded.clamp(low, high) - i128::from(self.zero)).ok()
+    }
+
     /// The fractional bits of the step, where all steps are the same power of two.
     pub fn frac(&self) -> Option<i32> {
         super::stream::uniform(&self.scale)
@@ -238,6 +266,8 @@ pub struct Truncation {
     pub rounding: Rounding,
     /// Step of the result.
     pub output_scale: BigRational,
+    /// Bits of the result.
+    pub output_bits: u32,
     /// The type that the result is clipped to: bits, whether signed, whether narrow.
     pub clip: Option<(u32, bool, bool)>,
 }
@@ -316,8 +346,44 @@ impl Truncation {
             dropped,
             rounding,
             output_scale,
+            output_bits: u32::try_from(output_bits).unwrap_or(0),
             clip,
         })
+    }
+}
+
+impl Truncation {
+    /// The integer that the node's own arithmetic stores for one constant, with the zero point taken off:
+    /// `trunc_v1` and `trunc_v2` of qonnx 1.0 step by step. `None` where that is no integer.
+    pub fn apply_float(&self, value: f64, precision: Precision) -> Option<i64> {
+        let zero = self.zero as f64;
+        let step = libm::ldexp(1.0, self.dropped as i32);
+        let y = precision.round(precision.round(value) / precision.round(exact::to_f64(&self.scale)));
+        let y = precision.round(libm::rint(precision.round(y + zero)) / step);
+        let (y, zero) = match self.clip {
+            None => (y, zero),
+            Some((bits, signed, narrow)) => {
+                let (low, high) = levels(bits, signed, narrow);
+                let y = y
+                    .min(precision.round(high as f64))
+                    .max(precision.round(low as f64));
+                (y, zero / step)
+            }
+        };
+        let rounded = self.rounding.apply_float(y, precision);
+        let mantissa = rounded - zero;
+        (mantissa.fract() == 0.0 && mantissa.abs() < 9e18).then_some(mantissa as i64)
+    }
+}
+
+/// Smallest and largest integer of a quantizer's type.
+fn levels(bits: u32, signed: bool, narrow: bool) -> (i128, i128) {
+    let narrow = i128::from(narrow);
+    if signed {
+        let half = 1i128 << (bits - 1);
+        (-half + narrow, half - 1)
+    } else {
+        (0, (1i128 << bits) - 1 - narrow)
     }
 }
 

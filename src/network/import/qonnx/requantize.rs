@@ -13,13 +13,14 @@ use super::threshold::{MAX_STEPS, Steps};
 use super::{Importer, Value, ones, single, zeros};
 use crate::fixed_point::{Format, Overflow, Quantization};
 use crate::network::import::ImportError;
-use crate::network::import::onnx::OnnxNode;
-use crate::network::{Encoding, Op, Relu, ZeroPoint};
+use crate::network::import::onnx::{OnnxNode, Precision};
+use crate::network::{Encoding, Note, NoteKind, Op, Relu, ZeroPoint};
 
 impl Importer<'_> {
     /// `Quant` and `IntQuant`.
     pub fn quant(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         let quantizer = Quantizer::of(self, node)?;
+        self.builder.count_scales(&quantizer.scale);
         if quantizer.is_bipolar() {
             if quantizer.zero != 0 {
                 return Err(self
@@ -42,7 +43,7 @@ impl Importer<'_> {
     }
 
     fn quantized_constant(
-        &self,
+        &mut self,
         node: &OnnxNode,
         quantizer: &Quantizer,
         constant: &Const,
@@ -54,23 +55,31 @@ impl Importer<'_> {
         })?;
         self.check_spread(node, constant, &quantizer.scale_shape)?;
         let binary_scales: Vec<Option<Binary>> = quantizer.scale.iter().map(Binary::of).collect();
-        let by_machine_integers = |index: usize| {
-            let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
-            quantizer.apply_binary(constant.binary_at(index)?, (*binary_scales.get(at)?)?)
-        };
+        let float_scales: Vec<f64> = quantizer.scale.iter().map(exact::to_f64).collect();
+        let values = self.arithmetic_of(&constant.name);
+        let operand = |position| self.arithmetic_of(node.input(position).unwrap_or(""));
+        let quotient = values.max(operand(1));
+        let rest = quotient.max(operand(2));
         let mut mantissas = Vec::with_capacity(constant.len());
+        let mut moved = 0;
         for index in 0..constant.len() {
-            if let Some(mantissa) = by_machine_integers(index) {
-                mantissas.push(Some(mantissa));
-                continue;
-            }
-            let value = self.exact_element(node, constant, index)?;
             let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
-            let mantissa = quantizer
-                .scale
-                .get(at)
-                .and_then(|scale| quantizer.apply(&value, scale));
-            mantissas.push(mantissa);
+            let (Some(scale), Some(&float), Some(binary)) = (
+                quantizer.scale.get(at),
+                float_scales.get(at),
+                binary_scales.get(at),
+            ) else {
+                return Err(self.mismatched_scales(node, constant, &quantizer.scale_shape));
+            };
+            let value = self.float_element(node, constant, index)?;
+            let stored = quantizer.apply_float(value, float, quotient, rest);
+            let by_machine_integers = || quantizer.apply_binary(constant.binary_at(index)?, (*binary)?);
+            let exactly = match by_machine_integers() {
+                Some(mantissa) => Some(mantissa),
+                None => quantizer.apply(&self.exact_element(node, constant, index)?, scale),
+            };
+            moved += usize::from(stored.is_some() && stored != exactly);
+            mantissas.push(stored.or(exactly));
         }
         let mantissas: Option<Vec<i64>> = mantissas.into_iter().collect();
         let mantissas = mantissas.ok_or_else(|| {
@@ -78,6 +87,7 @@ impl Importer<'_> {
                 .expected("integers of at most 64 bits")
                 .help("narrow the quantizer")
         })?;
+        self.note_moved(node, constant, moved);
         let (scale, scale_shape) = match uniform(&quantizer.scale) {
             Some(scale) => (single(scale.clone()), Vec::new()),
             None => (quantizer.scale.clone(), quantizer.scale_shape.clone()),
@@ -104,16 +114,56 @@ impl Importer<'_> {
         if spreads_over(&constant.shape, scales) {
             return Ok(());
         }
-        Err(self
-            .structure(
-                node,
-                &format!(
-                    "has scales of shape {scales:?} for a constant of shape {:?}",
-                    constant.shape
-                ),
-            )
+        Err(self.mismatched_scales(node, constant, scales))
+    }
+
+    fn mismatched_scales(&self, node: &OnnxNode, constant: &Const, scales: &[usize]) -> ImportError {
+        let problem = format!(
+            "has scales of shape {scales:?} for a constant of shape {:?}",
+            constant.shape
+        );
+        self.structure(node, &problem)
             .expected("one scale, or extents of 1 or of the constant's own")
-            .help("check the quantizer's scale"))
+            .help("check the quantizer's scale")
+    }
+
+    /// The precision of arithmetic on a constant.
+    fn arithmetic_of(&self, name: &str) -> Precision {
+        let of_file = || self.graph.constants.get(name).map(|constant| constant.precision);
+        let known = self.precisions.get(name).copied().or_else(of_file);
+        known.unwrap_or(Precision::Single)
+    }
+
+    /// One element as the nearest double, which is the element itself where the file holds it.
+    fn float_element(&self, node: &OnnxNode, constant: &Const, index: usize) -> Result<f64, ImportError> {
+        match &constant.elements {
+            Elements::File(values) if values.get(index).is_some_and(|value| value.is_finite()) => {
+                Ok(values[index])
+            }
+            _ => self
+                .exact_element(node, constant, index)
+                .map(|value| exact::to_f64(&value)),
+        }
+    }
+
+    /// Notes constants for which the node's own arithmetic gives other integers than the exact quotient.
+    fn note_moved(&mut self, node: &OnnxNode, constant: &Const, moved: usize) {
+        if moved == 0 {
+            return;
+        }
+        let place = if constant.name.is_empty() {
+            node.label()
+        } else {
+            constant.name.clone()
+        };
+        let text = format!(
+            "{moved} of {} values are quantized to another integer by the node's floating-point arithmetic, \
+             which is followed, than by the exact quotient",
+            constant.len()
+        );
+        self.builder
+            .notes
+            .push(Note::new(NoteKind::SinglePrecision, place, text));
     }
 
     fn exact_element(
@@ -166,6 +216,10 @@ impl Importer<'_> {
         };
         let per_channel = scales.len() > 1;
         let mut steps = self.steps_of(node, &operand.stream, count, per_channel, false, level)?;
+        if quantizer.zero != 0 {
+            let reason = "the zero point is part of the thresholds and of the integers behind them";
+            self.note_not_stored(node, node.input(2).unwrap_or(""), 1, reason);
+        }
         let first = low as i64 - quantizer.zero;
         for offset in &mut steps.offset {
             *offset += first;
@@ -206,6 +260,9 @@ impl Importer<'_> {
         let Some(frac) = quantizer.frac() else {
             return Ok(None);
         };
+        if self.builder.pairings.contains_key(&stream.tensor) {
+            return Ok(None);
+        }
         // A zero point shifts where the clipping happens; thresholds say it exactly.
         let Some(format) = quantizer.format(frac).filter(|_| quantizer.zero == 0) else {
             return Ok(None);
@@ -275,6 +332,7 @@ impl Importer<'_> {
                 .expected("positive scales")
                 .help("check the quantizer"));
         }
+        self.builder.count_scales(&scale);
         self.bipolar(node, scale, scale_shape)
     }
 
@@ -289,8 +347,8 @@ impl Importer<'_> {
                 self.check_spread(node, &constant, &scale_shape)?;
                 let mut mantissas = Vec::with_capacity(constant.len());
                 for index in 0..constant.len() {
-                    let value = self.exact_element(node, &constant, index)?;
-                    mantissas.push(if value.is_negative() { -1 } else { 1 });
+                    let value = self.float_element(node, &constant, index)?;
+                    mantissas.push(if value < 0.0 { -1 } else { 1 });
                 }
                 let quantized = Quantized {
                     mantissas,
@@ -329,9 +387,61 @@ impl Importer<'_> {
         }
     }
 
+    /// A constant without its low bits, as the node's own arithmetic gives it.
+    fn truncated_constant(
+        &self,
+        node: &OnnxNode,
+        truncation: &Truncation,
+        constant: &Const,
+    ) -> Result<Const, ImportError> {
+        let scale = self.arithmetic_of(node.input(1).unwrap_or(""));
+        let precision = self.arithmetic_of(&constant.name).max(scale);
+        let mut mantissas = Vec::with_capacity(constant.len());
+        for index in 0..constant.len() {
+            let value = self.float_element(node, constant, index)?;
+            mantissas.push(truncation.apply_float(value, precision));
+        }
+        let whole = || {
+            self.inexact(node, "truncates a constant to what is no integer of 64 bits")
+                .expected("integers on the scale of the result")
+                .help("use a zero point that the dropped bits leave whole, or a Quant node")
+        };
+        let mantissas: Vec<i64> = mantissas.into_iter().collect::<Option<_>>().ok_or_else(whole)?;
+        let low = mantissas.iter().copied().min().unwrap_or(0);
+        let high = mantissas.iter().copied().max().unwrap_or(0);
+        let (bits, signed) = match truncation.clip {
+            Some((bits, signed, _)) => (bits, signed),
+            None => (truncation.output_bits, low < 0),
+        };
+        let stated = Format::new(bits, bits as i32, signed)
+            .ok()
+            .filter(exact::is_stored);
+        let stated = stated.filter(|format| {
+            format.min_mantissa() <= i128::from(low) && i128::from(high) <= format.max_mantissa()
+        });
+        let format = stated
+            .or_else(|| exact::stored(low.into(), high.into(), 0))
+            .ok_or_else(whole)?;
+        Ok(Const {
+            elements: Elements::Quantized(Quantized {
+                mantissas,
+                encoding: Encoding::Fixed(format),
+                scale: single(truncation.output_scale.clone()),
+                scale_shape: Vec::new(),
+                zero_point: None,
+            }),
+            ..constant.clone()
+        })
+    }
+
     /// `Trunc`: low bits of an integer are dropped.
     pub fn trunc(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
         let truncation = Truncation::of(self, node)?;
+        if let Value::Const(constant) = self.value(node, 0)? {
+            return self
+                .truncated_constant(node, &truncation, &constant)
+                .map(Value::Const);
+        }
         let operand = self.operand(node, 0)?;
         let mut stream = if operand.real {
             self.settle(node, operand.clone())?

@@ -3,7 +3,7 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{Signed, Zero};
+use num_traits::{Signed, ToPrimitive, Zero};
 
 use super::exact::{self, Boundary};
 use crate::network::TensorId;
@@ -182,6 +182,56 @@ pub enum Undecided {
     TooClose,
 }
 
+/// What a mantissa of `factor * n + unit * m` stands for where `unit / factor` is only close to the ratio
+/// of the two units: `n + ratio * m`, for the one pair `n`, `m` that gives it.
+///
+/// With more than `high - low` multiples per unit of the product a sum has one pair at most, and where the
+/// rest of the fraction times any `m` is below a half, sums keep the order of the exact values. So each
+/// level has one threshold, and it is decided on the exact value of the sum nearest to it.
+#[derive(Clone, Debug)]
+pub struct Pairing {
+    /// Sums per unit of the product.
+    factor: i128,
+    /// The inverse of the bias's multiple modulo `factor`.
+    inverse: i128,
+    /// Smallest and largest mantissa of the bias.
+    biases: (i128, i128),
+    /// `ratio * factor - unit`.
+    rest: BigRational,
+}
+
+impl Pairing {
+    /// The pairing of `factor * n + unit * m` in lowest terms.
+    pub fn new(factor: i64, unit: i64, biases: (i128, i128), rest: BigRational) -> Self {
+        let (factor, unit) = (i128::from(factor), i128::from(unit));
+        // Euclid's algorithm on `unit * inverse = remainder` modulo `factor`, down to the remainder 1.
+        let (mut remainders, mut inverses) = ((factor, unit.rem_euclid(factor)), (0i128, 1i128));
+        while remainders.1 > 1 {
+            let term = remainders.0 / remainders.1;
+            remainders = (remainders.1, remainders.0 - term * remainders.1);
+            inverses = (inverses.1, inverses.0 - term * inverses.1);
+        }
+        Self {
+            factor,
+            inverse: inverses.1.rem_euclid(factor),
+            biases,
+            rest,
+        }
+    }
+
+    /// The exact value of a sum in its own units; none where no pair gives it.
+    fn value(&self, sum: &BigInt) -> Option<BigRational> {
+        let remainder = sum.to_i128()?.rem_euclid(self.factor);
+        let bias = remainder * self.inverse % self.factor;
+        let (low, high) = self.biases;
+        let bias = low + (bias - low).rem_euclid(self.factor);
+        (bias <= high).then(|| {
+            let bias = BigRational::from_integer(bias.into());
+            BigRational::from_integer(sum.clone()) + bias * &self.rest
+        })
+    }
+}
+
 /// The condition `x >= bound` (`rising`) or `x <= bound`, without equality where `strict`.
 struct Condition {
     bound: Boundary,
@@ -189,9 +239,23 @@ struct Condition {
     rising: bool,
 }
 
-/// Which mantissas of `channel` lead to a value at or above `level` (above it, where `strict`).
+impl Condition {
+    fn holds_at(&self, value: &BigRational) -> Result<bool, Undecided> {
+        use std::cmp::Ordering;
+        let order = self.bound.compare(value).ok_or(Undecided::TooClose)?;
+        Ok(match order {
+            Ordering::Equal => !self.strict,
+            Ordering::Greater => self.rising,
+            Ordering::Less => !self.rising,
+        })
+    }
+}
+
+/// Which mantissas of `channel` lead to a value at or above `level` (above it, where `strict`). `pairing`
+/// says what the mantissas stand for, where that is not themselves.
 pub fn reached(
     stream: &Stream,
+    pairing: Option<&Pairing>,
     channel: usize,
     level: &BigRational,
     strict: bool,
@@ -220,10 +284,28 @@ pub fn reached(
         .bound
         .first_integer(condition.strict == condition.rising)
         .ok_or(Undecided::TooClose)?;
+    let mut edge = if condition.rising { first } else { first - 1 };
+    if let Some(pairing) = pairing {
+        // The exact value of a sum is less than half a unit away, so only the edge's neighbour outside
+        // may hold as well, or the edge itself not.
+        let holds = |sum: &BigInt| {
+            pairing
+                .value(sum)
+                .map(|value| condition.holds_at(&value))
+                .transpose()
+        };
+        let inwards = BigInt::from(if condition.rising { 1 } else { -1 });
+        let outside = &edge - &inwards;
+        if holds(&outside)? == Some(true) {
+            edge = outside;
+        } else if holds(&edge)? == Some(false) {
+            edge += inwards;
+        }
+    }
     Ok(if condition.rising {
-        Reached::From(first)
+        Reached::From(edge)
     } else {
-        Reached::UpTo(first - 1)
+        Reached::UpTo(edge)
     })
 }
 
@@ -236,14 +318,7 @@ fn invert(
 ) -> Result<Result<Condition, Reached>, Undecided> {
     use std::cmp::Ordering;
     let settled = |holds: bool| Ok(Err(if holds { Reached::Always } else { Reached::Never }));
-    let holds_at = |value: &BigRational| -> Result<bool, Undecided> {
-        let order = condition.bound.compare(value).ok_or(Undecided::TooClose)?;
-        Ok(match order {
-            Ordering::Equal => !condition.strict,
-            Ordering::Greater => condition.rising,
-            Ordering::Less => !condition.rising,
-        })
-    };
+    let holds_at = |value: &BigRational| condition.holds_at(value);
     match step {
         Step::Affine { factor, offset } => {
             let (factor, offset) = (at(factor, channel), at(offset, channel));

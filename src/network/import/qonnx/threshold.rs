@@ -188,7 +188,13 @@ impl Importer<'_> {
     ) -> Result<Steps, ImportError> {
         let tensor = &self.builder.tensors[stream.tensor.index()];
         let (low, high) = tensor.encoding.range();
-        let function_per_channel = stream.scale.len() > 1
+        let paired_per_channel = self
+            .builder
+            .pairings
+            .get(&stream.tensor)
+            .is_some_and(|all| all.len() > 1);
+        let function_per_channel = paired_per_channel
+            || stream.scale.len() > 1
             || stream.offset.len() > 1
             || stream.steps.iter().any(|step| match step {
                 Step::Affine { factor, offset } => factor.len() > 1 || offset.len() > 1,
@@ -203,7 +209,12 @@ impl Importer<'_> {
         // Exact arithmetic takes the square of its numbers' length in words.
         let (_, bits) = stream.size();
         let length = usize::try_from(1 + bits / 256).unwrap_or(usize::MAX);
-        let effort = [count, 2 + stream.steps.len(), length, length]
+        let paired = if self.builder.pairings.contains_key(&stream.tensor) {
+            4
+        } else {
+            0
+        };
+        let effort = [count, 2 + paired + stream.steps.len(), length, length]
             .into_iter()
             .try_fold(rows, usize::checked_mul);
         self.threshold_effort = effort.map_or(usize::MAX, |n| self.threshold_effort.saturating_add(n));
@@ -223,13 +234,15 @@ impl Importer<'_> {
                 ))
                 .help("use fewer bits, or scales that are powers of two"));
         }
+        let pairings = self.builder.pairings.get(&stream.tensor);
         let mut values = Vec::with_capacity(rows * count);
         let (mut factor, mut offset) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         for row in 0..rows {
             let conditions: Result<Vec<Reached>, Undecided> = (0..count)
                 .map(|step| {
                     let (value, strict) = level(row, step);
-                    reached(stream, row, &value, strict)
+                    let pairing = pairings.and_then(|all| all.get(if all.len() == 1 { 0 } else { row }));
+                    reached(stream, pairing, row, &value, strict)
                 })
                 .collect();
             let conditions = conditions.map_err(|undecided| match undecided {

@@ -1,7 +1,9 @@
 //! Functions of one element.
 
 use super::value::ToOutput;
-use crate::network::{MultiThreshold, Network, Node, Op, ParamId, Relu, Slope, Table, TableIndex};
+use crate::network::{
+    MultiThreshold, Network, Node, Op, ParamId, Relu, ScaledBias, Slope, Table, TableIndex,
+};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::memory::Memories;
 
@@ -17,6 +19,9 @@ enum Kind {
         bias: Option<ParamId>,
         raise_product: u32,
         raise_bias: u32,
+    },
+    ScaledBias {
+        sum: ScaledBias,
     },
     Thresholds {
         op: MultiThreshold,
@@ -82,6 +87,11 @@ impl Function {
                 };
                 (kind, ToOutput::new(common, output), values(affine.scale))
             }
+            Op::ScaledBias(sum) => (
+                Kind::ScaledBias { sum: sum.clone() },
+                ToOutput::new(output.frac(), output),
+                values(sum.bias),
+            ),
             Op::MultiThreshold(op) => {
                 let shape = &network.param(op.thresholds).shape;
                 let channels = network.tensor(node.inputs[0]).channels();
@@ -177,6 +187,13 @@ impl Function {
                 let bias = bias.map_or(0, |bias| i128::from(memories.value(bias, channel)));
                 self.output
                     .lane((product << raise_product) + (bias << raise_bias))
+            }
+            Kind::ScaledBias { sum } => {
+                let bias = memories.value(sum.bias, index % self.period);
+                let value = x
+                    .wrapping_mul(sum.factor[index % sum.factor.len()])
+                    .wrapping_add(bias.wrapping_mul(sum.unit[index % sum.unit.len()]));
+                self.output.lane(i128::from(value))
             }
             Kind::Thresholds {
                 op,

@@ -145,6 +145,16 @@ impl Chain {
                 self.push_cast(frac, output, gate)
             }
             Op::Affine(affine) => self.push_affine(plan, parameters, frac, affine, output),
+            Op::ScaledBias(sum) => {
+                let biases = parameters.values(sum.bias);
+                let units = (0..).map(|at| i128::from(sum.unit[at % sum.unit.len()]));
+                let offsets = biases
+                    .iter()
+                    .zip(units)
+                    .map(|(&bias, unit)| i128::from(bias) * unit);
+                let factors = sum.factor.iter().map(|&factor| i128::from(factor));
+                self.push_scaled(factors.collect(), offsets.collect())
+            }
             Op::Rescale { factor, offset } => {
                 let wide = |list: &[i64]| list.iter().map(|&value| i128::from(value)).collect();
                 self.push_scaled(wide(factor), wide(offset))

@@ -103,6 +103,7 @@ fn output_range(network: &Network, node: &Node, ranges: &[Range]) -> Range {
     match &node.op {
         // These write what they compute; the format does not bound it.
         Op::MultiThreshold(op) => thresholds(op, network.param(op.thresholds).shape[1]),
+        Op::ScaledBias(_) => Range::of_encoding(encoding),
         Op::Rescale { factor, offset } => {
             let input = ranges[node.inputs[0].index()];
             let ends = [i128::from(input.low), i128::from(input.high)];

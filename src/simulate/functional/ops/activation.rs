@@ -1,7 +1,7 @@
 //! Element-wise operations.
 
 use super::{Parameters, Watch, cast_from};
-use crate::network::{Affine, MultiThreshold, Network, Node, Relu, Slope, Table, TableIndex};
+use crate::network::{Affine, MultiThreshold, Network, Node, Relu, ScaledBias, Slope, Table, TableIndex};
 
 /// One element of a rectifier.
 pub fn relu(
@@ -61,6 +61,14 @@ pub fn affine(
     let sum = (product << (frac - product_frac))
         + (i128::from(parameters.values(bias)[channel]) << (frac - bias_frac));
     cast_from(network, node, frac, sum, watch)
+}
+
+/// One element of a sum of two grids.
+pub fn scaled_bias(sum: &ScaledBias, parameters: &Parameters, input: &[i64], index: usize) -> i64 {
+    let biases = parameters.values(sum.bias);
+    let product = input[index].wrapping_mul(sum.factor[index % sum.factor.len()]);
+    let bias = biases[index % biases.len()].wrapping_mul(sum.unit[index % sum.unit.len()]);
+    product.wrapping_add(bias)
 }
 
 /// One element of a thresholding.

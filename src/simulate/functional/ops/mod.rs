@@ -55,6 +55,7 @@ pub fn element_watched(
         Op::Affine(affine) => {
             activation::affine(network, node, affine, parameters, operands[0], index, watch)
         }
+        Op::ScaledBias(sum) => activation::scaled_bias(sum, parameters, operands[0], index),
         Op::MultiThreshold(thresholds) => {
             activation::multi_threshold(network, node, thresholds, parameters, operands[0], index)
         }

@@ -46,6 +46,7 @@ pub fn sources(network: &Network, node: &Node, op: &Op, index: usize, read: &mut
         | Op::Cast
         | Op::Relu(_)
         | Op::Affine(_)
+        | Op::ScaledBias(_)
         | Op::MultiThreshold(_)
         | Op::Table(_)
         | Op::Clip { .. }
