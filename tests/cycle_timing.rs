@@ -182,7 +182,7 @@ fn conv1d_of_the_published_project() {
 fn a_build_with_parallel_windows_takes_the_cycles_of_its_simulation() {
     let Some(data) = common::shared_data() else { return };
     let files = Files::Folder(data.join("field/finn-parallel-window"));
-    let network = load_network(&files, Path::new("net.onnx")).unwrap();
+    let network = load_network(&files, Path::new("net.onnx"), &ImportOptions::default()).unwrap();
     let cycles = |text: &str| {
         let hardware = Hardware::parse(SourceText::new("test.ron", text)).unwrap();
         let (run, timing) = timing(&network, &hardware, 12);

@@ -4,12 +4,26 @@ use fixed::traits::Fixed;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::{Encoding, Network, Tensor, TensorId};
+use super::{Encoding, InputRule, Network, Tensor, TensorId};
 use crate::fixed_point::{FixedError, type_name};
 
 /// Why values of a `fixed` type and those of a tensor do not correspond.
 #[derive(Clone, Debug, Error, Diagnostic, PartialEq)]
 pub enum TypedError {
+    /// The integers of the tensor are not the values that a user sees there.
+    #[error("tensor `{tensor}`: {problem}")]
+    #[diagnostic(
+        code(radstream::typed::meaning),
+        help(
+            "expected a tensor whose integers are the values themselves; give real numbers, or mantissas, of this one"
+        )
+    )]
+    Meaning {
+        /// The tensor.
+        tensor: String,
+        /// What lies between.
+        problem: &'static str,
+    },
     /// A real scale lies outside the integers.
     #[error("tensor `{tensor}` has a scale of {scale}: its values are no fixed-point numbers")]
     #[diagnostic(
@@ -112,6 +126,12 @@ impl Network {
     /// of the input's format.
     pub fn inputs_from_fixed<F: Fixed>(&self, values: &[F]) -> Result<Vec<i64>, TypedError> {
         let tensor = self.tensor(self.input);
+        if let InputRule::Preprocess(_) = self.input_rule {
+            return Err(TypedError::Meaning {
+                tensor: tensor.name.clone(),
+                problem: "samples pass through arithmetic before they are its integers",
+            });
+        }
         let format = tensor.encoding.arithmetic();
         tensor.check_typed(values.len())?;
         let mantissas = format
@@ -131,7 +151,20 @@ impl Network {
     /// # Errors
     /// As [`Network::values_to_fixed`].
     pub fn outputs_to_fixed<F: Fixed>(&self, mantissas: &[i64]) -> Result<Vec<F>, TypedError> {
-        self.values_to_fixed(self.output, mantissas)
+        let problem = if self.off_chip.is_some() {
+            Some("a real function follows its integers")
+        } else if self.output_scales.is_empty() {
+            None
+        } else {
+            Some("its channels have real scales of their own")
+        };
+        match problem {
+            Some(problem) => Err(TypedError::Meaning {
+                tensor: self.tensor(self.output).name.clone(),
+                problem,
+            }),
+            None => self.values_to_fixed(self.output, mantissas),
+        }
     }
 
     /// The values of a tensor's mantissas, of one sample or of several, as a `fixed` type, exactly.
@@ -249,8 +282,12 @@ mod tests {
             layers: Vec::new(),
             params: Vec::new(),
             input: TensorId(0),
+            input_axes: Vec::new(),
             input_rule: InputRule::Raw,
             output: TensorId(0),
+            output_axes: Vec::new(),
+            output_scales: Vec::new(),
+            off_chip: None,
             notes: Vec::new(),
         }
     }

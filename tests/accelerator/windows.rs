@@ -190,7 +190,12 @@ fn generators_count_the_padded_map() {
 fn a_public_build_has_the_cycles_that_finn_estimates() {
     let Some(folder) = shared_data() else { return };
     let files = radstream::model::Files::Folder(folder.join("field/finn-parallel-window"));
-    let network = radstream::model::load_network(&files, std::path::Path::new("net.onnx")).unwrap();
+    let network = radstream::model::load_network(
+        &files,
+        std::path::Path::new("net.onnx"),
+        &radstream::network::import::ImportOptions::default(),
+    )
+    .unwrap();
     let hardware = Hardware::parse(radstream::data::SourceText::new("test.ron", PARALLEL_WINDOW)).unwrap();
     let accelerator = Accelerator::build(&network, &hardware).unwrap();
     let products: Vec<u64> = accelerator

@@ -15,6 +15,7 @@ fn import(model: &Model, input_type: Option<&str>) -> Network {
     let graph = OnnxGraph::parse(std::path::Path::new("test.onnx"), &model.bytes()).expect("a graph");
     let options = ImportOptions {
         input_type: input_type.map(|text| text.parse().expect("a type")),
+        ..ImportOptions::default()
     };
     qonnx::import_with(&graph, &options)
         .unwrap_or_else(|error| panic!("{error}; {}; {}", error.expected, error.repair))

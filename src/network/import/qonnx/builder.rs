@@ -25,6 +25,8 @@ pub struct Builder {
     pub input_rule: InputRule,
     /// What the mantissas of sums stand for whose two units have no common one, per channel or for all.
     pub pairings: HashMap<TensorId, Vec<Pairing>>,
+    /// Whether elements of several channels with pairings of their own came to lie in one.
+    pub lost_pairing: bool,
     /// Real factors of the output's channels, where they have no common unit.
     pub output_scales: Vec<f64>,
     /// Steps of quantizers that are no powers of two, and how many quantizers have such.
@@ -68,6 +70,7 @@ impl Builder {
             input_axes: Vec::new(),
             input_rule: InputRule::Raw,
             pairings: HashMap::new(),
+            lost_pairing: false,
             output_scales: Vec::new(),
             real_scales: (0, 0),
             notes: Vec::new(),
@@ -216,6 +219,58 @@ impl Builder {
             Some(node) => self.nodes[node.index()].layer,
             None => self.layer(name, kind),
         }
+    }
+
+    /// Hands on what the mantissas of a tensor stand for to one with the same elements in another place: to its
+    /// channels, where each holds elements of one channel only. Otherwise the import cannot go on exactly.
+    pub fn carry_pairings(
+        &mut self,
+        from: TensorId,
+        to: TensorId,
+        op: &Op,
+        before: &[usize],
+        after: &[usize],
+    ) {
+        let Some(pairings) = self.pairings.get(&from).cloned() else {
+            return;
+        };
+        if pairings.len() == 1 {
+            self.pairings.insert(to, pairings);
+            return;
+        }
+        let last = |shape: &[usize]| shape.last().copied().unwrap_or(1).max(1);
+        let (channels, columns) = (last(before), last(after));
+        let len: usize = before.iter().product();
+        let source = |at: usize| match op {
+            Op::Transpose { perm } => {
+                let mut rest = at;
+                let mut position = vec![0; before.len()];
+                for (axis, &extent) in after.iter().enumerate().rev() {
+                    position[perm[axis]] = rest % extent;
+                    rest /= extent;
+                }
+                before
+                    .iter()
+                    .zip(position)
+                    .fold(0, |at, (&extent, step)| at * extent + step)
+            }
+            _ => at,
+        };
+        let mut of_column: Vec<Option<usize>> = vec![None; columns];
+        for at in 0..len {
+            let channel = source(at) % channels;
+            match of_column[at % columns].replace(channel) {
+                Some(other) if other != channel => {
+                    self.lost_pairing = true;
+                    return;
+                }
+                _ => {}
+            }
+        }
+        let each = of_column
+            .iter()
+            .map(|channel| pairings[channel.unwrap_or(0)].clone());
+        self.pairings.insert(to, each.collect());
     }
 
     /// The finished network. `axes` are the output tensor's axes for those of the file.

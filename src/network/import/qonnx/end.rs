@@ -147,6 +147,15 @@ impl Importer<'_> {
                     .cure(Cure::Output),
             );
         };
+        if self.builder.lost_pairing {
+            return Err(ImportError::inexact(
+                file,
+                "the graph",
+                "moves channels whose biases have units of their own onto one axis".to_owned(),
+            )
+            .expected("a quantizer between such a bias and a quantizer along another axis")
+            .help("quantize the sum per tensor or per channel first"));
+        }
         self.note_unneeded();
         let name = &output.name;
         let maker = graph.nodes.iter().find(|node| node.outputs.contains(name));

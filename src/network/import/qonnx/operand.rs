@@ -364,7 +364,11 @@ impl Importer<'_> {
         };
         let layer = self.builder.layer(&name, kind);
         let output = by.map_or(name.as_str(), |by| by.output.as_str());
-        let output = self.builder.tensor(output, shape, tensor.encoding, tensor.scale);
+        let output = self
+            .builder
+            .tensor(output, shape.clone(), tensor.encoding, tensor.scale);
+        self.builder
+            .carry_pairings(from, output, &op, &tensor.shape, &shape);
         self.builder.node(&name, layer, op, vec![from], output);
         output
     }
