@@ -90,10 +90,9 @@ fn networks_that_use_what_is_not_known() {
 }
 
 #[test]
-fn a_network_without_input_quantizer_takes_mantissas_only() {
-    let place = Workplace::new();
-    place.network("raw.onnx", |network| {
-        let graph = network.graph.as_mut().expect("a graph");
+fn a_network_without_input_quantizer_takes_integers_only() {
+    use radstream::network::import::onnx::proto::{GraphProto, StringStringEntryProto, TensorAnnotation};
+    let unquantized = |graph: &mut GraphProto| {
         graph.node.retain(|node| node.output != ["t1"]);
         for node in &mut graph.node {
             for input in &mut node.input {
@@ -102,8 +101,15 @@ fn a_network_without_input_quantizer_takes_mantissas_only() {
                 }
             }
         }
+    };
+    let place = Workplace::new();
+    place.network("raw.onnx", |network| {
+        unquantized(network.graph.as_mut().expect("a graph"));
+    });
+    place.network("typed.onnx", |network| {
+        let graph = network.graph.as_mut().expect("a graph");
+        unquantized(graph);
         // FINN's way to say that the input holds integers.
-        use radstream::network::import::onnx::proto::{StringStringEntryProto, TensorAnnotation};
         graph.quantization_annotation.push(TensorAnnotation {
             tensor_name: "in0".to_owned(),
             quant_parameter_tensor_names: vec![StringStringEntryProto {
@@ -113,17 +119,27 @@ fn a_network_without_input_quantizer_takes_mantissas_only() {
         });
     });
     place.rows("x.npy", 2, 64, 3.0);
+    place.rows("half.npy", 2, 64, 3.5);
     place.rows("far.npy", 2, 64, 300.0);
+    // Of an unknown type numbers have to be declared to be integers.
     place.refuses(
         &["run", "raw.onnx", "--inputs", "x.npy"],
-        &["x.npy", "no input quantizer", "--raw-inputs"],
+        &["x.npy", "no input quantizer", "--raw-inputs", "--input-type"],
     );
-    place.refuses(
-        &["run", "raw.onnx", "--inputs", "far.npy", "--raw-inputs"],
-        &["far.npy", "sample 0", "300", "-128", "127"],
-    );
-    let document = place.json(&["run", "raw.onnx", "--inputs", "x.npy", "--raw-inputs"]);
+    for network in ["raw.onnx", "typed.onnx"] {
+        place.refuses(
+            &["run", network, "--inputs", "far.npy", "--raw-inputs"],
+            &["far.npy", "sample 0", "300", "-128", "127"],
+        );
+        let document = place.json(&["run", network, "--inputs", "x.npy", "--raw-inputs"]);
+        assert_eq!(document["samples"], 2);
+    }
+    // Of a stated type numbers are values, and others are refused.
+    let document = place.json(&["run", "typed.onnx", "--inputs", "x.npy"]);
     assert_eq!(document["samples"], 2);
+    for file in ["half.npy", "far.npy"] {
+        place.refuses(&["run", "typed.onnx", "--inputs", file], &[file, "sample 0"]);
+    }
 }
 
 #[test]

@@ -103,10 +103,12 @@ impl Network {
     /// use radstream::fixed_point::Format;
     /// use radstream::model::{Description, Files, load_network};
     /// use radstream::network::TypedError;
+    /// use radstream::network::import::ImportOptions;
     /// use radstream::simulate::functional::{Parameters, evaluate};
     ///
     /// let files = Files::Embedded;
-    /// let network = load_network(&files, Path::new(&Description::read(&files)?.network))?;
+    /// let file = Description::read(&files)?.network;
+    /// let network = load_network(&files, Path::new(&file), &ImportOptions::default())?;
     /// let pixels = vec![U8F8::from_num(0.5); network.tensor(network.input).len()];
     ///
     /// let inputs = network.inputs_from_fixed(&pixels)?;

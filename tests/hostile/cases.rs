@@ -836,9 +836,9 @@ fn constants_that_are_read_again_and_again_are_refused() {
         })
     };
     judge::network("a few times", &handed_on(20).bytes()).expect("a network");
-    // The file may take 2^23 elements besides 20 times its own.
-    let error = refused("a hundred times", &handed_on(100));
-    assert!(error.problem.contains("read large constants"), "{error}");
+    // All constants together may be read for 2^27 elements.
+    let error = refused("six hundred times", &handed_on(600));
+    assert!(error.problem.contains("the work on constants"), "{error}");
 }
 
 #[test]

@@ -82,6 +82,29 @@ pub fn picked(values: &PerChannel, positions: &[usize]) -> PerChannel {
     positions.iter().map(|&at| values[at].clone()).collect()
 }
 
+/// The axes of a shape in the order of `runs`, which are those that are not 1. Axes of 1 go where the tensor has
+/// some; the first of them, the channels of most files, where the tensor's channels are. Others come first.
+fn placed(shape: &[usize], tensor: &[usize], runs: &[usize]) -> Vec<usize> {
+    let mut ones: Vec<usize> = (0..shape.len()).filter(|axis| !runs.contains(axis)).collect();
+    let fits = tensor.len() == shape.len()
+        && tensor
+            .iter()
+            .filter(|&&extent| extent != 1)
+            .eq(runs.iter().map(|&axis| &shape[axis]));
+    if !fits {
+        ones.extend(runs);
+        return ones;
+    }
+    if tensor.last() == Some(&1) {
+        ones.rotate_left(1);
+    }
+    let (mut ones, mut runs) = (ones.into_iter(), runs.iter().copied());
+    tensor
+        .iter()
+        .filter_map(|&extent| if extent == 1 { ones.next() } else { runs.next() })
+        .collect()
+}
+
 impl Importer<'_> {
     /// The operand on the input of that position.
     pub fn operand(&mut self, node: &OnnxNode, position: usize) -> Result<Operand, ImportError> {
@@ -271,16 +294,17 @@ impl Importer<'_> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         let in_place = target.iter().enumerate().all(|(axis, atoms)| {
             let Some(first) = atoms.first() else {
-                runs.push((0, axis));
                 return true;
             };
             let start = tensor.iter().position(|atom| atom == first).unwrap_or(0);
-            runs.push((start + 1, axis));
+            runs.push((start, axis));
             tensor.get(start..start + atoms.len()) == Some(atoms.as_slice())
         });
         runs.sort_unstable();
         let order: Vec<usize> = if in_place && !as_file {
-            runs.iter().map(|&(_, axis)| axis).collect()
+            let runs: Vec<usize> = runs.iter().map(|&(_, axis)| axis).collect();
+            let shape = self.builder.tensors[operand.stream.tensor.index()].shape.clone();
+            placed(&operand.view.shape(), &shape, &runs)
         } else {
             (0..target.len()).collect()
         };

@@ -118,7 +118,7 @@ fn numbers_that_are_none() {
 #[test]
 fn graphs_that_are_no_readout() {
     let relu = || Model::new(&[2]).node("Relu", &["x"], "y", vec![]);
-    let mut model = relu();
+    let mut model = Model::new(&[2]).node("Add", &["x", "z"], "y", vec![]);
     model.graph.input.push(value("z", &[0, 2]));
     refused(model, "graph", Reason::Unsupported);
     let mut model = relu();
