@@ -368,16 +368,6 @@ mod tests {
         BigRational::new(BigInt::from(numer), BigInt::from(denom))
     }
 
-    const ROUNDINGS: [Rounding; 7] = [
-        Rounding::HalfEven,
-        Rounding::Ceil,
-        Rounding::Floor,
-        Rounding::TowardsZero,
-        Rounding::AwayFromZero,
-        Rounding::HalfUp,
-        Rounding::HalfDown,
-    ];
-
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -410,7 +400,7 @@ mod tests {
             prop_assert!(at_least(&half) && !at_least(&next));
             prop_assert_eq!(exact, surd.compare(&half) == Ordering::Equal);
             // Rounded numbers lie within one unit, and integers stay.
-            let rounded = BigRational::from_integer(surd.rounded(ROUNDINGS[rounding]));
+            let rounded = BigRational::from_integer(surd.rounded(Rounding::ALL[rounding]));
             prop_assert!(surd.compare(&(&rounded - ratio(1, 1))) == Ordering::Greater);
             prop_assert!(surd.compare(&(&rounded + ratio(1, 1))) == Ordering::Less);
         }

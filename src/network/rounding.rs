@@ -24,6 +24,17 @@ pub enum Rounding {
 }
 
 impl Rounding {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::HalfEven,
+        Self::Ceil,
+        Self::Floor,
+        Self::TowardsZero,
+        Self::AwayFromZero,
+        Self::HalfUp,
+        Self::HalfDown,
+    ];
+
     /// Whether a number that is no integer goes to the one above it. `negative` and `odd` are about the integer
     /// below it, `to_half` compares the part above that integer with one half.
     #[must_use]

@@ -17,6 +17,18 @@ use super::reference;
 use super::tensor::{Tensor, exact, whole};
 use crate::onnx::Model;
 
+/// Rounding modes of `Quant`, a name for each way.
+pub const ROUNDINGS: [&str; 8] = [
+    "ROUND",
+    "HALF_EVEN",
+    "CEIL",
+    "FLOOR",
+    "UP",
+    "DOWN",
+    "HALF_UP",
+    "HALF_DOWN",
+];
+
 /// Draws numbers for networks and inputs.
 pub struct Draw(ChaCha8Rng);
 

@@ -4,22 +4,11 @@ use num_rational::BigRational;
 use num_traits::ToPrimitive;
 use radstream::network::{Network, NoteKind, ParamKind};
 
-use super::check::{Draw, import};
+use super::check::{Draw, ROUNDINGS, import};
 use super::single;
 use super::tensor::{exact, whole};
 use crate::onnx::{Model, Value};
 use radstream::network::import::onnx::proto::TensorProto;
-
-const ROUNDINGS: [&str; 8] = [
-    "ROUND",
-    "HALF_EVEN",
-    "CEIL",
-    "FLOOR",
-    "UP",
-    "DOWN",
-    "HALF_UP",
-    "HALF_DOWN",
-];
 
 /// The one weight of a network, `[out][in]`, as `[in][out]`.
 fn weights(network: &Network, inputs: usize) -> Vec<i64> {

@@ -1,19 +1,8 @@
 //! Quantizers and activations.
 
-use super::check::{Draw, First, Same, check};
+use super::check::{Draw, First, ROUNDINGS, Same, check};
 use super::matrix::input;
 use crate::onnx::{Model, Value};
-
-const ROUNDINGS: [&str; 8] = [
-    "ROUND",
-    "HALF_EVEN",
-    "CEIL",
-    "FLOOR",
-    "UP",
-    "DOWN",
-    "HALF_UP",
-    "HALF_DOWN",
-];
 
 /// Replaces the rounding, the range and the sign of the last quantizer.
 fn shaped(model: &mut Model, rounding: &str, narrow: bool) {

@@ -393,16 +393,6 @@ mod tests {
 
     use super::*;
 
-    const ROUNDINGS: [Rounding; 7] = [
-        Rounding::HalfEven,
-        Rounding::Ceil,
-        Rounding::Floor,
-        Rounding::TowardsZero,
-        Rounding::AwayFromZero,
-        Rounding::HalfUp,
-        Rounding::HalfDown,
-    ];
-
     fn exact(value: f64) -> BigRational {
         exact::rational(value).unwrap()
     }
@@ -438,7 +428,7 @@ mod tests {
                 bits,
                 signed: true,
                 narrow,
-                rounding: ROUNDINGS[rounding],
+                rounding: Rounding::ALL[rounding],
             };
             let binary = |value: f64| Binary::of_float(value).unwrap();
             prop_assert_eq!(Binary::of(&exact(value)), Some(binary(value)));
