@@ -936,3 +936,33 @@ fn a_folding_configuration_becomes_a_hardware_file() {
         assert!(!place.path("none").exists());
     }
 }
+
+#[test]
+fn programs_have_registers_and_no_stored_bit() {
+    let place = Workplace::new();
+    let golden = cli_common::root().join("tests/golden/dais");
+    let network = golden.join("dense0.pipeline.json").display().to_string();
+    let x: Vec<f64> = (0..32).map(|at| f64::from(at % 7) - 3.0).collect();
+    place.npy("x.npy", &[4, 8], x);
+    let inspected = place.json(&["inspect", &network]);
+    // `Pipeline.reg_bits` of da4ml, in tests/golden/dais/registers.csv.
+    assert_eq!(inspected["registers"]["pipeline"], 188);
+    assert_eq!(inspected["notes"][0]["kind"], "not_stored");
+    let run = place.cycles(&[
+        &network,
+        "--inputs",
+        "x.npy",
+        "--draw",
+        "9",
+        "--from",
+        "registers",
+    ]);
+    assert_eq!(run["cycles"]["initiation_interval"], 1);
+    assert_eq!(run["faults"]["list"].as_array().map(Vec::len), Some(9));
+    let refused = place.run(&["campaign", &network, "--inputs", "x.npy", "--exhaustive"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for word in ["stores no bit", "expected", "--registers N"] {
+        assert!(said.contains(word), "`{word}` is missing in: {said}");
+    }
+}

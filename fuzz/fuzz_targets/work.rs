@@ -18,6 +18,7 @@ pub fn evaluate_extremes(network: &Network) {
                 Op::Pool(pool) => pool.geometry.window.kernel.iter().product(),
                 Op::MultiThreshold(op) => network.param(op.thresholds).shape[1],
                 Op::Softmax(softmax) => softmax.slice * 16,
+                Op::Program(program) => program.instructions.len(),
                 Op::ArgMax(_) => network.tensor(node.inputs[0]).channels() * 64,
                 _ => 16,
             };

@@ -54,7 +54,7 @@ pub fn amount(text: &str) -> Result<usize, String> {
 /// Which network, on which hardware.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// A .onnx (QONNX) or .fml (hls4ml) file, or a folder with a model.ron; without one the embedded
+    /// A .onnx (QONNX), .fml (hls4ml), .dais or .json (da4ml) file, or a folder with a model.ron; without one the embedded
     /// digits_medium_ae
     #[arg(value_name = "NETWORK")]
     pub network: Option<PathBuf>,

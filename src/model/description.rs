@@ -82,7 +82,9 @@ pub enum ModelError {
     #[error("{}: {problem}", path.display())]
     #[diagnostic(
         code(radstream::model::path),
-        help("expected a .onnx (QONNX) or .fml (hls4ml) file, or a folder with a model.ron; check the path")
+        help(
+            "expected a .onnx (QONNX), .fml (hls4ml), .dais or .json (da4ml) file, or a folder with a model.ron; check the path"
+        )
     )]
     Path {
         /// The path.

@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use super::{Description, Files, ModelError};
 use crate::data::{self, Array, DataError, Elements, Source};
+use crate::network::import::limits::read_file;
 use crate::network::import::onnx::OnnxGraph;
-use crate::network::import::{Cure, ImportError, ImportOptions, fml, qonnx};
+use crate::network::import::{Cure, ImportError, ImportOptions, dais, fml, qonnx};
 use crate::network::{ArrayOrder, InputError, Layout, Network, OutputMeaning};
 use crate::outcome;
 use crate::outcome::loss::{self, LOSSES};
@@ -101,25 +102,31 @@ pub fn load_network(files: &Files, name: &Path, options: &ImportOptions) -> Resu
             };
             qonnx::import_with(&graph, options)
         }
-        Some("fml") if options.input_type.is_some() => Err(ImportError::unsupported(
+        Some("fml" | "dais" | "json") if options.input_type.is_some() => Err(ImportError::unsupported(
             &path,
             "the file",
             "states the type of its input itself".to_owned(),
         )
         .expected("no other input type")
-        .help("leave the input type out; hls4ml's own is exact")),
-        Some("fml") => {
-            let network = match files {
-                Files::Folder(_) => fml::read(&path),
-                Files::Embedded => fml::parse(&path, &embedded_bytes(files, name, &path)?),
-            }?;
+        .help("leave the input type out; the file's own is exact")),
+        Some(ending @ ("fml" | "dais" | "json")) => {
+            let parse = match ending {
+                "fml" => fml::parse,
+                "dais" => dais::parse,
+                _ => dais::parse_json,
+            };
+            let bytes = match files {
+                Files::Folder(_) => read_file(&path)?,
+                Files::Embedded => embedded_bytes(files, name, &path)?,
+            };
+            let network = parse(&path, &bytes)?;
             check_only_output(&path, &network, options.output.as_deref())?;
             Ok(network)
         }
         _ => Err(
             ImportError::unsupported(&path, "the file", "has an unknown ending".to_owned())
-                .expected("a .onnx (QONNX) or .fml (hls4ml) file")
-                .help("export the network as QONNX, or pass hls4ml's serialized model"),
+                .expected("a .onnx (QONNX), .fml (hls4ml), .dais or .json (da4ml) file")
+                .help("export the network as QONNX, or pass hls4ml's serialized model or da4ml's program"),
         ),
     }
 }

@@ -623,7 +623,7 @@ impl Network {
                 Op::Reshape => from.reshaped(shape),
                 Op::Transpose { perm } => from.transposed(perm),
                 Op::Concat { .. } => from.joined(shape),
-                Op::ArgMax(_) => Marks::unknown(shape),
+                Op::ArgMax(_) | Op::Program(_) => Marks::unknown(shape),
                 _ if shape.len() == from.0.len() => from.joined(shape),
                 _ => Marks::unknown(shape),
             };

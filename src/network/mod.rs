@@ -13,6 +13,7 @@ mod note;
 mod op;
 mod output;
 mod preprocessing;
+mod program;
 mod rounding;
 mod typed;
 
@@ -28,6 +29,7 @@ pub use op::{
 };
 pub use output::{OffChip, OutputMeaning, RealFunction};
 pub use preprocessing::{Exact, Preprocessing, RealQuantizer, RealStep};
+pub use program::{BitFunction, Instruction, Operation, Program, ProgramInput, ProgramOutput};
 pub use rounding::Rounding;
 pub use typed::TypedError;
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ParamId;
+use super::{ParamId, Program};
 use crate::fixed_point::Format;
 
 /// What a node computes.
@@ -73,6 +73,8 @@ pub enum Op {
         /// Offset in mantissas of the output, as many as factors.
         offset: Vec<i64>,
     },
+    /// A program of instructions on integers, from all elements of one tensor to all of another.
+    Program(Box<Program>),
 }
 
 impl Op {
@@ -102,7 +104,8 @@ impl Op {
             | Op::Gather { .. }
             | Op::ArgMax(_)
             | Op::Clip { .. }
-            | Op::Rescale { .. } => Vec::new(),
+            | Op::Rescale { .. }
+            | Op::Program(_) => Vec::new(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::network::import::ImportOptions;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkRequest {
-    /// A `.onnx` (QONNX) or `.fml` (hls4ml) file, or a folder with a `model.ron`; the embedded model where
+    /// A `.onnx` (QONNX), `.fml` (hls4ml), `.dais` or `.json` (da4ml) file, or a folder with a `model.ron`; the embedded model where
     /// there is none.
     pub network: Option<PathBuf>,
     /// How the accelerator is built: a RON file. That of the model folder, or the default, where there is none.
@@ -25,7 +25,7 @@ pub struct NetworkRequest {
 }
 
 impl NetworkRequest {
-    /// A network on the default hardware: a `.onnx` or `.fml` file, or a folder with a `model.ron`.
+    /// A network on the default hardware: a `.onnx`, `.fml`, `.dais` or `.json` file, or a folder with a `model.ron`.
     #[must_use]
     pub fn of(network: impl Into<PathBuf>) -> Self {
         Self {
@@ -93,7 +93,7 @@ fn missing(path: &Path) -> StudyError {
     StudyError::refused(
         format!("{}: there is no such file or folder", path.display()),
         format!(
-            "a .onnx (QONNX) or .fml (hls4ml) file, or a folder with a model.ron; check the path{}",
+            "a .onnx (QONNX), .fml (hls4ml), .dais or .json (da4ml) file, or a folder with a model.ron; check the path{}",
             did_you_mean(&name, names.iter().map(String::as_str))
         ),
     )

@@ -45,6 +45,13 @@ pub(super) fn bits(accelerator: &Accelerator, tensors: &[String]) -> Result<Vec<
             .filter(|&kind| map.bits_of_tensor(kind) > 0)
             .map(ParamKind::name)
             .collect();
+        if stored.is_empty() {
+            return Err(StudyError::refused_about(
+                "registers",
+                "the accelerator stores no bit: all parameters of the network are logic",
+                "a network with stored parameters; what can be hit here are registers",
+            ));
+        }
         return Err(StudyError::refused_about(
             "tensors",
             format!("the accelerator stores no bit of {}", tensors.join(", ")),

@@ -30,6 +30,7 @@ impl Unbuilt {
                 source.find_string(layer).or_else(|| source.find_field("default"))
             }
             BuildError::Lanes { end, .. } => source.find_field(&format!("{end}_stream")),
+            BuildError::Program { .. } => source.find_field("output_stream"),
             // Several entries have their share in it.
             BuildError::Deadlock { .. } => None,
         });

@@ -1,5 +1,6 @@
 //! Readers of network files.
 
+pub mod dais;
 mod error;
 pub mod fml;
 pub mod limits;

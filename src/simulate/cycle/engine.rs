@@ -205,9 +205,9 @@ impl Engine {
             self.traced[*stream].as_ref()?
         };
         let code = LaneCode::of(encoding);
-        let lanes = words.chunks_exact(shape.limbs()).flat_map(|word| {
-            (0..shape.lanes).map(|at| code.decode(super::register::lane(word, at, shape.lane_bits)))
-        });
+        let lanes = words
+            .chunks_exact(shape.limbs())
+            .flat_map(|word| self.pipeline.elements(*stream, code, word));
         let Some(brought) = self.pipeline.brought.get(&tensor) else {
             return Some(lanes.collect());
         };
@@ -323,11 +323,8 @@ impl Engine {
             .words
             .chunks_exact(shape.limbs())
             .flat_map(|word| {
-                (0..shape.lanes).map(|at| {
-                    self.pipeline
-                        .output_code
-                        .decode(super::register::lane(word, at, shape.lane_bits))
-                })
+                let pipeline = &self.pipeline;
+                pipeline.elements(pipeline.output, pipeline.output_code, word)
             })
             .collect()
     }

@@ -9,6 +9,7 @@ use super::memory::Memories;
 use super::register::{Register, RegisterClass, lane};
 use super::stage::{Stage, StreamShape};
 use crate::accelerator::Accelerator;
+use crate::fixed_point::Format;
 use crate::network::{LayerId, ParamId, TensorId};
 
 /// A stage in its place.
@@ -46,6 +47,25 @@ pub struct Stream {
     pub words: u64,
 }
 
+/// Words of a stream whose elements have types of their own, a limb each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Per element of the tensor its limb, its type, and the left shift to the tensor's grid; none where the element is
+    /// always 0.
+    pub fields: Vec<Option<(usize, Format, u32)>>,
+}
+
+impl Packed {
+    /// The elements of a word, mantissas of the tensor.
+    pub fn elements<'a>(&'a self, word: &'a [u64]) -> impl Iterator<Item = i64> + 'a {
+        self.fields.iter().map(|field| {
+            field.map_or(0, |(limb, format, raise)| {
+                (format.mantissa_of_bits(u128::from(word[limb])) as i64) << raise
+            })
+        })
+    }
+}
+
 /// The stages of an accelerator in the order of the stream, and the streams between them.
 pub struct Pipeline {
     /// Stages; a stream leads from a stage to a later one.
@@ -66,6 +86,8 @@ pub struct Pipeline {
     pub(super) carried: Vec<(TensorId, usize)>,
     /// Elements in the order in which the stream of a tensor brings them, where that is not the tensor's own.
     pub(super) brought: HashMap<TensorId, Vec<u32>>,
+    /// Streams whose words are packed in their own way.
+    pub(super) packed: HashMap<usize, Packed>,
     /// The matrix products, for packing their weights.
     pub(super) matrices: Vec<Matrix>,
     /// What the simulation leaves out, in words.
@@ -293,6 +315,7 @@ impl Pipeline {
             intervals: [dataflow.input.interval, dataflow.output.interval].map(u64::from),
             carried: Vec::new(),
             brought: HashMap::new(),
+            packed: HashMap::new(),
             matrices: Vec::new(),
             simplifications: Vec::new(),
             memories: Memories::of(accelerator),
@@ -313,6 +336,22 @@ impl Pipeline {
             self.memories.keep_packed(matrix.slot(), words);
         }
         self
+    }
+
+    /// The elements of a word of a stream, each lane by this code unless the words are packed in their own way.
+    pub(super) fn elements<'a>(
+        &'a self,
+        stream: usize,
+        code: LaneCode,
+        word: &'a [u64],
+    ) -> Box<dyn Iterator<Item = i64> + 'a> {
+        match self.packed.get(&stream) {
+            Some(packed) => Box::new(packed.elements(word)),
+            None => {
+                let StreamShape { lanes, lane_bits } = self.streams[stream].shape;
+                Box::new((0..lanes).map(move |at| code.decode(lane(word, at, lane_bits))))
+            }
+        }
     }
 
     /// Its stages; a stream leads from a stage to a later one.

@@ -187,6 +187,7 @@ impl State {
                         *value = element_wise.element(network, node, &self.parameters, input, at);
                     }
                 }
+                Step::Whole => output = self.whole(plan, index),
                 Step::Ordered(_) | Step::Linked(_) => {
                     let operands: Vec<&[i64]> = node
                         .inputs
@@ -200,6 +201,17 @@ impl State {
             }
             self.tensors[node.output.index()] = output;
         }
+    }
+
+    /// All outputs of a node.
+    fn whole(&self, plan: &Plan, index: usize) -> Vec<i64> {
+        let node = &plan.network.nodes[index];
+        let operands: Vec<&[i64]> = node
+            .inputs
+            .iter()
+            .map(|id| self.tensors[id.index()].as_slice())
+            .collect();
+        ops::evaluate(&plan.network, node, &self.parameters, &operands)
     }
 
     fn sum(&self, node: usize, linear: &LinearMac, input: &[i64], sums: &mut Vec<i64>) {
@@ -383,6 +395,7 @@ impl State {
                     }
                 }
             }
+            Step::Whole => {}
         }
         self.settle(plan, index);
     }
@@ -461,6 +474,10 @@ impl State {
     fn settle(&mut self, plan: &Plan, index: usize) {
         let network = &plan.network;
         let node = &network.nodes[index];
+        let whole = match &plan.steps[index] {
+            Step::Whole => self.whole(plan, index),
+            _ => Vec::new(),
+        };
         let mut output = std::mem::take(&mut self.tensors[node.output.index()]);
         let mut changed = std::mem::take(&mut self.dirty[node.output.index()]);
         let mut note = |at: u32, value: i64| {
@@ -483,6 +500,11 @@ impl State {
                         at,
                         element_wise.element(network, node, &self.parameters, input, at as usize),
                     );
+                }
+            }
+            Step::Whole => {
+                for (at, &value) in whole.iter().enumerate() {
+                    note(at as u32, value);
                 }
             }
             Step::Ordered(_) | Step::Linked(_) => {

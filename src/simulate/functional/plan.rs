@@ -125,6 +125,8 @@ pub enum Step {
     ElementWise(ElementWise),
     /// Any other: links from the elements of each operand to output elements.
     Linked(Vec<Links>),
+    /// All outputs at once, from all elements of the operands.
+    Whole,
 }
 
 /// A network prepared for repeated evaluation.
@@ -194,6 +196,7 @@ fn step(network: &Network, node: &Node) -> Step {
         | Op::Clip { .. }
         | Op::Rescale { .. }
         | Op::Reshape => Step::ElementWise(ElementWise::new(network, node)),
+        Op::Program(_) => Step::Whole,
         op => {
             let mut pairs = vec![Vec::new(); node.inputs.len()];
             for index in 0..output_len {

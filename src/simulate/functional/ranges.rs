@@ -167,9 +167,13 @@ impl Counter {
                 node: NodeId::from(index),
                 counter: self,
             };
-            let output: Vec<i64> = (0..network.tensor(node.output).len())
-                .map(|at| ops::element_watched(network, node, parameters, &operands, at, &mut watch))
-                .collect();
+            let output: Vec<i64> = match node.op {
+                // Its values wrap by design; there is no cast to watch.
+                Op::Program(_) => ops::evaluate(network, node, parameters, &operands),
+                _ => (0..network.tensor(node.output).len())
+                    .map(|at| ops::element_watched(network, node, parameters, &operands, at, &mut watch))
+                    .collect(),
+            };
             self.see(node.output, &output);
             tensors[node.output.index()] = output;
         }

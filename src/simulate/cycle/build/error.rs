@@ -47,6 +47,18 @@ pub enum BuildError {
         /// Why.
         error: Unbuildable,
     },
+    /// A program whose words are not all that leaves the accelerator.
+    #[error("layer `{layer}`: its program does not hand all outputs at once to the end of the accelerator")]
+    #[diagnostic(
+        code(radstream::cycle::program),
+        help(
+            "expected all outputs of the program in one word; leave the lanes of the output out of the hardware file, or use the functional engine"
+        )
+    )]
+    Program {
+        /// The layer.
+        layer: String,
+    },
     /// Lanes that do not divide a tensor.
     #[error("{lanes} lanes do not divide the {elements} elements of one sample at the {end}")]
     #[diagnostic(

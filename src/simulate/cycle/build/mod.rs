@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use super::matrix::LaneCode;
 use super::operators::{
     Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, PoolFunction,
-    TimingError, ToOutput, WindowPool, WindowProgram,
+    ProgramStage, TimingError, ToOutput, WindowPool, WindowProgram,
 };
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
 use super::stages::{Fifo, Thresholding, ThresholdingShape, Unbuildable, WidthConverter};
 use crate::accelerator::{Accelerator, FifoDepth, Folding};
-use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, TensorId};
+use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, Program, TensorId};
 pub use error::BuildError;
 use reorder::Orders;
 
@@ -272,6 +272,7 @@ impl Builder<'_> {
                 lanes: lanes as usize,
                 elements,
             }),
+            Some(_) if self.pipeline.packed.contains_key(&stream) => Ok(stream),
             Some(lanes) => {
                 let layer = self.made_by.get(&stream).copied().unwrap_or(LayerId(0));
                 self.convert(stream, lanes as usize, layer)
@@ -294,6 +295,7 @@ impl Builder<'_> {
                 }
             }
             Op::Pool(pool) => Some(pool.geometry.input[2]),
+            Op::Program(_) => Some(self.network.tensor(node.inputs[0]).len()),
             _ => None,
         }
     }
@@ -433,6 +435,7 @@ impl Builder<'_> {
             }
             Op::Concat { axis } => self.concat(node, *axis)?,
             Op::MultiThreshold(op) => self.thresholding(node, op)?,
+            Op::Program(program) => self.program(node, program)?,
             _ if Function::is_wire(self.network, node) => self.take(node, 0)?,
             _ => match Function::of(self.network, node) {
                 Some(function) => self.element_wise(node, function)?,
@@ -446,6 +449,27 @@ impl Builder<'_> {
         };
         self.produce(node.output, out, layer);
         Ok(())
+    }
+
+    fn program(&mut self, node: &Node, program: &Program) -> Result<usize, BuildError> {
+        self.leave_out("rows of a program stand while no word is taken; da4ml's move in every cycle, without valid flags");
+        let elements = self.network.tensor(node.inputs[0]).len();
+        let lanes = self.accelerator.dataflow().output.lanes;
+        let outputs = program.outputs.len();
+        let alone = node.output == self.network.output && self.consumers(node.output) == 1;
+        if !alone || lanes.is_some_and(|lanes| lanes as usize != outputs) {
+            return Err(BuildError::Program {
+                layer: self.layer_name(node.layer),
+            });
+        }
+        let stream = self.take(node, 0)?;
+        let stream = self.convert(stream, elements, node.layer)?;
+        let input = self.pipeline.streams[stream].shape;
+        let stage = ProgramStage::new(self.network, node, program, input);
+        let out = self.stream(stage.output(), stage.output().lanes);
+        self.pipeline.packed.insert(out, stage.packed());
+        self.place(node.layer, "program", Box::new(stage), &[stream], &[out]);
+        Ok(out)
     }
 
     fn thresholding(&mut self, node: &Node, op: &MultiThreshold) -> Result<usize, BuildError> {

@@ -4,6 +4,7 @@ mod activation;
 mod combine;
 mod mac;
 mod pool;
+mod program;
 mod shape;
 mod softmax;
 mod sources;
@@ -22,6 +23,9 @@ use crate::network::{Network, Node, Op};
 /// `operands` are the mantissas of the node's inputs in their order.
 #[must_use]
 pub fn evaluate(network: &Network, node: &Node, parameters: &Parameters, operands: &[&[i64]]) -> Vec<i64> {
+    if let Op::Program(program) = &node.op {
+        return program::outputs(network, node, program, operands[0]);
+    }
     (0..network.tensor(node.output).len())
         .map(|index| element(network, node, parameters, operands, index))
         .collect()
@@ -80,6 +84,7 @@ pub fn element_watched(
         Op::Upsample { factors } => shape::upsample(network, node, factors, operands[0], index, watch),
         Op::Gather { indices } => shape::gather(network, node, indices, operands[0], index, watch),
         Op::ArgMax(arg_max) => softmax::arg_max(network, node, arg_max, operands[0], index),
+        Op::Program(program) => program::outputs(network, node, program, operands[0])[index],
     }
 }
 

@@ -42,6 +42,7 @@ pub fn sources(network: &Network, node: &Node, op: &Op, index: usize, read: &mut
             let first = index / arg_max.count * slice;
             (first..first + slice).for_each(|at| read(0, at));
         }
+        Op::Program(_) => (0..network.tensor(node.inputs[0]).len()).for_each(|at| read(0, at)),
         Op::Mac(_)
         | Op::Cast
         | Op::Relu(_)
