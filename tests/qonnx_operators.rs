@@ -17,6 +17,7 @@ mod operators {
     pub mod layouts;
     pub mod matrix;
     pub mod quantizers;
+    pub mod real_ends;
     pub mod rearranged;
     pub mod reference;
     pub mod shapes;

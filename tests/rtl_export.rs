@@ -64,6 +64,7 @@ fn network(shapes: &[(&str, usize, u32)]) -> Network {
         output: TensorId(0),
         off_chip: None,
         output_scales: Vec::new(),
+        output_offsets: Vec::new(),
         notes: vec![],
     }
 }

@@ -16,7 +16,7 @@
 //! #     layers: vec![Layer { name: "fc".into(), kind: "Dense".into(), output: TensorId(0), hints: BuildHints::default() }],
 //! #     params: vec![Param { layer: LayerId(0), kind: ParamKind::Weight, shape: vec![1, 3], encoding, values: vec![1, -2, 3], zero_point: None }],
 //! #     input: TensorId(0), input_axes: vec![], input_rule: InputRule::Raw, output: TensorId(0),
-//! #     output_axes: vec![], output_scales: vec![], off_chip: None, notes: vec![],
+//! #     output_axes: vec![], output_scales: vec![], output_offsets: vec![], off_chip: None, notes: vec![],
 //! # };
 //! let accelerator = Accelerator::build(&network, &Hardware::default())?;
 //! let bit = accelerator.find_logical("fc", "weight", 1, 3)?;

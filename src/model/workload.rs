@@ -500,6 +500,15 @@ fn evaluator(
         .make(distance.as_ref())
         .map_err(|error| located_outcome(error, settings))?;
     let meaning = network.output_meaning();
+    if settings.readout.is_some() && Readout::selection_of(&meaning).is_some() {
+        let problem =
+            "reads the indices that the network's file selects among real numbers, behind the accelerator";
+        let error = OutcomeError::new(OutcomePart::Readout, problem.to_owned()).remedy(
+            "a readout of the values in front of the selection",
+            "let the tensor in front of the selection be the network's output",
+        );
+        return Err(located_outcome(error, settings));
+    }
     let readout = match &meaning {
         OutputMeaning::Indices { classes, first } if settings.readout.is_none() => {
             readout.selected(*classes, first, fed.order.as_deref())

@@ -378,26 +378,18 @@ pub struct Network {
     pub off_chip: Option<OffChip>,
     /// Axis of the output tensor of every axis of the file's output; empty as for the input.
     pub output_axes: Vec<usize>,
-    /// Real factors beside the output tensor's `scale`, one per element of its last axis; empty where one
-    /// scale says all.
+    /// Real factors of the output's values, as [`Network::output_values`] applies them: one per element of the output
+    /// tensor's last axis, or one per element of the tensor, row-major; empty where its `scale` says all. The tensor's
+    /// `scale` is 1 where there are some.
     pub output_scales: Vec<f64>,
+    /// What is added to the output's values behind their scales: one for all, or as many as of the factors; empty where
+    /// nothing is.
+    pub output_offsets: Vec<f64>,
     /// What the import did that a reader of the numbers should know.
     pub notes: Vec<Note>,
 }
 
 impl Network {
-    /// The real values of output mantissas, of one sample or of several in a row.
-    pub fn output_values<'a>(&'a self, mantissas: &'a [i64]) -> impl Iterator<Item = f64> + 'a {
-        let output = self.tensor(self.output);
-        mantissas.iter().enumerate().map(move |(index, &mantissa)| {
-            let value = output.value_of(mantissa);
-            match self.output_scales.len() {
-                0 => value,
-                channels => value * self.output_scales[index % channels],
-            }
-        })
-    }
-
     /// The tensor behind an index.
     #[must_use]
     pub fn tensor(&self, id: TensorId) -> &Tensor {

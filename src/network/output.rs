@@ -17,6 +17,11 @@ pub enum RealFunction {
     Sigmoid,
     /// Hyperbolic tangent.
     Tanh,
+    /// The index of the largest value of a group.
+    ArgMax {
+        /// Whether the last of equal values counts, and not the first.
+        last: bool,
+    },
 }
 
 /// A function of the file that is evaluated behind the accelerator.
@@ -26,14 +31,14 @@ pub struct OffChip {
     pub function: RealFunction,
     /// The tensor that it reads. Behind it only [`Op::Reshape`] and [`Op::Transpose`] lead to the network's output.
     pub tensor: TensorId,
-    /// Axes of that tensor that a softmax sums over; none for a function of single values.
+    /// Axes of that tensor that a softmax sums over, or that a selection is along; none for a function of single values.
     pub axes: Vec<usize>,
 }
 
 /// What the integers at a network's output stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum OutputMeaning {
-    /// Real values ([`Tensor::value_of`](super::Tensor::value_of)), which are what the file makes.
+    /// Real values ([`Network::output_values`]), which are what the file makes.
     #[default]
     Values,
     /// Indices of the largest of some values, which the network selects itself.
@@ -47,23 +52,74 @@ pub enum OutputMeaning {
     Function {
         /// The function.
         function: RealFunction,
-        /// Positions in the output of the values of each softmax; empty for a function of single values.
+        /// Positions in the output of the values of each softmax or selection; empty for a function of single values.
         groups: Vec<Vec<usize>>,
     },
 }
 
 impl Network {
-    /// What the integers at the output stand for, from the operations that make them.
-    #[must_use]
-    pub fn output_meaning(&self) -> OutputMeaning {
-        let makers: HashMap<TensorId, usize> = (0..self.nodes.len())
-            .map(|slot| (self.nodes[slot].output, slot))
-            .collect();
-        // The tensor whose elements the output holds, and the moves on the way, the last first.
+    /// The real values of output mantissas, of one sample or of several in a row, row-major in the output tensor.
+    ///
+    /// This is what is applied behind the accelerator: `mantissa * 2^-frac * scale`, where the tensor states `scale` or
+    /// [`Network::output_scales`] do, one per channel; and with [`Network::output_offsets`] that product plus the offset.
+    /// The result is rounded once, to the nearest `f64`. So where scale and offset are exact, and the mantissa has no more
+    /// than 53 bits, equal values are equal, and no value lies on the wrong side of another. A function of the file
+    /// ([`OutputMeaning::Function`]) reads these values.
+    pub fn output_values<'a>(&'a self, mantissas: &'a [i64]) -> impl Iterator<Item = f64> + 'a {
+        let output = self.tensor(self.output);
+        let frac = output.encoding.frac();
+        let (scales, offsets) = (&self.output_scales, &self.output_offsets);
+        mantissas.iter().enumerate().map(move |(index, &mantissa)| {
+            let scale = match scales.len() {
+                0 => output.scale,
+                channels => scales[index % channels],
+            };
+            let units = libm::scalbn(mantissa as f64, -frac);
+            match offsets.len() {
+                0 => units * scale,
+                channels => libm::fma(units, scale, offsets[index % channels]),
+            }
+        })
+    }
+
+    /// States factors and offsets of the output's values, where the elements of the output are those of `tensor`, moved;
+    /// both lists are one long, or one per channel of `tensor`.
+    pub(crate) fn set_output_units(&mut self, tensor: TensorId, scales: &[f64], offsets: &[f64]) {
+        let (_, origin) = self.output_origin(Some(tensor));
+        let width = self.tensor(self.output).channels();
+        let spread = |list: &[f64]| -> Vec<f64> {
+            let mut each: Vec<f64> = origin.iter().map(|element| list[element % list.len()]).collect();
+            for period in [1, width] {
+                if each
+                    .iter()
+                    .enumerate()
+                    .all(|(at, value)| *value == each[at % period])
+                {
+                    each.truncate(period);
+                    break;
+                }
+            }
+            each
+        };
+        let (scales, offsets) = (spread(scales), spread(offsets));
+        self.output_offsets = if offsets == [0.0] { Vec::new() } else { offsets };
+        let output = &mut self.tensors[self.output.index()];
+        if let [scale] = scales[..] {
+            output.scale = scale;
+        } else {
+            output.scale = 1.0;
+            self.output_scales = scales;
+        }
+    }
+
+    /// The tensor whose elements the output holds, and which of them, row-major, at each place. It is the first one, from
+    /// the output on, that is `last` or that an operation computes.
+    fn output_origin(&self, last: Option<TensorId>) -> (TensorId, Vec<usize>) {
+        let makers = self.makers();
         let mut tensor = self.output;
+        // The moves on the way, the last first.
         let mut moves = Vec::new();
-        let end = |tensor| self.off_chip.as_ref().filter(|end| end.tensor == tensor);
-        while end(tensor).is_none()
+        while last != Some(tensor)
             && let Some(node) = makers.get(&tensor).map(|&slot| &self.nodes[slot])
             && matches!(node.op, Op::Reshape | Op::Transpose { .. })
             && moves.len() < self.nodes.len()
@@ -77,13 +133,28 @@ impl Network {
                 origin = permuted(&origin, &self.tensor(node.inputs[0]).shape, perm);
             }
         }
-        if let Some(end) = end(tensor) {
+        (tensor, origin)
+    }
+
+    /// The slot of the node that makes each tensor.
+    fn makers(&self) -> HashMap<TensorId, usize> {
+        (0..self.nodes.len())
+            .map(|slot| (self.nodes[slot].output, slot))
+            .collect()
+    }
+
+    /// What the integers at the output stand for, from the operations that make them.
+    #[must_use]
+    pub fn output_meaning(&self) -> OutputMeaning {
+        let (tensor, origin) = self.output_origin(self.off_chip.as_ref().map(|end| end.tensor));
+        let end = self.off_chip.as_ref().filter(|end| end.tensor == tensor);
+        if let Some(end) = end {
             return OutputMeaning::Function {
                 function: end.function,
                 groups: groups(&origin, &self.tensor(tensor).shape, &end.axes),
             };
         }
-        match makers.get(&tensor).map(|&slot| &self.nodes[slot]) {
+        match self.makers().get(&tensor).map(|&slot| &self.nodes[slot]) {
             Some(node) if let Op::ArgMax(selection) = &node.op => OutputMeaning::Indices {
                 classes: self.tensor(node.inputs[0]).channels(),
                 first: (0..origin.len())

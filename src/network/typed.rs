@@ -155,10 +155,10 @@ impl Network {
     pub fn outputs_to_fixed<F: Fixed>(&self, mantissas: &[i64]) -> Result<Vec<F>, TypedError> {
         let problem = if self.off_chip.is_some() {
             Some("a real function follows its integers")
-        } else if self.output_scales.is_empty() {
+        } else if self.output_scales.is_empty() && self.output_offsets.is_empty() {
             None
         } else {
-            Some("its channels have real scales of their own")
+            Some("real scales or offsets follow its integers")
         };
         match problem {
             Some(problem) => Err(TypedError::Meaning {
@@ -289,6 +289,7 @@ mod tests {
             output: TensorId(0),
             output_axes: Vec::new(),
             output_scales: Vec::new(),
+            output_offsets: Vec::new(),
             off_chip: None,
             notes: Vec::new(),
         }

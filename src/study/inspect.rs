@@ -38,6 +38,9 @@ pub struct EndReport {
     /// Further factors of its channels, where those have no common unit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channel_scales: Vec<f64>,
+    /// Real offsets of the channels behind their scales, at the output, where there are some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channel_offsets: Vec<f64>,
     /// How reals become its mantissas, at the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'static str>,
@@ -311,6 +314,11 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
             scale: tensor.scale,
             channel_scales: if rule.is_none() {
                 network.output_scales.clone()
+            } else {
+                Vec::new()
+            },
+            channel_offsets: if rule.is_none() {
+                network.output_offsets.clone()
             } else {
                 Vec::new()
             },

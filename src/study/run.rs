@@ -274,6 +274,7 @@ impl RunRequest {
             output_shape: output.shape.clone(),
             output_scale: output.scale,
             output_channel_scales: network.output_scales.clone(),
+            output_channel_offsets: network.output_offsets.clone(),
             loss_name: bench.evaluator().loss().name(),
             loss,
             fault_free_loss: faulty.then_some(baseline.loss),

@@ -83,6 +83,9 @@ pub struct RunReport {
     /// Further factors of its channels, where those have no common unit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub output_channel_scales: Vec<f64>,
+    /// Real offsets of the channels behind their scales; none where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub output_channel_offsets: Vec<f64>,
     /// The loss.
     pub loss_name: &'static str,
     /// Mean loss over the samples, under the faults where there are some. Outputs that never came count as 0.

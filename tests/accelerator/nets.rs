@@ -35,6 +35,7 @@ impl Builder {
                 output: TensorId(0),
                 off_chip: None,
                 output_scales: vec![],
+                output_offsets: vec![],
                 notes: vec![],
             },
         }

@@ -450,6 +450,7 @@ impl Drawer {
                 output: TensorId(0),
                 off_chip: None,
                 output_scales: vec![],
+                output_offsets: vec![],
                 notes: vec![],
             },
             kept: vec![TensorId(0)],

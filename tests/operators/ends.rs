@@ -70,7 +70,7 @@ fn values(network: &Network, mantissas: &[i64]) -> Vec<f64> {
 }
 
 /// Indices along an axis of the elements that come first, by their definition: for each the number of those before it.
-fn ranked(x: &Tensor, axis: usize, count: usize, smallest: bool, last: bool) -> Vec<Vec<i64>> {
+pub fn ranked(x: &Tensor, axis: usize, count: usize, smallest: bool, last: bool) -> Vec<Vec<i64>> {
     let mut front = x.shape.clone();
     front[axis] = 1;
     super::tensor::coordinates(&front)
@@ -435,7 +435,7 @@ fn sigmoids_and_tangents_at_the_end_leave_the_chip() {
     }
 }
 
-fn refusal(model: &Model, output: Option<&str>) -> ImportError {
+pub fn refusal(model: &Model, output: Option<&str>) -> ImportError {
     let graph = OnnxGraph::parse_for(Path::new("test.onnx"), &model.bytes(), output);
     graph
         .and_then(|graph| qonnx::import(&graph))

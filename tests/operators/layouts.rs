@@ -70,9 +70,20 @@ impl Grid {
 }
 
 /// A folder for arrays and readouts.
-struct Place(TempDir);
+pub struct Place(TempDir);
 
 impl Place {
+    pub fn new() -> Self {
+        Self(TempDir::new().expect("a folder"))
+    }
+
+    /// An array of integers.
+    pub fn integers(&self, name: &str, shape: &[usize], values: Vec<i64>) -> Option<Located> {
+        let array = ArrayD::from_shape_vec(IxDyn(shape), values).expect("a shape that fits");
+        ndarray_npy::write_npy(self.0.path().join(name), &array).expect("an array");
+        self.located(name)
+    }
+
     fn located(&self, name: &str) -> Option<Located> {
         Some(Located {
             files: Files::Folder(PathBuf::new()),
@@ -92,13 +103,13 @@ impl Place {
         self.array(name, &shape, values)
     }
 
-    fn array(&self, name: &str, shape: &[usize], values: Vec<f64>) -> Option<Located> {
+    pub fn array(&self, name: &str, shape: &[usize], values: Vec<f64>) -> Option<Located> {
         let array = ArrayD::from_shape_vec(IxDyn(shape), values).expect("a shape that fits");
         ndarray_npy::write_npy(self.0.path().join(name), &array).expect("an array");
         self.located(name)
     }
 
-    fn model(&self, name: &str, model: &Model) -> Option<Located> {
+    pub fn model(&self, name: &str, model: &Model) -> Option<Located> {
         std::fs::write(self.0.path().join(name), model.bytes()).expect("a file");
         self.located(name)
     }
@@ -380,7 +391,7 @@ fn ways(rows: &[Grid], channels: Option<usize>) -> Vec<(Vec<Grid>, Option<ArrayO
 
 #[test]
 fn identities_lose_nothing() {
-    let place = Place(tempfile::tempdir().expect("a folder"));
+    let place = Place::new();
     let mut numbers = Draw::new(11);
     let mut compared = 0;
     for shape in shapes() {
@@ -475,7 +486,7 @@ fn identities_lose_nothing() {
 
 #[test]
 fn doubtful_orders_are_said_and_unequal_shapes_are_refused() {
-    let place = Place(tempfile::tempdir().expect("a folder"));
+    let place = Place::new();
     let notes = |shape: &[usize], given: &[usize], layout| {
         let network = Form::Convolution.network(shape);
         let row = Grid::new(given, vec![1.0; given.iter().product()]);
@@ -574,7 +585,7 @@ fn largest(values: impl Iterator<Item = f64>) -> usize {
 
 #[test]
 fn labels_per_pixel_have_an_order() {
-    let place = Place(tempfile::tempdir().expect("a folder"));
+    let place = Place::new();
     let mut numbers = Draw::new(12);
     for shape in shapes().into_iter().filter(|shape| shape.len() == 3) {
         let network = Form::Convolution.network(&shape);
@@ -649,7 +660,7 @@ fn labels_per_pixel_have_an_order() {
 
 #[test]
 fn indices_and_distances_count_in_the_order_of_the_output() {
-    let place = Place(tempfile::tempdir().expect("a folder"));
+    let place = Place::new();
     let mut numbers = Draw::new(13);
     for shape in shapes().into_iter().filter(|shape| shape.len() > 1) {
         let network = Form::Convolution.network(&shape);

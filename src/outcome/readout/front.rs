@@ -8,7 +8,8 @@ use crate::network::RealFunction;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Front {
     pub(super) function: RealFunction,
-    /// Positions of the values of each softmax, in the order in which they are summed.
+    /// Positions of the values of each softmax, in the order in which they are summed, or of each selection, whose
+    /// index takes the first place.
     pub(super) groups: Vec<Vec<usize>>,
 }
 
@@ -29,6 +30,17 @@ impl Front {
         match self.function {
             RealFunction::Sigmoid => values.iter_mut().for_each(|x| *x = super::kernels::sigmoid(*x)),
             RealFunction::Tanh => values.iter_mut().for_each(|x| *x = libm::tanh(*x)),
+            RealFunction::ArgMax { last } => self.groups.iter().for_each(|group| {
+                let better = |a: f64, b: f64| a > b || (last && a == b);
+                let best = (1..group.len()).fold(0, |best, rank| {
+                    if better(values[group[rank]], values[group[best]]) {
+                        rank
+                    } else {
+                        best
+                    }
+                });
+                values[group[0]] = best as f64;
+            }),
             RealFunction::Softmax => self.groups.iter().for_each(|group| {
                 let largest = largest(values, group);
                 let mut sum = 0.0;

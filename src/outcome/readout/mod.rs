@@ -126,6 +126,21 @@ impl Readout {
         }
     }
 
+    /// Where a file selects indices behind the accelerator: how many classes there are, and where the values of the
+    /// first of them are in the output.
+    #[must_use]
+    pub fn selection_of(meaning: &OutputMeaning) -> Option<(usize, Vec<usize>)> {
+        let OutputMeaning::Function {
+            function: RealFunction::ArgMax { .. },
+            groups,
+        } = meaning
+        else {
+            return None;
+        };
+        let first = groups.iter().filter_map(|group| group.first().copied()).collect();
+        Some((groups.first().map_or(1, Vec::len), first))
+    }
+
     /// The first index of each pixel of a network that selects among classes itself, where there is no readout else.
     /// `first` and `order` are as in [`OutputMeaning::Indices`] and [`Readout::on_file`].
     #[must_use]
@@ -151,7 +166,8 @@ impl Readout {
     }
 
     /// This readout on what a network's own file makes of its output. `order` says for each value that the readout
-    /// reads where it is in the output; the same order where there is none.
+    /// reads where it is in the output; the same order where there is none. Where the file selects indices behind the
+    /// accelerator ([`Readout::selection_of`]), they are the output, and this readout's own operations are dropped.
     #[must_use]
     pub fn on_file(self, meaning: &OutputMeaning, order: Option<&[usize]>) -> Self {
         let OutputMeaning::Function { function, groups } = meaning else {
@@ -161,12 +177,16 @@ impl Readout {
             function: *function,
             groups: groups.clone(),
         };
-        Self {
+        let readout = Self {
             front: Some(match order {
                 Some(order) => front.reordered(order),
                 None => front,
             }),
             ..self
+        };
+        match Self::selection_of(meaning) {
+            Some((classes, first)) => readout.selected(classes, &first, order),
+            None => readout,
         }
     }
 

@@ -79,6 +79,7 @@ pub(super) fn network(path: &Path, blocks: Vec<Block>) -> Result<Network, Import
         off_chip: None,
         output_axes: vec![0],
         output_scales: Vec::new(),
+        output_offsets: Vec::new(),
         notes,
     })
 }

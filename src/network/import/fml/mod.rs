@@ -125,6 +125,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         off_chip: None,
         output_axes,
         output_scales: Vec::new(),
+        output_offsets: Vec::new(),
         notes: builder.notes,
     })
 }

@@ -55,7 +55,7 @@ impl Importer<'_> {
             node,
             "",
             count,
-            "the batch normalization is part of the thresholds behind it",
+            "the batch normalization is part of the thresholds or the output behind it",
         );
         let along: Vec<usize> = (0..shape.len())
             .map(|one| if one == axis { channels } else { 1 })

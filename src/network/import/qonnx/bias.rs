@@ -30,7 +30,7 @@ const MAX_LOOKS: usize = 128;
 enum Reading {
     /// Only quantizers, behind element-wise functions: the order of the values decides.
     Order,
-    /// Also the graph's output.
+    /// Also the graph's output, or a softmax that is it.
     Output,
     /// An operation that needs whole multiples of one unit.
     Integers,
@@ -111,12 +111,12 @@ impl Importer<'_> {
     ) -> Result<Result<Stream, &'static str>, ImportError> {
         if !stream.steps.is_empty() {
             return Ok(Err(
-                "added behind real arithmetic that only a quantizer ends; part of the thresholds",
+                "added behind real arithmetic; part of the thresholds or the output behind it",
             ));
         }
         if self.builder.pairings.contains_key(&stream.tensor) {
             return Ok(Err(
-                "the second bias whose unit has no common one with the sum; part of the thresholds",
+                "the second bias whose unit has no common one with the sum; part of the thresholds or the output behind it",
             ));
         }
         let Some(bias) = self.bias_of(node, stream, bias, quantized)? else {
@@ -405,7 +405,16 @@ impl Importer<'_> {
             }
             for &reader in readers {
                 let node = &self.graph.nodes[reader];
+                let is_last = node
+                    .outputs
+                    .first()
+                    .is_some_and(|output| !self.links.readers.contains_key(output.as_str()));
                 let bends = match node.op.as_str() {
+                    // Evaluated behind the chip, on what would be the output.
+                    "Softmax" | "LogSoftmax" if is_last => {
+                        reading = reading.max(if bent { Reading::Integers } else { Reading::Output });
+                        continue;
+                    }
                     "Quant" | "IntQuant" | "BipolarQuant" if node.input(0) == Some(name) => continue,
                     "Identity" | "Dropout" | "Cast" | "Neg" => false,
                     "Add" | "Sub" | "Mul" | "Div" => {

@@ -27,8 +27,6 @@ pub struct Builder {
     pub pairings: HashMap<TensorId, Vec<Pairing>>,
     /// Whether elements of several channels with pairings of their own came to lie in one.
     pub lost_pairing: bool,
-    /// Real factors of the output's channels, where they have no common unit.
-    pub output_scales: Vec<f64>,
     /// Steps of quantizers that are no powers of two, and how many quantizers have such.
     real_scales: (usize, usize),
     /// What a reader of the numbers should know.
@@ -71,7 +69,6 @@ impl Builder {
             input_rule: InputRule::Raw,
             pairings: HashMap::new(),
             lost_pairing: false,
-            output_scales: Vec::new(),
             real_scales: (0, 0),
             notes: Vec::new(),
             off_chip: None,
@@ -303,7 +300,8 @@ impl Builder {
             } else {
                 axes.to_vec()
             },
-            output_scales: self.output_scales,
+            output_scales: Vec::new(),
+            output_offsets: Vec::new(),
             notes: self.notes,
         }
     }

@@ -1,6 +1,7 @@
 //! Where the network ends: its output, and real functions of the file behind the last integers.
 
-use super::operand::is_plain_number;
+use super::operand::{Operand, is_plain_number};
+use super::plain::{Left, real_units};
 use super::stream::{Step, Stream};
 use super::{Importer, Value, exact};
 use crate::network::import::onnx::OnnxNode;
@@ -10,23 +11,54 @@ use crate::network::{Network, Note, NoteKind, OffChip, RealFunction};
 /// Most names that a note lists.
 const MOST_NAMES: usize = 8;
 
+/// Whether a cast loses nothing of a real function's result: to float or double, of indices to integers too.
+fn casts_exactly(node: &OnnxNode, end: &RealEnd) -> bool {
+    const FLOAT: i64 = 1;
+    const DOUBLE: i64 = 11;
+    // To 8, 16, 32 and 64 bits, signed and unsigned.
+    match node.int("to") {
+        Some(FLOAT | DOUBLE) => true,
+        Some(2..=7 | 12 | 13) => end.indices.is_some(),
+        _ => false,
+    }
+}
+
 /// A tensor of the file that is a real function of integers, which leave the chip as they are.
 #[derive(Clone, Debug)]
 pub struct RealEnd {
     /// The integers, in the order of the tensor.
-    stream: Stream,
+    left: Left,
     /// The function.
     off_chip: OffChip,
+    /// The file's shape of selected indices, without the batch; none where the function makes one value of each.
+    indices: Option<Vec<usize>>,
     /// The node of the function.
     node: String,
+}
+
+impl RealEnd {
+    /// The index of the largest value along the last axis of the tensor. `indices` is the file's shape of the result.
+    pub fn selection(node: &OnnxNode, left: Left, last: bool, indices: Vec<usize>) -> Self {
+        let off_chip = OffChip {
+            function: RealFunction::ArgMax { last },
+            tensor: left.stream.tensor,
+            axes: vec![left.stream.axes.len() - 1],
+        };
+        Self {
+            left,
+            off_chip,
+            indices: Some(indices),
+            node: node.label(),
+        }
+    }
 }
 
 impl Importer<'_> {
     /// `Softmax` and `LogSoftmax`: the integers leave the chip before them.
     pub fn soft_max(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
         const BY_AXIS: i64 = 13;
-        let stream = self.stream(node, 0)?;
-        let rank = stream.axes.len();
+        let operand = self.integers_behind(node)?;
+        let rank = operand.view.shape().len();
         // Before that operator set the axes from `axis` on were one, and `axis` was 1 by default.
         let flattens = self.graph.opset < BY_AXIS;
         let axis = node.int("axis").unwrap_or(if flattens { 1 } else { -1 });
@@ -38,8 +70,8 @@ impl Importer<'_> {
                 .help("check its axis"));
         };
         let last = if flattens { rank } else { first + 1 };
-        let stream = self.materialise(node, stream)?;
-        let stream = self.aligned(node, stream)?;
+        let left = self.leave_moved(node, operand, Self::settle)?;
+        let stream = self.aligned(node, left.stream)?;
         let end = RealEnd {
             off_chip: OffChip {
                 function: if node.op == "Softmax" {
@@ -50,17 +82,28 @@ impl Importer<'_> {
                 tensor: stream.tensor,
                 axes: stream.axes[first..last].to_vec(),
             },
-            stream,
+            left: Left { stream, ..left },
+            indices: None,
             node: node.label(),
         };
-        self.define_end(node, end)
+        self.define_end(node, 0, end)
     }
 
-    /// Names a real function of integers.
-    fn define_end(&mut self, node: &OnnxNode, end: RealEnd) -> Result<(), ImportError> {
-        let name = node.outputs.first().cloned().unwrap_or_default();
+    /// The operand on a node's first input, the quantized one where it is the real input.
+    pub fn integers_behind(&mut self, node: &OnnxNode) -> Result<Operand, ImportError> {
+        let operand = self.operand(node, 0)?;
+        if !operand.real {
+            return Ok(operand);
+        }
+        let stream = self.settle(node, operand)?;
+        Ok(self.still(stream))
+    }
+
+    /// Names a real function of integers, on the output of that position.
+    pub fn define_end(&mut self, node: &OnnxNode, position: usize, end: RealEnd) -> Result<(), ImportError> {
+        let name = node.outputs.get(position).cloned().unwrap_or_default();
         // What is kept is bounded as that of any other tensor.
-        self.insert(node, name.clone(), Value::Stream(end.stream.clone()))?;
+        self.insert(node, name.clone(), Value::Stream(end.left.stream.clone()))?;
         self.values.remove(&name);
         self.ends.insert(name, end);
         Ok(())
@@ -76,25 +119,61 @@ impl Importer<'_> {
             .is_some_and(|name| self.ends.contains_key(name));
         let own_domain = node.domain.is_empty();
         Some(match node.op.as_str() {
-            "Identity" | "Dropout" if own_domain && reads_it_first => self.define_end(node, end),
-            "Cast" if own_domain && matches!(node.int("to"), Some(1 | 11)) => self.define_end(node, end),
+            "Identity" | "Dropout" if own_domain && reads_it_first => self.define_end(node, 0, end),
+            "Cast" if own_domain && casts_exactly(node, &end) => self.define_end(node, 0, end),
             "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" if own_domain && reads_it_first => {
-                let operand = self.still(end.stream.clone());
-                self.moved(node, operand)
-                    .and_then(|operand| self.settle_as_file(node, operand))
-                    .and_then(|stream| self.define_end(node, RealEnd { stream, ..end }))
+                self.move_end(node, end)
             }
-            "TopK" | "ArgMax" | "ArgMin" if own_domain && reads_it_first => self.select_behind(node, &end),
+            "TopK" | "ArgMax" | "ArgMin" if own_domain && reads_it_first && end.indices.is_none() => {
+                self.select_behind(node, &end)
+            }
             _ => Err(self.not_last(node, &end)),
         })
     }
 
+    /// Moves the elements of a real function's result.
+    fn move_end(&mut self, node: &OnnxNode, end: RealEnd) -> Result<(), ImportError> {
+        if let Some(shape) = &end.indices {
+            // The indices lie as the values that they are selected among, and keep their order.
+            let batched: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
+            let indices = if node.op == "Transpose" {
+                let perm = self.sample_permutation(node, batched.len())?;
+                if !perm.iter().filter(|&&axis| shape[axis] != 1).is_sorted() {
+                    return Err(self
+                        .unsupported(
+                            node,
+                            &format!("transposes what {} selects behind the chip", end.node),
+                        )
+                        .expected("a transposition in front of the selection, or a quantizer")
+                        .help("exchange the two nodes, with the selection along the moved axis"));
+                }
+                perm.iter().map(|&axis| shape[axis]).collect()
+            } else {
+                self.sample_shape(node, &batched)?
+            };
+            return self.define_end(
+                node,
+                0,
+                RealEnd {
+                    indices: Some(indices),
+                    ..end
+                },
+            );
+        }
+        let operand = self.still(end.left.stream);
+        let operand = self.moved(node, operand)?;
+        let stream = self.settle_as_file(node, operand)?;
+        let left = Left { stream, ..end.left };
+        self.define_end(node, 0, RealEnd { left, ..end })
+    }
+
     /// A selection behind a softmax, which keeps the order of what it reads.
     fn select_behind(&mut self, node: &OnnxNode, end: &RealEnd) -> Result<(), ImportError> {
+        let stream = &end.left.stream;
         let axis = node.int("axis").unwrap_or(if node.op == "TopK" { -1 } else { 0 });
-        let axis = self.axis(node, axis, end.stream.axes.len() + 1)?;
-        let selected = axis.checked_sub(1).map(|axis| end.stream.axes[axis]);
-        let in_order = end.stream.tensor == end.off_chip.tensor
+        let axis = self.axis(node, axis, stream.axes.len() + 1)?;
+        let selected = axis.checked_sub(1).map(|axis| stream.axes[axis]);
+        let in_order = stream.tensor == end.off_chip.tensor
             && selected.is_none_or(|axis| end.off_chip.axes.contains(&axis));
         if !in_order {
             return Err(self
@@ -114,16 +193,24 @@ impl Importer<'_> {
                 node.label()
             ),
         ));
-        let name = node.inputs.first().cloned().unwrap_or_default();
-        self.values
-            .insert(name.clone(), Value::Stream(end.stream.clone()));
-        let done = self.select_indices(node);
-        self.values.remove(&name);
-        done
+        self.select_indices(node, Some(end.left.clone()))
     }
 
     /// The refusal of a node that computes with the result of a real function.
     fn not_last(&self, node: &OnnxNode, end: &RealEnd) -> ImportError {
+        if end.indices.is_some() {
+            return ImportError::unsupported(
+                &self.graph.file,
+                end.node.clone(),
+                format!(
+                    "is read by {}, and selects among real numbers without a common unit, behind the chip",
+                    node.label()
+                ),
+            )
+            .expected("a selection as the last operation, or a quantizer in front of it")
+            .help("end the network before it and leave the rest to the off-chip readout")
+            .cure(Cure::Readout);
+        }
         ImportError::unsupported(
             &self.graph.file,
             end.node.clone(),
@@ -159,27 +246,30 @@ impl Importer<'_> {
         self.note_unneeded();
         let name = &output.name;
         let maker = graph.nodes.iter().find(|node| node.outputs.contains(name));
-        let end = self.ends.remove(name);
-        if let (Some(Value::Moved(operand) | Value::Input(operand)), Some(node)) =
-            (self.values.get(name).cloned(), maker)
-            && !(operand.real && is_plain_number(&operand.stream))
-        {
-            let stream = self.settle_as_file(node, operand)?;
-            self.values.insert(name.clone(), Value::Stream(stream));
-        }
-        let (stream, off_chip) = match (self.values.remove(name), end, maker) {
-            (_, Some(end), _) => {
-                let tensor = end.off_chip.tensor;
-                self.note_off_chip(end.node, end.off_chip.function);
-                debug_assert!(tensor.index() < self.builder.tensors.len());
-                (end.stream, Some(end.off_chip))
+        let operand = match self.values.remove(name) {
+            Some(Value::Stream(stream)) => Some(self.still(stream)),
+            Some(Value::Moved(operand) | Value::Input(operand))
+                if !(operand.real && is_plain_number(&operand.stream)) =>
+            {
+                Some(operand)
             }
-            (Some(Value::Stream(mut stream)), None, Some(node)) => {
-                let function = Self::last_function(&mut stream);
-                let stream = self.leave(node, stream)?;
+            _ => None,
+        };
+        let (left, off_chip) = match (self.ends.remove(name), operand, maker) {
+            (Some(end), _, _) => {
+                self.note_off_chip(end.node, end.off_chip.function);
+                (end.left, Some(end.off_chip))
+            }
+            (None, Some(mut operand), Some(node)) => {
+                if operand.real {
+                    let stream = self.settle_as_file(node, operand)?;
+                    operand = self.still(stream);
+                }
+                let function = Self::last_function(&mut operand.stream);
+                let left = self.leave_moved(node, operand, Self::settle_as_file)?;
                 // What leaves the chip says its own unit: a power of two in its fractional bits, and
                 // any other factor beside it.
-                let stream = self.aligned(node, stream)?;
+                let stream = self.aligned(node, left.stream)?;
                 let off_chip = function.map(|function| OffChip {
                     function,
                     tensor: stream.tensor,
@@ -188,7 +278,7 @@ impl Importer<'_> {
                 if let Some(function) = function {
                     self.note_off_chip(format!("output `{name}`"), function);
                 }
-                (stream, off_chip)
+                (Left { stream, ..left }, off_chip)
             }
             _ => {
                 return Err(ImportError::structure(
@@ -200,20 +290,36 @@ impl Importer<'_> {
                 .help("export the network again"));
             }
         };
+        let Left { stream, real } = left;
         let tensor = &mut self.builder.tensors[stream.tensor.index()];
         let unit = exact::power_of_two(-tensor.encoding.frac());
-        let values: Vec<f64> = (stream.scale.iter())
-            .map(|scale| exact::to_f64(&(scale / &unit)))
-            .collect();
-        match values.as_slice() {
-            [scale] => tensor.scale = *scale,
-            _ => {
-                tensor.scale = 1.0;
-                self.builder.output_scales = values;
+        tensor.scale = exact::to_f64(&(&stream.scale[0] / unit));
+        let units = real.map(|real| {
+            let frac = self.builder.tensors[real.tensor.index()].encoding.frac();
+            (real.tensor, real_units(&real, frac))
+        });
+        if let Some((_, (scale, offset))) = &units {
+            if !scale.iter().chain(offset).all(|number| number.is_finite()) {
+                return Err(ImportError::inexact(
+                    file,
+                    format!("output `{name}`"),
+                    "has a scale or offset beyond double precision".to_owned(),
+                )
+                .expected("numbers below 2^1024")
+                .help("check the constants in front of the output"));
             }
+            self.builder.notes.push(Note::new(
+                NoteKind::OffChip,
+                format!("output `{name}`"),
+                "its values are no multiples of one unit of 64 bits; their scales and offsets are applied behind the accelerator",
+            ));
         }
         self.builder.off_chip = off_chip;
-        Ok(self.builder.finish(name, stream.tensor, &stream.axes))
+        let mut network = self.builder.finish(name, stream.tensor, &stream.axes);
+        if let Some((tensor, (scale, offset))) = units {
+            network.set_output_units(tensor, &scale, &offset);
+        }
+        Ok(network)
     }
 
     /// Takes a strictly rising function of single values off the end of a stream.
@@ -233,6 +339,7 @@ impl Importer<'_> {
             RealFunction::LogSoftmax => "logarithm of the softmax",
             RealFunction::Sigmoid => "sigmoid",
             RealFunction::Tanh => "hyperbolic tangent",
+            RealFunction::ArgMax { .. } => "selection of the largest",
         };
         self.builder.notes.push(Note::new(
             NoteKind::OffChip,

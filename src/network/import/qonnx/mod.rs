@@ -212,7 +212,7 @@ impl Importer<'_> {
             "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.rearrange(node)?,
             "Upsample" | "Resize" => self.upsample(node)?,
             "Softmax" | "LogSoftmax" => return self.soft_max(node),
-            "TopK" | "ArgMax" | "ArgMin" => return self.select_indices(node),
+            "TopK" | "ArgMax" | "ArgMin" => return self.select_indices(node, None),
             "Slice" => self.slice(node)?,
             "Gather" => self.gather(node)?,
             "Split" => return self.split(node),

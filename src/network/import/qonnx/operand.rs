@@ -77,6 +77,19 @@ impl Stream {
     }
 }
 
+impl Operand {
+    /// Whether elements along that axis, with the batch as axis 0, are all of one channel of the tensor.
+    pub fn is_beside_channels(&self, axis: usize) -> bool {
+        let last = self.stream.axes.len().saturating_sub(1);
+        let channels = (self.stream.axes.iter().zip(self.view.source())).find(|&(&to, _)| to == last);
+        let axis = axis.checked_sub(1).and_then(|axis| self.view.target().get(axis));
+        let (Some((_, channels)), Some(axis)) = (channels, axis) else {
+            return false;
+        };
+        axis.iter().all(|atom| !channels.contains(atom))
+    }
+}
+
 /// Numbers picked by position.
 pub fn picked(values: &PerChannel, positions: &[usize]) -> PerChannel {
     positions.iter().map(|&at| values[at].clone()).collect()

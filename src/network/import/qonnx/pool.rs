@@ -4,12 +4,23 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::One;
 
-use super::stream::Stream;
+use super::end::RealEnd;
+use super::operand::Operand;
+use super::plain::Left;
+use super::stream::{Stream, uniform};
 use super::{Importer, Value, single, zeros};
 use crate::fixed_point::Format;
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{Cure, ImportError};
 use crate::network::{ArgMax, Encoding, Geometry, Note, NoteKind, Op, Pool, PoolKind, Window};
+
+/// Where indices are selected.
+enum Selected {
+    /// On the chip, among integers of one unit.
+    OnChip(Stream),
+    /// Behind it, among real numbers, along that axis of the file without the batch.
+    Behind(Left, usize),
+}
 
 impl Importer<'_> {
     /// `MaxPool`, `AveragePool` and their global forms. An average is an exact sum whose divisor
@@ -256,19 +267,70 @@ impl Importer<'_> {
         Ok((geometry, divisors))
     }
 
-    /// `TopK`, `ArgMax` and `ArgMin`: indices only, the lower first among equals.
-    pub fn select_indices(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
+    /// `TopK`, `ArgMax` and `ArgMin`: indices only, the lower first among equals. `left` is what they select among where
+    /// that is not the node's input itself.
+    pub fn select_indices(&mut self, node: &OnnxNode, left: Option<Left>) -> Result<(), ImportError> {
         if node.op == "TopK" {
-            self.top_k(node)
+            self.top_k(node, left)
         } else {
-            let value = self.arg_max(node)?;
-            self.define(node, value)
+            self.arg_max(node, left)
         }
     }
 
+    /// What a node selects the largest of, along that axis.
+    fn selectable(
+        &mut self,
+        node: &OnnxNode,
+        left: Option<Left>,
+        axis: i64,
+        smallest: bool,
+    ) -> Result<Left, ImportError> {
+        let minus = single(-BigRational::one());
+        let mut operand = match left {
+            Some(Left {
+                stream,
+                real: Some(mut real),
+            }) => {
+                if real.tensor != stream.tensor {
+                    if smallest {
+                        real.affine(&minus, &zeros());
+                    }
+                    let real = Some(real);
+                    return Ok(Left { stream, real });
+                }
+                let axes = stream.axes;
+                self.still(Stream { axes, ..real })
+            }
+            Some(left) => self.still(left.stream),
+            None => self.integers_behind(node)?,
+        };
+        let stream = &mut operand.stream;
+        // What only rises keeps the order, and so does what is added to all.
+        while Self::last_function(stream).is_some() {}
+        if stream.steps.is_empty() && uniform(&stream.offset).is_some() {
+            stream.offset = zeros();
+        }
+        if smallest {
+            stream.affine(&minus, &zeros());
+        }
+        let Left { mut stream, real } = self.leave(node, operand.stream.clone())?;
+        let real = match real {
+            Some(real)
+                if operand.is_beside_channels(self.axis(node, axis, operand.view.shape().len() + 1)?) =>
+            {
+                // All that are compared are one function of their integers, which rises or falls.
+                stream.scale = real.signs();
+                stream = self.leave(node, stream)?.stream;
+                None
+            }
+            real => real,
+        };
+        let stream = self.settle(node, Operand { stream, ..operand })?;
+        Ok(Left { stream, real })
+    }
+
     /// `TopK`: the indices only, the first one first.
-    fn top_k(&mut self, node: &OnnxNode) -> Result<(), ImportError> {
-        let mut stream = self.stream(node, 0)?;
+    fn top_k(&mut self, node: &OnnxNode, left: Option<Left>) -> Result<(), ImportError> {
         let axis = node.int("axis").unwrap_or(-1);
         // The number was an attribute first.
         let count = match node.int("k") {
@@ -295,9 +357,7 @@ impl Importer<'_> {
                 .expected("a second output")
                 .help("export the network again"));
         };
-        if node.int("largest").unwrap_or(1) == 0 {
-            stream.affine(&single(-BigRational::one()), &zeros());
-        }
+        let smallest = node.int("largest").unwrap_or(1) == 0;
         if node.int("sorted").unwrap_or(1) == 0 && count != 1 {
             self.builder.notes.push(Note::new(
                 NoteKind::Flow,
@@ -305,22 +365,38 @@ impl Importer<'_> {
                 "does not say in which order its indices come; here they come sorted",
             ));
         }
-        let stream = self.select(node, stream, axis, count, false)?;
-        self.insert(node, indices, Value::Stream(stream))
+        let left = self.selectable(node, left, axis, smallest)?;
+        match self.select(node, left, axis, count, false)? {
+            Selected::OnChip(stream) => self.insert(node, indices, Value::Stream(stream)),
+            Selected::Behind(left, axis) => {
+                let mut shape = self.file_shape(&left.stream);
+                shape[axis] = usize::try_from(count).unwrap_or(1);
+                self.define_end(node, 1, RealEnd::selection(node, left, false, shape))
+            }
+        }
     }
 
     /// `ArgMax` and `ArgMin`.
-    fn arg_max(&mut self, node: &OnnxNode) -> Result<Value, ImportError> {
-        let mut stream = self.stream(node, 0)?;
-        if node.op == "ArgMin" {
-            stream.affine(&single(-BigRational::one()), &zeros());
-        }
+    fn arg_max(&mut self, node: &OnnxNode, left: Option<Left>) -> Result<(), ImportError> {
         let last = node.int("select_last_index").unwrap_or(0) != 0;
         let keep = node.int("keepdims").unwrap_or(1) != 0;
-        let stream = self.select(node, stream, node.int("axis").unwrap_or(0), 1, last)?;
+        let axis = node.int("axis").unwrap_or(0);
+        let left = self.selectable(node, left, axis, node.op == "ArgMin")?;
+        let stream = match self.select(node, left, axis, 1, last)? {
+            Selected::OnChip(stream) => stream,
+            Selected::Behind(left, axis) => {
+                let mut shape = self.file_shape(&left.stream);
+                if keep {
+                    shape[axis] = 1;
+                } else {
+                    shape.remove(axis);
+                }
+                return self.define_end(node, 0, RealEnd::selection(node, left, last, shape));
+            }
+        };
         let rank = stream.axes.len();
         if keep || rank == 1 {
-            return Ok(Value::Stream(stream));
+            return self.define(node, Value::Stream(stream));
         }
         // The selected axis is the tensor's last one, of extent 1.
         let axes = stream
@@ -336,22 +412,23 @@ impl Importer<'_> {
         let output = self.builder.tensor(&name, shape, tensor.encoding, tensor.scale);
         self.builder
             .node(&name, layer, Op::Reshape, vec![stream.tensor], output);
-        Ok(Value::Stream(Stream {
+        let value = Value::Stream(Stream {
             tensor: output,
             axes,
             ..stream
-        }))
+        });
+        self.define(node, value)
     }
 
     fn select(
         &mut self,
         node: &OnnxNode,
-        stream: Stream,
+        left: Left,
         axis: i64,
         count: i64,
         last: bool,
-    ) -> Result<Stream, ImportError> {
-        let batched = stream.axes.len() + 1;
+    ) -> Result<Selected, ImportError> {
+        let batched = left.stream.axes.len() + 1;
         let axis = self.axis(node, axis, batched)?;
         let rank = batched - 1;
         if axis == 0 {
@@ -371,10 +448,7 @@ impl Importer<'_> {
                 next += 1;
             }
         }
-        let mut stream = self.with_layout(node, stream, &layout)?;
-        // What only rises keeps the order.
-        while Self::last_function(&mut stream).is_some() {}
-        let stream = self.materialise(node, stream)?;
+        let stream = self.with_layout(node, left.stream, &layout)?;
         let mut shape = self.builder.tensors[stream.tensor.index()].shape.clone();
         let classes = shape.last().copied().unwrap_or(1);
         let count = usize::try_from(count)
@@ -385,6 +459,9 @@ impl Importer<'_> {
                     .expected(format!("1 to {classes}"))
                     .help("check k")
             })?;
+        if left.real.is_some() {
+            return Ok(Selected::Behind(Left { stream, ..left }, axis - 1));
+        }
         if let Some(extent) = shape.last_mut() {
             *extent = count;
         }
@@ -403,13 +480,13 @@ impl Importer<'_> {
             vec![stream.tensor],
             output,
         );
-        Ok(Stream {
+        Ok(Selected::OnChip(Stream {
             tensor: output,
             axes: layout,
             scale: super::ones(),
             offset: zeros(),
             steps: Vec::new(),
-        })
+        }))
     }
 }
 

@@ -133,6 +133,19 @@ impl Stream {
         size_of_numbers(self.scale.iter().chain(&self.offset).chain(steps))
     }
 
+    /// For each channel of a linear stream 1 where its value rises with the mantissa, -1 where it falls, and 0 where it
+    /// stays.
+    pub fn signs(&self) -> PerChannel {
+        let signs = |list: &PerChannel| list.iter().map(Signed::signum).collect::<PerChannel>();
+        self.steps
+            .iter()
+            .fold(signs(&self.scale), |before, step| match step {
+                Step::Affine { factor, .. } => zip(&before, factor, |sign, f| sign * f.signum()),
+                Step::BatchNormalization { gamma, .. } => zip(&before, gamma, |sign, g| sign * g.signum()),
+                Step::Clamp { .. } | Step::Leaky { .. } | Step::Sigmoid | Step::Tanh => before,
+            })
+    }
+
     /// Whether the value never falls where the mantissa rises.
     pub fn is_nondecreasing(&self) -> bool {
         self.scale.iter().all(|s| !s.is_negative())
