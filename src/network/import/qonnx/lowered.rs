@@ -5,8 +5,8 @@ use num_traits::Zero;
 
 use super::constant::{Const, Elements};
 use super::exact::{self, power_of_two};
-use super::fold::all_of;
 use super::matrix::Product;
+use super::selection::all_of;
 use super::stream::Stream;
 use super::{Importer, Value, ones, single};
 use crate::fixed_point::Quantization;

@@ -3,7 +3,7 @@
 use num_rational::BigRational;
 
 use super::exact::{self, common_grid};
-use super::fold::all_of;
+use super::selection::all_of;
 use super::stream::Stream;
 use super::{Importer, Value};
 use crate::network::import::ImportError;

@@ -1,7 +1,7 @@
 //! Operators that pick elements along axes: `Slice`, `Gather`, `Split`.
 
 use super::constant::Elements;
-use super::fold::all_of;
+use super::selection::all_of;
 use super::stream::{Step, Stream};
 use super::{Importer, Value};
 use crate::network::Op;
