@@ -56,6 +56,20 @@ impl Draw {
             .collect()
     }
 
+    /// A pool's window on so many axes, by the names of its attributes.
+    pub fn pool_window(&mut self, rank: usize) -> [(&'static str, Vec<i64>); 4] {
+        let mut list = |high: i64| -> Vec<i64> { (0..rank).map(|_| self.integer(1, high)).collect() };
+        let (kernel, strides, dilations) = (list(3), list(3), list(2));
+        let pads = [&kernel, &kernel].into_iter().flatten();
+        let pads = pads.map(|&taps| self.integer(0, taps / 2)).collect();
+        [
+            ("kernel_shape", kernel),
+            ("strides", strides),
+            ("dilations", dilations),
+            ("pads", pads),
+        ]
+    }
+
     pub fn choice<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.integer(0, of.len() as i64 - 1) as usize]
     }

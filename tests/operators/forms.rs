@@ -398,19 +398,14 @@ fn averages_over_what_is_inside() {
         let one = seed % 4 == 3;
         let rank = if one { 1 } else { 2 };
         let mut model = input(if one { &[1, 2, 7] } else { &[1, 2, 5, 6] });
-        let kernel: Vec<i64> = (0..rank).map(|_| draw.integer(1, 3)).collect();
-        let strides: Vec<i64> = (0..rank).map(|_| draw.integer(1, 3)).collect();
-        let dilations: Vec<i64> = (0..rank).map(|_| draw.integer(1, 2)).collect();
-        let mut pads: Vec<i64> = kernel.iter().map(|&k| draw.integer(0, k / 2)).collect();
-        pads.extend(kernel.iter().map(|&k| draw.integer(0, k / 2)).collect::<Vec<_>>());
+        let window = draw.pool_window(rank);
         model
             .node("AveragePool", &["xq"], if seed % 3 == 0 { "p" } else { "y" })
-            .with("kernel_shape", Value::Ints(&kernel))
-            .with("strides", Value::Ints(&strides))
-            .with("dilations", Value::Ints(&dilations))
-            .with("pads", Value::Ints(&pads))
             .with("count_include_pad", Value::Int(draw.integer(0, 1)))
             .with("ceil_mode", Value::Int(draw.integer(0, 1)));
+        for (name, values) in &window {
+            model.with(name, Value::Ints(values));
+        }
         if seed % 3 == 0 {
             model.quant("p", "y", 5, draw.choice(&[0.25, 0.3]), true);
         }

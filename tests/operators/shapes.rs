@@ -11,19 +11,14 @@ fn maxima() {
         let one = seed % 4 == 3;
         let rank = if one { 1 } else { 2 };
         let mut model = input(if one { &[1, 2, 9] } else { &[1, 2, 7, 6] });
-        let kernel: Vec<i64> = (0..rank).map(|_| draw.integer(1, 3)).collect();
-        let strides: Vec<i64> = (0..rank).map(|_| draw.integer(1, 3)).collect();
-        let dilations: Vec<i64> = (0..rank).map(|_| draw.integer(1, 2)).collect();
-        let mut pads: Vec<i64> = kernel.iter().map(|&k| draw.integer(0, k / 2)).collect();
-        pads.extend(kernel.iter().map(|&k| draw.integer(0, k / 2)).collect::<Vec<_>>());
+        let window = draw.pool_window(rank);
         model
             .node("MaxPool", &["xq"], "y")
-            .with("kernel_shape", Value::Ints(&kernel))
-            .with("strides", Value::Ints(&strides))
-            .with("dilations", Value::Ints(&dilations))
-            .with("pads", Value::Ints(&pads))
-            .with("ceil_mode", Value::Int(draw.integer(0, 1)))
-            .output("y");
+            .with("ceil_mode", Value::Int(draw.integer(0, 1)));
+        for (name, values) in &window {
+            model.with(name, Value::Ints(values));
+        }
+        model.output("y");
         check(&model, 0.125, First, First, seed);
     }
 }
