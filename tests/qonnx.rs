@@ -1,8 +1,13 @@
 //! QONNX networks against golden outputs that other evaluators computed.
 
 mod common;
+mod qonnx_common {
+    pub mod single_precision;
+}
 
 use std::path::Path;
+
+use qonnx_common::single_precision;
 
 use radstream::data::{self, Array, Source};
 use radstream::fixed_point::Cast;
@@ -334,36 +339,65 @@ fn inputs_and_constants_of_networks_as_people_have_them() {
     let Some(shared) = common::shared_data() else {
         return;
     };
-    for name in [
-        "bn-behind-unsqueeze/net",
-        "input-zero-point/uint8_zp128",
-        "input-zero-point/int4_narrow_zp",
-    ] {
-        let file = |ending: &str| shared.join("field").join(format!("{name}.{ending}"));
-        let network = qonnx::read(&file("onnx")).expect("a network");
-        let parameters = Parameters::of(&network);
-        let inputs = network
-            .quantize_inputs(&array(&file("npz"), "x").reals())
-            .expect("mantissas");
-        let expected = array(&file("npz"), "expected").reals();
-        let output = network.tensor(network.output);
-        let found: Vec<f64> = inputs
-            .chunks(network.tensor(network.input).len())
-            .flat_map(|input| {
-                let trace = evaluate(&network, &parameters, input);
-                let values = trace.tensor(network.output).iter();
-                values
-                    .map(|&mantissa| output.value_of(mantissa))
-                    .collect::<Vec<_>>()
-            })
+    for name in ["bn-behind-unsqueeze/net", "input-zero-point/int4_narrow_zp"] {
+        let (found, expected) = (outputs_of(&shared, name), expected_of(&shared, name));
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// The values of a field case's outputs.
+fn outputs_of(shared: &Path, name: &str) -> Vec<f64> {
+    let file = |ending: &str| shared.join("field").join(format!("{name}.{ending}"));
+    let network = qonnx::read(&file("onnx")).expect("a network");
+    let parameters = Parameters::of(&network);
+    let inputs = network
+        .quantize_inputs(&array(&file("npz"), "x").reals())
+        .expect("mantissas");
+    let output = network.tensor(network.output);
+    inputs
+        .chunks(network.tensor(network.input).len())
+        .flat_map(|input| {
+            let trace = evaluate(&network, &parameters, input);
+            let values = trace.tensor(network.output).iter();
+            values
+                .map(|&mantissa| output.value_of(mantissa))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn expected_of(shared: &Path, name: &str) -> Vec<f64> {
+    array(&shared.join("field").join(format!("{name}.npz")), "expected").reals()
+}
+
+/// The file's arithmetic on rationals gives every output; the executor's single precision gives what its roundings
+/// allow around that, which is another integer on both sides of a tie only.
+#[test]
+fn zero_points_of_the_input_are_exact_and_single_precision_leaves_them_at_ties_only() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    for name in ["input-zero-point/uint8_zp128", "input-zero-point/int4_narrow_zp"] {
+        let folder = shared.join("field");
+        let graph = single_precision::graph(&folder.join(format!("{name}.onnx")));
+        let samples = array(&folder.join(format!("{name}.npz")), "x");
+        let (found, expected) = (outputs_of(&shared, name), expected_of(&shared, name));
+        let exact: Vec<_> = rows(&samples.reals(), samples.shape[1])
+            .flat_map(|sample| single_precision::evaluate(&graph, sample))
             .collect();
-        // The executor's single precision sees ties half a millionth of a step away: one step at such places.
-        let step = output.value_of(1);
-        let apart: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).collect();
-        let ties = apart.iter().filter(|&&apart| apart > 0.0).count();
-        let most = if name.ends_with("uint8_zp128") { 2 } else { 0 };
-        assert!(ties <= most, "{name}: {ties} differences");
-        assert!(apart.iter().all(|&apart| apart == 0.0 || apart == step), "{name}");
+        assert_eq!(
+            (found.len(), expected.len()),
+            (exact.len(), exact.len()),
+            "{name}"
+        );
+        for (at, output) in exact.iter().enumerate() {
+            assert_eq!(output.exact(), found[at], "{name} {at}");
+            assert!(
+                output.allows(expected[at]),
+                "{name} {at}: {output:?} {}",
+                expected[at]
+            );
+        }
     }
 }
 
