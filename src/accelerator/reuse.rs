@@ -140,14 +140,16 @@ impl ReuseRule {
             .div_ceil(factor.max(1).min(inputs))
             .is_multiple_of(outputs);
         let in_turn = inputs.is_multiple_of(factor.max(1));
-        if self.strategy == Strategy::Unrolled && !(in_turn || factor.is_multiple_of(inputs)) {
-            // The generated code has no assertions; it needs whole rows of the weights.
-            let is_generated = factor < inputs && (inputs * outputs).is_multiple_of(factor.max(1));
-            return if is_generated {
-                Outcome::OtherValues
-            } else {
-                Outcome::Stops
-            };
+        if self.strategy == Strategy::Unrolled && factor > 1 {
+            // `unrolled_codegen.py` wants whole rows of the weights. It has no assertions.
+            let is_generated = (inputs * outputs).is_multiple_of(factor)
+                && (factor <= inputs || factor.is_multiple_of(inputs));
+            if !is_generated {
+                return Outcome::Stops;
+            }
+            if factor < inputs && !in_turn {
+                return Outcome::OtherValues;
+            }
         }
         match self.kernel {
             Kernel::Depthwise if factor > inputs && inputs == outputs && !factor.is_multiple_of(outputs) => {
@@ -171,11 +173,14 @@ impl ReuseRule {
         match (self.strategy, self.kernel) {
             (Strategy::Latency, _) => "a factor from 1".to_owned(),
             (Strategy::DistributedArithmetic, _) => "1: distributed arithmetic reuses nothing".to_owned(),
+            (Strategy::Unrolled, _) if outputs == 1 && inputs > 1 => {
+                format!("a divisor of {inputs} below it")
+            }
             (_, Kernel::Parallel { .. }) => format!(
                 "a divisor of {inputs}, the taps of one output: the convolutions of io_parallel compute no other"
             ),
             (Strategy::Unrolled, _) => {
-                format!("a divisor of {inputs}, or {inputs} times a divisor of {outputs} below {outputs}")
+                format!("a divisor of {inputs}, or {inputs} times a divisor of {outputs} below it")
             }
             (Strategy::Resource, _) => {
                 format!("a divisor of {inputs}, or {inputs} times a divisor of {outputs}")

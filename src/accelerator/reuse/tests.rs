@@ -206,11 +206,6 @@ fn the_rule_is_that_of_hls4ml() {
             }
             _ => assert_eq!(rule.admits(factor), validates, "{rule:?} {factor}"),
         }
-        let unrolled = ReuseRule {
-            strategy: Strategy::Unrolled,
-            ..rule
-        };
-        assert!(!unrolled.admits(factor) || rule.admits(factor));
     }
 }
 
@@ -247,4 +242,161 @@ fn other_strategies_have_their_own_factors() {
     assert_eq!(rule(Strategy::Unrolled).nearest(24), 12);
     assert!(rule(Strategy::DistributedArithmetic).admits(1));
     assert_eq!(rule(Strategy::DistributedArithmetic).nearest(6), 1);
+}
+
+/// `set_closest_reuse_factor` with `include_max_rf=False`: the largest factor is taken off the list. Where there is no
+/// other, hls4ml has none left and fails; 1 stays here.
+#[test]
+fn unrolled_leaves_out_the_largest_factor() {
+    for (rule, _) in cases().filter(|(_, factor)| *factor == 1) {
+        let unrolled = ReuseRule {
+            strategy: Strategy::Unrolled,
+            ..rule
+        };
+        let weights = rule.inputs * rule.outputs;
+        let mut valid: Vec<u64> = (1..=weights)
+            .filter(|&factor| hls4ml_validates(rule.inputs, rule.outputs, factor))
+            .collect();
+        assert_eq!(valid.pop(), Some(weights));
+        if valid.is_empty() {
+            valid.push(1);
+        }
+        if matches!(rule.kernel, Kernel::Parallel { .. }) {
+            valid.retain(|&factor| factor <= rule.inputs);
+        }
+        let admitted: Vec<u64> = (0..=weights + 3).filter(|&f| unrolled.admits(f)).collect();
+        assert_eq!(admitted, valid, "{rule:?}");
+    }
+}
+
+/// What the code does that `unrolled_codegen.py` writes for a factor above 1, index by index; none where it writes
+/// none: its weights do not fit into rows, or a case is not implemented.
+fn generated(inputs: u64, outputs: u64, factor: u64) -> Option<Pairs> {
+    let weights = inputs * outputs;
+    let block = weights.div_ceil(factor);
+    if block * factor != weights || (factor > inputs && !factor.is_multiple_of(inputs)) {
+        return None;
+    }
+    let mut pairs = vec![Vec::new(); outputs as usize];
+    for turn in 0..factor {
+        let mut output = if factor <= inputs { 0 } else { turn / inputs };
+        let (mut input, mut step) = (turn % inputs, 0);
+        for row in 0..block {
+            if let Some(list) = pairs.get_mut(output as usize) {
+                list.push((input, turn + row * factor));
+            }
+            if factor > inputs {
+                output += factor / inputs;
+                continue;
+            }
+            input += factor;
+            if input >= inputs {
+                input = turn;
+            }
+            step += 1;
+            if step >= block / outputs {
+                step = 0;
+                output += 1;
+            }
+        }
+    }
+    for list in &mut pairs {
+        list.sort_unstable();
+    }
+    Some(pairs)
+}
+
+#[test]
+fn the_outcome_of_unrolled_is_what_the_generated_code_does() {
+    let is_dense = |rule: &ReuseRule| matches!(rule.kernel, Kernel::Dense | Kernel::Streamed);
+    for (rule, factor) in cases().filter(|(rule, factor)| is_dense(rule) && *factor > 1) {
+        let rule = ReuseRule {
+            strategy: Strategy::Unrolled,
+            ..rule
+        };
+        let expected = layer(rule.kernel, rule.inputs, rule.outputs);
+        let outcome = match generated(rule.inputs, rule.outputs, factor) {
+            None => Outcome::Stops,
+            Some(computed) if computed == expected => Outcome::SameValues,
+            Some(_) => Outcome::OtherValues,
+        };
+        if rule.admits(factor) {
+            assert_eq!(outcome, Outcome::SameValues, "{rule:?} {factor}");
+        } else {
+            assert_eq!(rule.outcome(factor), outcome, "{rule:?} {factor}");
+        }
+    }
+}
+
+#[test]
+fn the_words_say_what_is_built() {
+    let strategies = [
+        Strategy::Latency,
+        Strategy::Resource,
+        Strategy::Unrolled,
+        Strategy::DistributedArithmetic,
+    ];
+    for (rule, factor) in cases() {
+        for strategy in strategies {
+            let rule = ReuseRule { strategy, ..rule };
+            let (n, m) = (rule.inputs, rule.outputs);
+            let divides = n.is_multiple_of(factor);
+            let times =
+                |below: u64| factor.is_multiple_of(n) && m.is_multiple_of(factor / n) && factor / n < below;
+            let parallel = format!(
+                "a divisor of {n}, the taps of one output: the convolutions of io_parallel compute no other"
+            );
+            let sentences = [
+                ("a factor from 1".to_owned(), true),
+                ("1: distributed arithmetic reuses nothing".to_owned(), factor == 1),
+                (format!("a divisor of {n} below it"), divides && factor < n),
+                (parallel, divides),
+                (
+                    format!("a divisor of {n}, or {n} times a divisor of {m} below it"),
+                    divides || times(m),
+                ),
+                (
+                    format!("a divisor of {n}, or {n} times a divisor of {m}"),
+                    divides || times(m + 1),
+                ),
+            ];
+            let said = rule.expected();
+            let (_, is_said) = sentences.iter().find(|(words, _)| *words == said).unwrap();
+            assert_eq!(rule.admits(factor), *is_said, "{rule:?} {factor}: {said}");
+            match rule.remark(factor) {
+                None => assert!(*is_said),
+                Some(text) => {
+                    assert!(!is_said);
+                    let does = match rule.outcome(factor) {
+                        Outcome::Stops => "its own code stops at it",
+                        Outcome::OtherValues => "gives other values than the layer",
+                        Outcome::SameValues => "computes the layer, but",
+                    };
+                    for words in [
+                        format!("the reuse factor {factor},"),
+                        format!("for {n} inputs and {m} outputs;"),
+                        does.to_owned(),
+                        format!("builds is {} (expected {said})", rule.nearest(factor)),
+                    ] {
+                        assert!(text.contains(&words), "{text}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_configuration_replaces_the_strategy() {
+    for (rule, factor) in cases() {
+        for strategy in [Strategy::Latency, Strategy::Unrolled] {
+            let rule = ReuseRule { strategy, ..rule };
+            let resource = ReuseRule {
+                strategy: Strategy::Resource,
+                ..rule
+            };
+            assert_eq!(rule.with_resource(true).admits(factor), resource.admits(factor));
+            assert!(rule.with_resource(false).admits(factor));
+        }
+    }
 }
