@@ -400,3 +400,165 @@ fn a_configuration_replaces_the_strategy() {
         }
     }
 }
+
+/// `core_templates.py` and `convolution_templates.py` choose the kernel by type of layer, io type and backend;
+/// `set_closest_reuse_factor` counts as `get_layer_mult_size` does.
+#[test]
+fn the_rule_of_a_layer_is_that_of_its_kernel() {
+    use crate::fixed_point::Format;
+    use crate::network::{Accumulator, BuildHints, Geometry, Order, ParamId, TensorId, Window};
+    let window = |kernel| Window {
+        kernel,
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [0, 0],
+    };
+    let rule = |kind: &str, [strategy, io, backend]: [Option<&str>; 3], channels: usize, groups, outputs| {
+        let kernel = match kind {
+            "Dense" => [1, 1],
+            "Conv1D" | "DepthwiseConv1D" => [1, 3],
+            _ => [3, 3],
+        };
+        let layer = Layer {
+            name: "l".into(),
+            kind: kind.into(),
+            output: TensorId(0),
+            hints: BuildHints {
+                strategy: strategy.map(str::to_owned),
+                io_type: io.map(str::to_owned),
+                backend: backend.map(str::to_owned),
+                ..BuildHints::default()
+            },
+        };
+        let mac = Mac {
+            weight: ParamId(0),
+            bias: None,
+            geometry: Geometry {
+                input: [8, 8, channels],
+                output: [6, 6, outputs],
+                window: window(kernel),
+            },
+            groups,
+            transposed: false,
+            accumulator: Accumulator {
+                format: Format::holding(-1, 1, 0).unwrap(),
+                stated: false,
+                order: Order::Natural,
+            },
+            popcount: false,
+        };
+        let rule = ReuseRule::of(&layer, &mac);
+        (rule.strategy, rule.kernel, rule.inputs, rule.outputs)
+    };
+    let (parallel, stream) = (Some("io_parallel"), Some("io_stream"));
+    let (vitis, vivado, catapult) = (Some("vitis"), Some("vivado"), Some("catapult"));
+    let resource = Some("resource");
+    let (assert, pass) = (
+        Kernel::Parallel { asserts: true },
+        Kernel::Parallel { asserts: false },
+    );
+    for (kind, hints, [channels, groups, outputs], expected) in [
+        (
+            "Dense",
+            [resource, parallel, vitis],
+            [5, 1, 4],
+            (Strategy::Resource, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Dense",
+            [resource, stream, vitis],
+            [5, 1, 4],
+            (Strategy::Resource, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Dense",
+            [resource, parallel, catapult],
+            [5, 1, 4],
+            (Strategy::Resource, Kernel::Streamed, 5, 4),
+        ),
+        (
+            "Dense",
+            [None, parallel, vitis],
+            [5, 1, 4],
+            (Strategy::Latency, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Dense",
+            [None, None, None],
+            [5, 1, 4],
+            (Strategy::Resource, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Dense",
+            [Some("latency"), None, None],
+            [5, 1, 4],
+            (Strategy::Latency, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Dense",
+            [Some("resource_unrolled"), parallel, vitis],
+            [5, 1, 4],
+            (Strategy::Unrolled, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Dense",
+            [Some("distributed_arithmetic"), parallel, vitis],
+            [5, 1, 4],
+            (Strategy::DistributedArithmetic, Kernel::Dense, 5, 4),
+        ),
+        (
+            "Conv1D",
+            [resource, parallel, vitis],
+            [2, 1, 4],
+            (Strategy::Resource, assert, 6, 4),
+        ),
+        (
+            "Conv2D",
+            [resource, parallel, vitis],
+            [2, 1, 4],
+            (Strategy::Resource, pass, 18, 4),
+        ),
+        (
+            "Conv2D",
+            [resource, parallel, vivado],
+            [2, 1, 4],
+            (Strategy::Resource, assert, 18, 4),
+        ),
+        (
+            "Conv2D",
+            [resource, stream, vitis],
+            [2, 1, 4],
+            (Strategy::Resource, Kernel::Streamed, 18, 4),
+        ),
+        (
+            "Conv2D",
+            [resource, parallel, catapult],
+            [2, 1, 4],
+            (Strategy::Resource, Kernel::Streamed, 18, 4),
+        ),
+        (
+            "DepthwiseConv2D",
+            [resource, parallel, vitis],
+            [4, 4, 4],
+            (Strategy::Resource, Kernel::Depthwise, 36, 4),
+        ),
+        (
+            "DepthwiseConv1D",
+            [resource, stream, vitis],
+            [4, 4, 4],
+            (Strategy::Resource, Kernel::Depthwise, 12, 4),
+        ),
+        (
+            "Conv2D",
+            [resource, parallel, vitis],
+            [4, 2, 4],
+            (Strategy::Resource, pass, 18, 4),
+        ),
+    ] {
+        assert_eq!(
+            rule(kind, hints, channels, groups, outputs),
+            expected,
+            "{kind} {hints:?} {groups}"
+        );
+    }
+}
