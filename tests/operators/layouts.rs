@@ -772,3 +772,74 @@ fn indices_and_distances_count_in_the_order_of_the_output() {
         }
     }
 }
+
+/// A readout is fed in the order of the network's file; only a shape that is the channels-last one and no other gets
+/// the elements channels last. What fits both ways, or is flat, is said.
+#[test]
+fn a_readout_takes_the_order_of_the_networks_file() {
+    let place = Place(tempfile::tempdir().expect("a folder"));
+    for (shape, taken, last, said) in [
+        (&[3usize, 3, 3][..], &[3usize, 3, 3][..], false, true),
+        (&[3, 3, 3], &[27], false, true),
+        (&[2, 2, 2], &[2, 2, 2], false, true),
+        (&[2, 3, 4], &[2, 3, 4], false, false),
+        (&[2, 3, 4], &[3, 4, 2], true, false),
+        (&[2, 3, 4], &[24], false, true),
+        (&[4, 3], &[3, 4], true, false),
+        (&[3, 3], &[3, 3], false, true),
+    ] {
+        let network = Form::Convolution.network(shape);
+        let len: usize = shape.iter().product();
+        let weights: Vec<f32> = (1..=len).map(|at| (at * at) as f32).collect();
+        let mut model = Model::new("c", &wide(taken));
+        model
+            .node("Flatten", &["c"], "flat")
+            .floats("w", &[len, 1], &weights)
+            .node("MatMul", &["flat", "w"], "r")
+            .output("r");
+        let readout = place.model("readout.onnx", &model);
+        let rows = draw(&mut Draw::new(len as u64), shape, 3);
+        let read = |row: &Grid, last: bool| -> f64 {
+            let row = if last { row.with_last(0) } else { row.clone() };
+            row.values
+                .iter()
+                .zip(&weights)
+                .map(|(x, &w)| x * f64::from(w))
+                .sum()
+        };
+        for layout in [ArrayOrder::File, ArrayOrder::ChannelsLast] {
+            let given: Vec<Grid> = match layout {
+                ArrayOrder::File => rows.clone(),
+                ArrayOrder::ChannelsLast => rows.iter().map(|row| row.with_last(0)).collect(),
+            };
+            for (order, is_right) in [(last, true), (!last, false)] {
+                let target = rows.iter().map(|row| read(row, order)).collect();
+                let settings = Settings {
+                    inputs: place.samples("x.npy", &given),
+                    readout: readout.clone(),
+                    target: place.array("t.npy", &[rows.len(), 1], target),
+                    loss: Some("mse".to_owned()),
+                    layout: Some(layout),
+                    ..Settings::default()
+                };
+                let (loss, notes) = loss(&network, &settings).unwrap();
+                assert_eq!(loss == 0.0, is_right, "{shape:?} {taken:?} {layout:?}");
+                let of_readout = notes.iter().filter(|note| note.contains("readout")).count();
+                assert_eq!(of_readout, usize::from(said), "{shape:?} {taken:?} {notes:?}");
+            }
+        }
+    }
+    let network = Form::Convolution.network(&[2, 3, 4]);
+    let mut model = Model::new("c", &[1, 4, 3, 2]);
+    model.node("Flatten", &["c"], "r").output("r");
+    let settings = Settings {
+        inputs: place.samples("x.npy", &draw(&mut Draw::new(1), &[2, 3, 4], 1)),
+        readout: place.model("readout.onnx", &model),
+        ..Settings::default()
+    };
+    let error = loss(&network, &settings).unwrap_err().to_string();
+    assert!(
+        error.contains("[4, 3, 2]") && error.contains("[2, 3, 4]"),
+        "{error}"
+    );
+}
