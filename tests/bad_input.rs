@@ -813,3 +813,62 @@ fn places_that_cannot_be_written() {
         other.fails(1, arguments, &["taken", "cannot be written", "expected"]);
     }
 }
+
+/// Files whose names are no UTF-8 text are read, but the identity of a study cannot hold such a name.
+#[cfg(unix)]
+#[test]
+fn names_of_files_that_are_no_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = Workplace::new();
+    let network = OsStr::from_bytes(b"net\xff.onnx");
+    let original = model("digits_small_cls").join("encoder.qonnx.onnx");
+    if std::fs::copy(original, place.path("").join(network)).is_err() {
+        eprintln!("skipped: the file system has no such names");
+        return;
+    }
+    let data = path("digits_small_cls/data.npz") + ":x";
+    let samples = ["--limit", "2", "--loss", "mismatch", "--inputs", &data];
+    let campaign = ["--exhaustive", "--tensors", "bias"];
+    for (command, options, status) in [
+        ("inspect", vec![], 0),
+        ("inspect", vec!["--json"], 0),
+        ("run", samples.to_vec(), 2),
+        ("run", [&samples[..], &["--emit-plan"]].concat(), 2),
+        ("run", [&samples[..], &["--out", "run"]].concat(), 2),
+        (
+            "campaign",
+            [&samples[..], &campaign, &["--emit-plan"]].concat(),
+            2,
+        ),
+        (
+            "campaign",
+            [&samples[..], &campaign, &["--out", "campaign"]].concat(),
+            2,
+        ),
+        (
+            "harden",
+            [&samples[..], &["--trials", "1", "--out", "harden"]].concat(),
+            2,
+        ),
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_radstream"))
+            .current_dir(place.path(""))
+            .arg(command)
+            .arg(network)
+            .args(&options)
+            .output()
+            .expect("the program");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{command} {options:?}: {said}"
+        );
+        assert_eq!(
+            status == 2,
+            said.contains("in UTF-8"),
+            "{command} {options:?}: {said}"
+        );
+    }
+}

@@ -394,7 +394,7 @@ fn names_are_suggested() {
 fn identity(network: &NetworkRequest, samples: &SamplesRequest) -> Identity {
     let bench = bench(network, samples).expect("a bench");
     let bits = bench.accelerator().map().bits().collect();
-    Identity::of(&Exhaustive::new(bench, bits))
+    Identity::of(&Exhaustive::new(bench, bits)).expect("an identity")
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl MemoryMap {
     ) {
         let param = network.param(id);
         let base = format!("{}.{}", network.layer(param.layer).name, param.kind.name());
-        let word_bits = u32::try_from(layout.word_bits()).expect("checked by the caller");
+        let word_bits = u32::try_from(layout.word_bits()).expect("layouts of wider words are refused");
         let first_memory = self.memories.len() as u32;
         let first_bit = self.total_bits;
         for part in 0..layout.memories() {

@@ -198,7 +198,7 @@ impl Campaign {
                 Request::Accumulation(request) => request.forecast(&session)?,
                 Request::Memory(request) => request.forecast(&session)?,
                 Request::Registers(request) => request.forecast(&session)?,
-                _ => unreachable!("no campaigns"),
+                _ => unreachable!("plans of other commands are refused"),
             };
             let (verb, what) = match &request {
                 Request::Exhaustive(_) => ("flip", "bits"),
@@ -234,7 +234,7 @@ impl Campaign {
                 output.print(&done, || report::registers(&done.campaign))?;
                 wrote(&done.folder)
             }
-            _ => unreachable!("no campaigns"),
+            _ => unreachable!("plans of other commands are refused"),
         }
     }
 }

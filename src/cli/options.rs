@@ -132,7 +132,9 @@ impl OutputOptions {
         Ok(Session {
             folder: self.out.clone(),
             force: self.force,
-            command_line: std::env::args().collect(),
+            command_line: std::env::args_os()
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect(),
             parts: Vec::new(),
             watch: std::sync::Arc::new(Terminal { quiet: self.quiet }),
         })

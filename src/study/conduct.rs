@@ -7,7 +7,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{
-    Design, Identity, Opening, OutputFolder, PhasePlan, PhaseState, Provenance, Session, StudyError,
+    Design, Identity, NoDocument, Opening, OutputFolder, PhasePlan, PhaseState, Provenance, Session,
+    StudyError,
 };
 use crate::campaign::{Bench, Finished, Kind, Run, RunError, Shard, Silent, StopRule, TrialUnit};
 use crate::data::{InputFile, InputLog, open_written, write_atomically};
@@ -54,9 +55,9 @@ impl Workbench {
         }
         let warnings = notes.into_iter().chain(odd).collect();
         let provenance = Provenance {
-            network: Identity::of(design.accelerator.network()),
-            samples: Identity::of(&bench.inputs()),
-            outcome: Identity::of(bench.evaluator()),
+            network: Identity::of(design.accelerator.network())?,
+            samples: Identity::of(&bench.inputs())?,
+            outcome: Identity::of(bench.evaluator())?,
         };
         Ok(Self {
             design,
@@ -141,7 +142,7 @@ pub(super) struct Opened {
 
 /// A request as a document.
 pub(super) fn as_value(request: &impl Serialize) -> Result<serde_json::Value, StudyError> {
-    serde_json::to_value(request).map_err(|error| StudyError::work(error.to_string()))
+    Ok(serde_json::to_value(request).map_err(NoDocument::of)?)
 }
 
 /// Opens an output folder and says what became of an earlier run.
@@ -178,7 +179,7 @@ pub(super) fn open_plain(
 ) -> Result<Option<OutputFolder>, StudyError> {
     let Some(path) = path else { return Ok(None) };
     let request = as_value(request)?;
-    let fingerprint = Identity::of(&(&request, &inputs));
+    let fingerprint = Identity::of(&(&request, &inputs))?;
     let opening = Opening {
         kind: kind.to_owned(),
         name: name.to_owned(),

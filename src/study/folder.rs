@@ -10,8 +10,8 @@ use miette::Diagnostic;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::Identity;
 use super::manifest::{Manifest, OutputFile, Phase, Program, Provenance};
+use super::{Identity, NoDocument};
 use crate::campaign::Shard;
 
 use crate::data::{InputFile, read_written, sha256_of, write_atomically};
@@ -22,6 +22,10 @@ const LOCK: &str = "manifest.lock";
 /// Why a folder is not worked in.
 #[derive(Debug, Error, Diagnostic)]
 pub enum FolderError {
+    /// What determines the study is no document.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoDocument(#[from] NoDocument),
     /// Another process works in it.
     #[error("{}: {holder} works in this folder", folder.display())]
     #[diagnostic(
@@ -248,7 +252,7 @@ impl OutputFolder {
                 .iter()
                 .map(|phase| (phase.name, &phase.fingerprint))
                 .collect::<Vec<_>>(),
-        ));
+        ))?;
         let kept = |name: &str| {
             opening.phases.iter().zip(&states).any(|(phase, state)| {
                 *state != PhaseState::Fresh && phase.files.iter().any(|file| slashed(file) == name)

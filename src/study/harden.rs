@@ -95,16 +95,16 @@ impl HardenRequest {
         let bits = scope::bits(&accelerator, &self.tensors)?;
         let rates = self.rate.on(&workbench.design)?;
         let kind = Exhaustive::new(workbench.bench.clone(), bits);
-        let of_records = Identity::of(&kind);
+        let of_records = Identity::of(&kind)?;
         let of_all = Identity::of(&(
             &of_records,
             &self.protect,
             self.seed,
             &self.rate.summary(&rates.exposures),
-        ));
+        ))?;
         let phases = vec![
             PhasePlan::of_records("campaign", of_records.clone(), &["records".to_owned()]),
-            protection::trial_phase(&of_records, &self.protect, self.seed),
+            protection::trial_phase(&of_records, &self.protect, self.seed)?,
             PhasePlan::new("export", of_all.clone(), protection::map_paths(&accelerator)?),
             PhasePlan::new("report", of_all, ["summary.txt", "summary.json"]),
         ];

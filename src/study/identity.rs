@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
 
 /// A hash of everything that a value holds: SHA-256 of its serialized form (CBOR, RFC 8949), names of fields
 /// included. Nothing is listed by hand, so a field that is added later cannot be forgotten; maps have to be
@@ -12,6 +14,26 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(String);
+
+/// A value that no document can hold.
+#[derive(Clone, Debug, Error, Diagnostic, PartialEq, Eq)]
+#[error("the request has no form as a document: {problem}")]
+#[diagnostic(
+    code(radstream::document),
+    help("expected names of files and folders in UTF-8; rename them, or link to them by such a name")
+)]
+pub struct NoDocument {
+    /// Why.
+    problem: String,
+}
+
+impl NoDocument {
+    pub(super) fn of(error: impl fmt::Display) -> Self {
+        Self {
+            problem: error.to_string(),
+        }
+    }
+}
 
 struct Hashing(Sha256);
 
@@ -29,17 +51,17 @@ impl Write for Hashing {
 impl Identity {
     /// The identity of a value.
     ///
-    /// # Panics
-    /// Where the value refuses to be serialized, which no derived form does.
-    #[must_use]
-    pub fn of(value: &impl Serialize) -> Self {
+    /// # Errors
+    /// [`NoDocument`] where the value has no serialized form: a path in it is no UTF-8 text.
+    pub fn of(value: &impl Serialize) -> Result<Self, NoDocument> {
         let mut writer = io::BufWriter::with_capacity(1 << 16, Hashing(Sha256::new()));
-        ciborium::into_writer(value, &mut writer).expect("a value with a serialized form");
-        let Ok(hashing) = writer.into_inner() else {
-            unreachable!("a hash takes every byte")
-        };
+        ciborium::into_writer(value, &mut writer).map_err(|error| match error {
+            ciborium::ser::Error::Value(problem) => NoDocument::of(problem),
+            ciborium::ser::Error::Io(error) => NoDocument::of(error),
+        })?;
+        let hashing = writer.into_inner().map_err(NoDocument::of)?;
         let digest = hashing.0.finalize();
-        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(Self(digest.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
     /// The hash in hexadecimal digits.
@@ -74,7 +96,7 @@ mod tests {
 
     #[test]
     fn every_bit_of_every_field_counts() {
-        let of = |a: f64, b: f64| Identity::of(&Two { a, b });
+        let of = |a: f64, b: f64| Identity::of(&Two { a, b }).unwrap();
         assert_eq!(of(1.0, 2.0), of(1.0, 2.0));
         assert_ne!(of(1.0, 2.0), of(2.0, 1.0));
         assert_ne!(of(1.0, 2.0), of(1.0, 2.0 + f64::EPSILON * 2.0));
@@ -84,7 +106,8 @@ mod tests {
             a: 1.0,
             b: 2.0,
             c: None,
-        });
+        })
+        .unwrap();
         assert_ne!(of(1.0, 2.0), three);
     }
 
@@ -93,6 +116,6 @@ mod tests {
         // CBOR of the array [1, 2] is 82 01 02; its SHA-256 by sha256sum.
         let expected = Sha256::digest([0x82, 0x01, 0x02]);
         let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(Identity::of(&[1u8, 2u8]).as_str(), expected);
+        assert_eq!(Identity::of(&[1u8, 2u8]).unwrap().as_str(), expected);
     }
 }

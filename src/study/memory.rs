@@ -412,7 +412,7 @@ impl MemoryRequest {
             }
             return Ok(self.report(&prepared, prepared.kind.report(&done.sums), None));
         };
-        let fingerprint = Identity::of(&(&prepared.kind, self.until, self.shard));
+        let fingerprint = Identity::of(&(&prepared.kind, self.until, self.shard))?;
         let opening = Opening {
             kind: KIND.to_owned(),
             name: self.memory.to_string(),

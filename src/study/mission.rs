@@ -482,9 +482,9 @@ impl MissionRequest {
         let workbench = self.workbench(session)?;
         let prepared = self.prepare(&workbench)?;
         session.watch.note(&self.expectation(&prepared));
-        let of_missions = Identity::of(&(&prepared.kind, self.shard));
-        let of_registers = Identity::of(&prepared.registers);
-        let of_all = Identity::of(&(&of_missions, &of_registers, &prepared.strikes.assumptions, self));
+        let of_missions = Identity::of(&(&prepared.kind, self.shard))?;
+        let of_registers = Identity::of(&prepared.registers)?;
+        let of_all = Identity::of(&(&of_missions, &of_registers, &prepared.strikes.assumptions, self))?;
         let mut phases = Vec::new();
         if prepared.registers.is_some() {
             let stems = ["registers".to_owned()];

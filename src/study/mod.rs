@@ -51,7 +51,7 @@ pub use exhaustive::{ExhaustiveRequest, ExhaustiveStudyReport};
 pub use export::{ExportReport, ExportRequest};
 pub use folder::{FolderError, Opening, OutputFolder, PhasePlan, PhaseState};
 pub use harden::{HardenReport, HardenRequest};
-pub use identity::Identity;
+pub use identity::{Identity, NoDocument};
 pub use inspect::{
     AccumulatorReport, BitsByName, CyclesReport, EndReport, FoldingReport, InspectReport, InspectRequest,
     LayerReport, RegisterGroup, StageReport, StoredMemoryReport, TensorReport,

@@ -49,7 +49,7 @@ impl<R: Serialize> OneCampaign<'_, R> {
     ) -> Result<Report, StudyError> {
         let workbench = Workbench::build(self.network, self.samples, false, session)?;
         let kind = kind(&workbench)?;
-        let fingerprint = Identity::of(&(&kind, self.until, self.shard));
+        let fingerprint = Identity::of(&(&kind, self.until, self.shard))?;
         let phases = vec![
             PhasePlan::of_records("campaign", fingerprint.clone(), &["records".to_owned()]),
             PhasePlan::new("report", fingerprint, ["summary.json"]),

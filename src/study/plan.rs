@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccumulationRequest, ExhaustiveRequest, ExportRequest, HardenRequest, InspectRequest, MemoryRequest,
-    MissionRequest, ProtectRequest, RegisterRequest, RunRequest, StudyError, UpsetRequest,
+    MissionRequest, NoDocument, ProtectRequest, RegisterRequest, RunRequest, StudyError, UpsetRequest,
 };
 use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
 
@@ -73,10 +73,10 @@ impl Request {
     /// The plan as RON text.
     ///
     /// # Errors
-    /// [`StudyError::Work`] where it has no such form.
+    /// [`NoDocument`] where it has no such form.
     pub fn to_ron(&self) -> Result<String, StudyError> {
         let config = PrettyConfig::new().extensions(Extensions::IMPLICIT_SOME);
-        ron::ser::to_string_pretty(self, config).map_err(|error| StudyError::work(error.to_string()))
+        Ok(ron::ser::to_string_pretty(self, config).map_err(NoDocument::of)?)
     }
 
     /// The command that runs it.

@@ -110,15 +110,15 @@ impl ProtectRequest {
             .iter()
             .map(|record| (record.bit.0, record.delta_loss))
             .collect();
-        let of_records = Identity::of(&(&scores, &*workbench.bench));
+        let of_records = Identity::of(&(&scores, &*workbench.bench))?;
         let of_all = Identity::of(&(
             &of_records,
             &self.protect,
             self.seed,
             &self.rate.summary(&rates.exposures),
-        ));
+        ))?;
         let phases = vec![
-            protection::trial_phase(&of_records, &self.protect, self.seed.0),
+            protection::trial_phase(&of_records, &self.protect, self.seed.0)?,
             PhasePlan::new("export", of_all.clone(), protection::map_paths(&accelerator)?),
             PhasePlan::new("report", of_all, ["summary.json"]),
         ];

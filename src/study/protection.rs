@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::conduct::{Course, conduct};
-use super::{AcceleratorRates, Identity, PhasePlan, Session, StudyError, scope, text_form};
+use super::{AcceleratorRates, Identity, NoDocument, PhasePlan, Session, StudyError, scope, text_form};
 use crate::accelerator::{Accelerator, StoredBit};
 use crate::campaign::{
     Accumulation, Bench, BitRecord, LargestRise, SENSITIVE_ABOVE, TrialPlan, TrialSummary, TrialSums,
@@ -151,9 +151,13 @@ pub(super) fn choose(
 
 /// The phase of the trials of a study whose choice follows from its records: what determines the records and the
 /// options determines the choice.
-pub(super) fn trial_phase(records: &Identity, options: &ProtectOptions, seed: u64) -> PhasePlan {
-    let fingerprint = Identity::of(&(records, options, seed));
-    PhasePlan::of_records("trials", fingerprint, &trial_stems())
+pub(super) fn trial_phase(
+    records: &Identity,
+    options: &ProtectOptions,
+    seed: u64,
+) -> Result<PhasePlan, NoDocument> {
+    let fingerprint = Identity::of(&(records, options, seed))?;
+    Ok(PhasePlan::of_records("trials", fingerprint, &trial_stems()))
 }
 
 /// Residual loss of one design under one exposure.

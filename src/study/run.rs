@@ -117,7 +117,7 @@ impl RunRequest {
         } else {
             vec![OUTPUTS, REPORT]
         };
-        let fingerprint = Identity::of(&(self, &*workbench.bench));
+        let fingerprint = Identity::of(&(self, &*workbench.bench))?;
         let phases = vec![PhasePlan::new("report", fingerprint, named)];
         let (opened, mut folder) = workbench.open_named(session, KIND, self, phases)?;
         let done = match plan {

@@ -82,7 +82,7 @@ pub(super) fn block(path: &Path, bytes: &[u8]) -> Result<Block, ImportError> {
     let negated = words.take(outputs).into_iter().map(|flag| flag != 0).collect();
     let mut stated = Vec::with_capacity(instructions);
     for at in 0..instructions {
-        stated.push(instruction(path, at, &words.take(INSTRUCTION), &stated)?);
+        stated.push(instruction(path, at, words.next(), &stated)?);
     }
     let sizes = words.take(tables);
     let mut entries = 0usize;
@@ -120,6 +120,13 @@ struct Words {
 
 impl Words {
     /// The next numbers, which are there.
+    fn next<const N: usize>(&mut self) -> [i64; N] {
+        let from = self.at;
+        self.at += N;
+        std::array::from_fn(|at| i64::from(self.words[from + at]))
+    }
+
+    /// The same for a number of the file.
     fn take(&mut self, count: usize) -> Vec<i64> {
         let from = self.at;
         self.at += count;
@@ -130,10 +137,13 @@ impl Words {
     }
 }
 
-fn instruction(path: &Path, at: usize, words: &[i64], before: &[Stated]) -> Result<Stated, ImportError> {
-    let &[opcode, id0, id1, low, high, signed, integer, frac] = words else {
-        unreachable!("eight numbers are taken");
-    };
+fn instruction(
+    path: &Path,
+    at: usize,
+    words: [i64; INSTRUCTION],
+    before: &[Stated],
+) -> Result<Stated, ImportError> {
+    let [opcode, id0, id1, low, high, signed, integer, frac] = words;
     let place = format!("instruction {at}");
     let format = format_of(path, &place, (signed, integer, frac))?;
     let mut data = high << 32 | (low & 0xffff_ffff);

@@ -18,7 +18,7 @@ impl Builder<'_> {
         let stage = *self
             .accelerator
             .stage(node.layer)
-            .expect("every product has a folding");
+            .expect("an accelerator gives every product a folding");
         let Folding::Finn { pe, simd } = stage.folding else {
             return self.window_product(node, mac);
         };
@@ -155,7 +155,7 @@ impl Builder<'_> {
         let stage = *self
             .accelerator
             .stage(layer)
-            .expect("every product has a folding");
+            .expect("an accelerator gives every product a folding");
         let taps = mac.geometry.taps(mac.groups);
         let (schedule, initiation_interval, idle_interval) = match stage.folding {
             Folding::Hls4ml { reuse_factor } => {

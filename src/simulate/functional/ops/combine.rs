@@ -31,6 +31,6 @@ pub fn element(
         CombineOp::Average => cast_from(network, node, frac + 1, a + b, watch),
         CombineOp::Maximum => cast_from(network, node, frac, a.max(b), watch),
         CombineOp::Minimum => cast_from(network, node, frac, a.min(b), watch),
-        CombineOp::Multiply => unreachable!("handled above"),
+        CombineOp::Multiply => unreachable!("products have returned"),
     }
 }
