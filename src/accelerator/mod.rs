@@ -414,22 +414,15 @@ fn check_style(layer: &str, kind: ParamKind, style: Style, technology: &Technolo
     if has(style) {
         return Ok(());
     }
-    let all = [
-        Style::Registers,
-        Style::RegisterFile,
-        Style::LutRam,
-        Style::BlockRam,
-        Style::Rom,
-        Style::UltraRam,
-        Style::Sram,
-        Style::Constant,
-    ];
     Err(Problem::Style {
         layer: layer.to_owned(),
         tensor: kind.name(),
         style: style.name(),
         technology: technology.name.clone(),
-        expected: all.into_iter().filter(|&s| has(s)).map(Style::name).collect(),
+        expected: (Style::STORED.into_iter().chain([Style::Constant]))
+            .filter(|&style| has(style))
+            .map(Style::name)
+            .collect(),
     })
 }
 

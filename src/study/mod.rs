@@ -68,7 +68,7 @@ pub use protect::{ProtectReport, ProtectRequest, Seed};
 pub use protection::{LossRaising, ProtectOptions, ProtectionReport, Residual, Unexamined};
 pub use ranges::{CastReport, RangesReport, SoftmaxReport, StoredRangeReport, TensorRangeReport};
 pub use rate::{AnalyticReport, ClassReport, ClosedForm, ClosedFormError, UpsetReport, UpsetRequest};
-pub use rates::{AcceleratorRates, BitRates, RateBand, RateRequest, RateSummary, STYLES};
+pub use rates::{AcceleratorRates, BitRates, RateBand, RateRequest, RateSummary};
 pub use registers::{RegisterRequest, RegisterStudyReport, ShortLived};
 pub use run_report::{
     ClockReport, Drawn, FaultList, FifoUse, OutputFormat, RunFaults, RunReport, StageActivity, Struck,

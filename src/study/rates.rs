@@ -344,7 +344,7 @@ impl RateRequest {
     /// # Errors
     /// As [`RateRequest::exposures`].
     pub fn on(&self, design: &Design) -> Result<AcceleratorRates, StudyError> {
-        let classes: Vec<(Option<Style>, u64)> = STYLES
+        let classes: Vec<(Option<Style>, u64)> = Style::STORED
             .into_iter()
             .map(|style| (Some(style), design.bits_of_style(style)))
             .filter(|(_, bits)| *bits > 0)
@@ -577,11 +577,11 @@ impl AcceleratorRates {
 
 fn style_named(name: &str) -> Result<Style, StudyError> {
     let wanted = name.to_ascii_lowercase().replace(['_', '-'], "");
-    STYLES
+    Style::STORED
         .into_iter()
         .find(|style| style.name().to_ascii_lowercase() == wanted)
         .ok_or_else(|| {
-            let known: Vec<&str> = STYLES.iter().map(|style| style.name()).collect();
+            let known: Vec<&str> = Style::STORED.iter().map(|style| style.name()).collect();
             StudyError::refused(
                 format!(
                     "no storage style is called `{name}`{}",
@@ -591,17 +591,6 @@ fn style_named(name: &str) -> Result<Style, StudyError> {
             )
         })
 }
-
-/// Storage styles that hold bits.
-pub const STYLES: [Style; 7] = [
-    Style::Registers,
-    Style::RegisterFile,
-    Style::LutRam,
-    Style::BlockRam,
-    Style::Rom,
-    Style::UltraRam,
-    Style::Sram,
-];
 
 fn clusters_named(name: &str) -> Result<Clusters, StudyError> {
     if name == "single" {

@@ -1,6 +1,6 @@
 //! Who is struck how often in missions, with what that rests on.
 
-use super::{Design, RateRequest, STYLES, StudyError};
+use super::{Design, RateRequest, StudyError};
 use crate::accelerator::{MemoryId, Style};
 use crate::campaign::mission::{Exposure, Permanent};
 use crate::radiation::rate::{FlippedBitsPerHour, Quantity, StrikesPerBitHour, StrikesPerHour};
@@ -95,7 +95,7 @@ impl Strikes {
             None => rate.exposures(None, &[(None, bits)])?,
         };
         let classes = exposures.0.iter().map(|part| {
-            let style = STYLES
+            let style = Style::STORED
                 .into_iter()
                 .find(|style| design.is_some() && style.name() == part.class);
             let technology = style.map_or_else(|| technologies.others(), |style| technologies.get(style));

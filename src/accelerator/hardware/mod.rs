@@ -216,6 +216,17 @@ pub enum Style {
 }
 
 impl Style {
+    /// Those that hold bits.
+    pub const STORED: [Self; 7] = [
+        Self::Registers,
+        Self::RegisterFile,
+        Self::LutRam,
+        Self::BlockRam,
+        Self::Rom,
+        Self::UltraRam,
+        Self::Sram,
+    ];
+
     /// Name as in the hardware file.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -3,6 +3,11 @@
 use super::{Watch, cast_to_output};
 use crate::network::{Network, Node, Pad};
 
+/// An element that comes from the element `at` of the first operand.
+pub fn moved(network: &Network, node: &Node, input: &[i64], at: usize, watch: &mut impl Watch) -> i64 {
+    cast_to_output(network, node, 0, i128::from(input[at]), watch)
+}
+
 /// One element of a concatenation.
 pub fn concat(
     network: &Network,
@@ -32,24 +37,6 @@ pub fn concat_source(network: &Network, node: &Node, axis: usize, index: usize) 
         along -= size;
         operand += 1;
     }
-}
-
-/// One element of a transposition.
-pub fn transpose(
-    network: &Network,
-    node: &Node,
-    perm: &[usize],
-    input: &[i64],
-    index: usize,
-    watch: &mut impl Watch,
-) -> i64 {
-    cast_to_output(
-        network,
-        node,
-        0,
-        i128::from(input[transpose_source(network, node, perm, index)]),
-        watch,
-    )
 }
 
 /// The element that an element of a transposition comes from.
@@ -104,47 +91,11 @@ pub fn pad_source(network: &Network, node: &Node, pad: &Pad, index: usize) -> Op
     Some((y * from[1] + x) * from[2] + channel)
 }
 
-/// One element of a nearest-neighbour enlargement.
-pub fn upsample(
-    network: &Network,
-    node: &Node,
-    factors: &[usize],
-    input: &[i64],
-    index: usize,
-    watch: &mut impl Watch,
-) -> i64 {
-    cast_to_output(
-        network,
-        node,
-        0,
-        i128::from(input[upsample_source(network, node, factors, index)]),
-        watch,
-    )
-}
-
 /// The element that an element of an enlargement comes from.
 pub fn upsample_source(network: &Network, node: &Node, factors: &[usize], index: usize) -> usize {
     gather_source(network, node, index, |axis, coordinate| {
         (axis, coordinate / factors.get(axis).copied().unwrap_or(1))
     })
-}
-
-/// One element of a selection along every axis.
-pub fn gather(
-    network: &Network,
-    node: &Node,
-    indices: &[Vec<usize>],
-    input: &[i64],
-    index: usize,
-    watch: &mut impl Watch,
-) -> i64 {
-    cast_to_output(
-        network,
-        node,
-        0,
-        i128::from(input[picked_source(network, node, indices, index)]),
-        watch,
-    )
 }
 
 /// The element that an element of a selection comes from.
