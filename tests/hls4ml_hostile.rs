@@ -573,3 +573,69 @@ fn random_values_in_the_graph_give_a_network_or_a_diagnostic() {
     }
     assert!(accepted > 0, "no changed network was accepted, so none was run");
 }
+
+/// A small archive unpacks to texts of any length; values are counted before they take memory.
+#[test]
+fn values_of_json_are_counted() {
+    let mut members = unpack(&golden("thr.par_lat1"));
+    let zeros = "0,".repeat(5_000_000);
+    *member(&mut members, "model_arch.json") = format!("{{\"a\": [{zeros}0]}}").into_bytes();
+    let error = refused(&pack(&members));
+    assert!(error.problem.contains("beyond that of"), "{error}");
+    assert!(error.place.contains("model_arch.json"), "{error}");
+    // Inside a text they are none.
+    *member(&mut members, "model_arch.json") = format!("{{\"a\": \"{zeros}\"}}").into_bytes();
+    let error = refused(&pack(&members));
+    assert!(error.place.contains("layer `a`"), "{error}");
+}
+
+#[test]
+fn elements_of_all_tensors_are_counted() {
+    let mut members = unpack(&golden("thr.par_lat1"));
+    edit(&mut members, "model_arch.json", |arch| {
+        let layers = arch.as_object_mut().expect("layers");
+        let mut wide = layers["r"].clone();
+        let input = layers["inp"].clone();
+        layers.clear();
+        layers.insert("inp".to_owned(), input);
+        layers["inp"]["state"]["attributes"]["inp"]["state"]["shape"] = json!([1 << 26]);
+        wide["state"]["inputs"] = json!(["inp"]);
+        wide["state"]["attributes"]["r"]["state"]["shape"] = json!([1 << 26]);
+        let own = wide["state"]["attributes"]["r"].clone();
+        for name in ["one", "two", "three"] {
+            let mut layer = wide.clone();
+            layer["state"]["outputs"] = json!([name]);
+            layer["state"]["attributes"][name] = own.clone();
+            layers.insert(name.to_owned(), layer);
+        }
+    });
+    let error = refused(&pack(&members));
+    assert!(error.problem.contains("elements of all tensors"), "{error}");
+    assert!(error.place.contains("layer `two`"), "{error}");
+}
+
+/// One line per output states a matrix of any width.
+#[test]
+fn coefficients_of_adder_graphs_are_counted() {
+    const INPUTS: usize = 1 << 13;
+    const OUTPUTS: usize = 1 << 12;
+    let mut members = unpack(&golden("da.par"));
+    edit(&mut members, "model_arch.json", |arch| {
+        let layers = arch.as_object_mut().expect("layers");
+        let mut dense = layers["d2"].clone();
+        let input = layers["input_layer"].clone();
+        layers.clear();
+        layers.insert("input_layer".to_owned(), input);
+        layers["input_layer"]["state"]["attributes"]["input_layer"]["state"]["shape"] = json!([INPUTS]);
+        let lines: String = (0..OUTPUTS).map(|k| format!("model_out[{k}] = 0.0;\n")).collect();
+        dense["state"]["inputs"] = json!(["input_layer"]);
+        let attributes = &mut dense["state"]["attributes"];
+        attributes["n_in"] = json!(INPUTS);
+        attributes["n_out"] = json!(OUTPUTS);
+        attributes["d2"]["state"]["shape"] = json!([OUTPUTS]);
+        attributes["da_codegen"]["state"]["code"] = json!(format!("void f() {{\n{lines}}}\n"));
+        layers.insert("d2".to_owned(), dense);
+    });
+    let error = refused(&pack(&members));
+    assert!(error.problem.contains("beyond that of"), "{error}");
+}

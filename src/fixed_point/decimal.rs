@@ -212,16 +212,55 @@ pub fn parse_decimal(text: &str, to: &Format) -> Result<i128, DecimalError> {
     Ok(text.parse::<Decimal>()?.cast(to))
 }
 
+/// The powers of ten that a double holds exactly.
+const TENS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+
+/// End of the integers below which a double holds each.
+const END_OF_EXACT: u64 = 1 << 53;
+
+/// Whether [`round_decimal`] finds its result without a text: the digits are an integer and the power of ten a
+/// number that a double holds.
+#[must_use]
+pub fn has_short_decimal(value: f64, digits: u32) -> bool {
+    let power = TENS.get(digits as usize);
+    power.is_some_and(|power| value.abs() * power < (END_OF_EXACT >> 1) as f64)
+}
+
+/// The result of [`round_decimal`] for short decimals: the digits as an integer, rounded exactly, and one division
+/// of two numbers that doubles hold, which IEEE 754 rounds once.
+fn short_decimal(value: f64, exact: Dyadic, digits: u32) -> Option<f64> {
+    if !has_short_decimal(value, digits) {
+        return None;
+    }
+    let power = TENS.get(digits as usize)?;
+    // Below 2^53 * 10^22 < 2^127.
+    let scaled = u128::from(exact.mantissa.unsigned_abs()) * 10u128.pow(digits);
+    let places = exact.frac();
+    let rounded = match scaled.checked_shr(places) {
+        Some(floor) => {
+            let remainder = scaled - (floor << places);
+            let half = 1u128 << (places - 1);
+            floor + u128::from(remainder > half || (remainder == half && floor & 1 == 1))
+        }
+        // Less than a half.
+        None => 0,
+    };
+    Some((rounded as f64 / power).copysign(value))
+}
+
 /// The double that comes back when `value` is printed with `digits` decimals and read again, as
 /// `%.{digits}f` in C and Python does: the exact binary value is rounded to that many decimals,
 /// ties to even, and the nearest double to the decimal is taken. NaN and infinities stay.
 #[must_use]
 pub fn round_decimal(value: f64, digits: u32) -> f64 {
     match Dyadic::try_from(value) {
-        Ok(exact) if exact.frac() > digits => {
+        Ok(exact) if exact.frac() > digits => short_decimal(value, exact, digits).unwrap_or_else(|| {
             let printed = format!("{value:.*}", digits as usize);
             printed.parse().unwrap_or(value)
-        }
+        }),
         // With no more binary places than decimals the text holds the value itself.
         _ => value,
     }

@@ -19,7 +19,7 @@ mod typed;
 
 pub use cast::Cast;
 pub use convert::{from_f64, from_f64_with, from_printed_f64, to_f64};
-pub use decimal::{Decimal, DecimalError, parse_decimal, print_decimal, round_decimal};
+pub use decimal::{Decimal, DecimalError, has_short_decimal, parse_decimal, print_decimal, round_decimal};
 pub use deviations::{Deviation, Deviations};
 pub use dyadic::{Dyadic, NotFinite};
 pub use format::{

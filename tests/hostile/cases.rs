@@ -864,3 +864,92 @@ fn integers_of_the_wrong_kind_are_refused() {
     let error = refused("weights that are not quantized", &model);
     assert_eq!(error.reason, Reason::Inexact);
 }
+
+#[test]
+fn names_beyond_reason_are_refused() {
+    let long = "n".repeat(5000);
+    let tensor = after_input(&[1, 4], |model| {
+        model.node("Relu", &["xq"], &long).node("Neg", &[&long], "y");
+    });
+    let mut operator = conv_net();
+    operator.node_named("C").op_type = long.clone();
+    let mut constant = conv_net();
+    constant.graph.initializer.push(integers(&long, &[1], &[1]));
+    for (case, model) in [
+        ("a tensor", tensor),
+        ("an operator", operator),
+        ("a constant", constant),
+    ] {
+        let error = refused(case, &model);
+        assert!(error.problem.contains("a name of 5000 bytes"), "{case}: {error}");
+    }
+}
+
+/// Coordinates are listed axis by axis, so that long axes cost where there is no element.
+#[test]
+fn slices_of_constants_without_elements_are_counted() {
+    let mut shape = vec![1 << 20; 16];
+    shape[0] = 0;
+    let model = after_input(&[1, 4], |model| {
+        model.integers("empty", &shape, &[]);
+        for (name, value) in [("zero", 0), ("one", 1)] {
+            model.integers(name, &[1], &[value]);
+        }
+        let parts: Vec<String> = (0..20).map(|k| format!("part{k}")).collect();
+        for part in &parts {
+            model.node("Slice", &["empty", "zero", "one", "zero"], part);
+        }
+        let mut inputs = vec!["xq"];
+        inputs.extend(parts.iter().map(String::as_str));
+        model.node("Concat", &inputs, "y");
+    });
+    let error = refused("slices of nothing", &model);
+    assert!(error.problem.contains("work on constants"), "{error}");
+}
+
+/// A real function per channel is copied by everyone who reads it.
+#[test]
+fn readers_of_a_function_per_channel_are_counted() {
+    const CHANNELS: usize = 1 << 17;
+    let mut model = Model::new("x", &[1, CHANNELS as i64]);
+    let scales: Vec<f32> = (0..CHANNELS).map(|k| 0.1 + k as f32 * 1e-6).collect();
+    model.quant_with("x", "q0", 6, &[1, CHANNELS], &scales, 0, true);
+    for k in 0..40 {
+        model.node("Identity", &[&format!("q{k}")], &format!("q{}", k + 1));
+    }
+    model.output("q40");
+    let error = refused("readers of scales", &model);
+    assert!(error.problem.contains("work on constants"), "{error}");
+}
+
+/// Signals of the cycle engine are words of 32 bits.
+#[test]
+fn streams_of_many_consumers_have_no_pipeline() {
+    use radstream::accelerator::{Accelerator, Hardware};
+    use radstream::simulate::cycle::{BuildError, Pipeline};
+
+    let built = |halves: usize| {
+        let model = after_input(&[1, 4], |model| {
+            model
+                .integers("start", &[1], &[0])
+                .integers("end", &[1], &[2])
+                .integers("axis", &[1], &[1]);
+            for k in 0..halves {
+                model.node("Slice", &["xq", "start", "end", "axis"], &format!("h{k}"));
+            }
+            let mut last = "h0".to_owned();
+            for k in 1..halves {
+                let sum = format!("s{k}");
+                model.node("Concat", &[&last, &format!("h{k}")], &sum);
+                last = sum;
+            }
+            model.node("Identity", &[&last], "y");
+        });
+        let graph = radstream::network::import::onnx::OnnxGraph::parse("fan.onnx".as_ref(), &model.bytes());
+        let network = graph.and_then(|graph| radstream::network::import::qonnx::import(&graph));
+        let accelerator = Accelerator::build(&network.expect("a network"), &Hardware::default());
+        Pipeline::new(&accelerator.expect("an accelerator")).map(|_| ())
+    };
+    assert!(built(32).is_ok());
+    assert!(matches!(built(33), Err(BuildError::Ports { ports: 33, .. })));
+}

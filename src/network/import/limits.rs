@@ -42,15 +42,39 @@ pub const MAX_CONSTANT_EFFORT: usize = 1 << 27;
 /// Most elements of a constant that is folded.
 pub const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
 
+/// Effort of one element that a quantizer turns into an integer.
+pub const QUANTIZED_ELEMENT_EFFORT: usize = 5;
+
 /// Effort of one element that becomes an exact number.
 pub const EXACT_ELEMENT_EFFORT: usize = 32;
 
+/// Effort of one exact number of a real function per channel that an operator computes with.
+pub const EXACT_FUNCTION_EFFORT: usize = 64;
+
 /// Effort of one element that is computed exactly.
-pub const EXACT_RESULT_EFFORT: usize = 256;
+pub const EXACT_RESULT_EFFORT: usize = 320;
+
+/// Most effort of one `.fml`: elements of arrays that are read, with the multiples below for what takes longer.
+pub const MAX_ARCHIVE_EFFORT: usize = 1 << 26;
+
+/// Effort of one value of its JSON.
+pub const JSON_VALUE_EFFORT: usize = 16;
+
+/// Effort of one weight whose decimals have to be printed and read again.
+pub const PRINTED_ELEMENT_EFFORT: usize = 16;
+
+/// Effort of one entry of a table, and of one term or coefficient of an adder graph.
+pub const TABULATED_ELEMENT_EFFORT: usize = 4;
+
+/// Largest JSON text, in bytes: its values take a multiple of it in memory.
+pub const MAX_JSON_BYTES: usize = 1 << 26;
 
 /// Most messages (nodes, attributes, dimensions, ...) and texts of one ONNX file. An empty one takes
 /// two bytes in the file and some hundred in memory.
 pub const MAX_MESSAGES: usize = 1 << 21;
+
+/// Longest name of a node, a tensor, an operator or an attribute, in bytes.
+pub const MAX_NAME_BYTES: usize = 1 << 12;
 
 /// Largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 28;

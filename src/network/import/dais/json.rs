@@ -5,21 +5,18 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::super::ImportError;
-use super::super::limits::{MAX_NODES, MAX_TABLE_ENTRIES};
+use super::super::limits::{MAX_JSON_BYTES, MAX_NODES, MAX_TABLE_ENTRIES};
 use super::{AGAIN, Block, MAX_INSTRUCTIONS, Stated, format_of};
-
-/// Largest JSON file, in bytes: its values take a multiple of it in memory.
-const MAX_BYTES: usize = 1 << 26;
 
 /// A type: sign, integer bits without it, fractional bits.
 type Kif = (i64, i64, i64);
 
 /// The blocks of a file: one of a `CombLogic`, as many as stages of a `Pipeline`.
 pub(super) fn blocks(path: &Path, bytes: &[u8]) -> Result<Vec<Block>, ImportError> {
-    if bytes.len() > MAX_BYTES {
+    if bytes.len() > MAX_JSON_BYTES {
         return Err(
             ImportError::structure(path, "the file", format!("has {} bytes", bytes.len()))
-                .expected(format!("at most {MAX_BYTES} bytes of JSON"))
+                .expected(format!("at most {MAX_JSON_BYTES} bytes of JSON"))
                 .help("save the program as a binary, with CombLogic.save_binary"),
         );
     }

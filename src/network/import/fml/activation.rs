@@ -1,7 +1,7 @@
 //! Activations and batch normalization.
 
 use super::super::ImportError;
-use super::super::limits::MAX_TABLE_ENTRIES;
+use super::super::limits::{MAX_TABLE_ENTRIES, TABULATED_ELEMENT_EFFORT};
 use super::builder::{Builder, IoType, Site};
 use super::record::Record;
 use super::tables::{self, Function};
@@ -150,6 +150,8 @@ impl<'a> Builder<'a> {
     fn table_size(&self, record: &Record<'a>, key: &str) -> Result<usize, ImportError> {
         let size = record.size_or(key, 1024)?;
         if size.is_power_of_two() && (16..=MAX_TABLE_ENTRIES).contains(&size) {
+            let effort = size.saturating_mul(TABULATED_ELEMENT_EFFORT);
+            self.archive.charge(&record.place(), effort)?;
             return Ok(size);
         }
         Err(record

@@ -9,14 +9,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::ImportError;
-use super::super::limits::MAX_ELEMENTS;
+use super::super::limits::{MAX_ARCHIVE_EFFORT, MAX_ELEMENTS, TABULATED_ELEMENT_EFFORT};
+use super::archive::Archive;
 use super::record::Record;
 use super::types::HlsType;
 use super::weights::Variable;
 use crate::fixed_point::{Dyadic, Format};
 
-/// Most terms that are added while a graph is read.
-const MAX_TERMS: usize = 1 << 24;
+/// Most terms that are added while the graphs of a file are read.
+const MAX_TERMS: usize = MAX_ARCHIVE_EFFORT / TABULATED_ELEMENT_EFFORT;
 
 /// Deepest nesting of one operand.
 const MAX_DEPTH: usize = 8;
@@ -158,6 +159,7 @@ struct Graph {
     inputs: usize,
     values: HashMap<usize, Affine>,
     terms: usize,
+    most_terms: usize,
 }
 
 /// A text and what is left of it.
@@ -285,7 +287,7 @@ impl Graph {
         if text.take("v") {
             let value = self.values.get(&text.index()?).ok_or(Trouble::Form)?;
             self.terms += value.terms.len() + 1;
-            if self.terms > MAX_TERMS {
+            if self.terms > self.most_terms {
                 return Err(Trouble::Size);
             }
             return Ok(value.clone());
@@ -316,6 +318,7 @@ impl Graph {
 
 /// The coefficients of a layer's adder graph over inputs of a format.
 pub(super) fn coefficients(
+    archive: &Archive<'_>,
     record: &Record<'_>,
     input: Format,
     inputs: usize,
@@ -329,6 +332,10 @@ pub(super) fn coefficients(
             .structure(format!("has {inputs} inputs for each of {outputs} outputs"))
             .expected(format!("at most {MAX_ELEMENTS} weights")));
     }
+    archive.charge(
+        &record.place(),
+        (inputs * outputs).saturating_mul(TABULATED_ELEMENT_EFFORT),
+    )?;
     let (_, state) = record.class_and_state("da_codegen", record.require("da_codegen")?)?;
     let code = state
         .get("code")
@@ -339,6 +346,7 @@ pub(super) fn coefficients(
         inputs,
         values: HashMap::new(),
         terms: 0,
+        most_terms: archive.effort_left() / TABULATED_ELEMENT_EFFORT,
     };
     let mut results: Vec<Option<Affine>> = vec![None; outputs];
     let mut is_open = false;
@@ -355,6 +363,10 @@ pub(super) fn coefficients(
                 .map_err(|trouble| refusal(record, number + 1, line, &trouble))?;
         }
     }
+    archive.charge(
+        &record.place(),
+        graph.terms.saturating_mul(TABULATED_ELEMENT_EFFORT),
+    )?;
     if let Some(missing) = results.iter().position(Option::is_none) {
         return Err(record
             .structure(format!("`da_codegen` does not assign output {missing}"))
@@ -423,7 +435,7 @@ fn refusal(record: &Record<'_>, number: usize, line: &str, trouble: &Trouble) ->
             .expected("types that lose nothing, without a quantizer merged into the layer")
             .help("convert the layer with the strategy Latency, which keeps the quantizer as a layer of its own"),
         Trouble::Size => record
-            .unsupported(format!("{place} needs more than 120 bits, or the layer more than {MAX_TERMS} terms"))
+            .unsupported(format!("{place} needs more than 120 bits, or the file more than {MAX_TERMS} terms"))
             .expected("a matrix product that fits on a chip")
             .help("convert the layer with the strategy Latency"),
     }

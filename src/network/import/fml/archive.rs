@@ -1,6 +1,7 @@
 //! The container: a gzip-compressed tar whose members are only ever held in memory.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
@@ -8,13 +9,17 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::super::ImportError;
-use super::super::limits::{MAX_NODES, MAX_UNPACKED_BYTES};
+use super::super::limits::{
+    JSON_VALUE_EFFORT, MAX_ARCHIVE_EFFORT, MAX_JSON_BYTES, MAX_NODES, MAX_UNPACKED_BYTES,
+};
 
 /// The members that an importer looks up by name.
 pub(super) struct Archive<'a> {
     /// The file, for diagnostics.
     pub(super) file: &'a Path,
     members: HashMap<String, Vec<u8>>,
+    /// Effort so far.
+    effort: Cell<usize>,
 }
 
 impl<'a> Archive<'a> {
@@ -64,7 +69,32 @@ impl<'a> Archive<'a> {
         }
         // The checksum of the compressed stream lies behind the last member.
         std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(|error| damaged(file, &error))?;
-        Ok(Self { file, members })
+        Ok(Self {
+            file,
+            members,
+            effort: Cell::new(0),
+        })
+    }
+
+    /// Counts effort before it is spent, and refuses a file that asks for too much of it.
+    pub(super) fn charge(&self, place: &str, effort: usize) -> Result<(), ImportError> {
+        let total = self.effort.get().saturating_add(effort);
+        self.effort.set(total);
+        if total <= MAX_ARCHIVE_EFFORT {
+            return Ok(());
+        }
+        Err(ImportError::unsupported(
+            self.file,
+            place,
+            format!("takes the work on the file beyond that of {MAX_ARCHIVE_EFFORT} elements"),
+        )
+        .expected("a network that fits on a chip")
+        .help("check that this is the right file, and set smaller tables in the HLSConfig"))
+    }
+
+    /// The effort that may still be spent.
+    pub(super) fn effort_left(&self) -> usize {
+        MAX_ARCHIVE_EFFORT.saturating_sub(self.effort.get())
     }
 
     /// The bytes of a member.
@@ -83,12 +113,32 @@ impl<'a> Archive<'a> {
         let bytes = self
             .member(name)
             .ok_or_else(|| wrong("is missing from the archive".to_owned()))?;
+        if bytes.len() > MAX_JSON_BYTES {
+            return Err(wrong(format!("has {} bytes", bytes.len()))
+                .expected(format!("at most {MAX_JSON_BYTES} bytes of JSON")));
+        }
+        self.charge(&place, values_at_most(bytes).saturating_mul(JSON_VALUE_EFFORT))?;
         match serde_json::from_slice(&without_non_numbers(bytes)) {
             Ok(Value::Object(object)) => Ok(object),
             Ok(_) => Err(wrong("is not an object".to_owned())),
             Err(error) => Err(wrong(format!("cannot be decoded: {error}"))),
         }
     }
+}
+
+/// A bound of the number of values in a JSON text: each but the first stands behind a bracket or a comma.
+fn values_at_most(text: &[u8]) -> usize {
+    let (mut values, mut at, mut in_string) = (1, 0, false);
+    while at < text.len() {
+        match text[at] {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => at += 1,
+            b'[' | b'{' | b',' if !in_string => values += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    values
 }
 
 /// JSON with `null` for the `NaN` and infinities that Python writes as bare words (`model_bf` of a configuration

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::ImportError;
-use super::super::limits::MAX_ELEMENTS;
+use super::super::limits::{MAX_ELEMENTS, MAX_TOTAL_ELEMENTS};
 use super::archive::Archive;
 use super::record::{Record, size_of};
 use super::weights::Variable;
@@ -47,6 +47,8 @@ pub(super) struct Builder<'a> {
     pub(super) params: Vec<Param>,
     /// What a reader of the numbers should know.
     pub(super) notes: Vec<Note>,
+    /// Elements of all tensors.
+    elements: usize,
     by_name: HashMap<&'a str, TensorId>,
 }
 
@@ -70,6 +72,7 @@ impl<'a> Builder<'a> {
             layers: Vec::new(),
             params: Vec::new(),
             notes: Vec::new(),
+            elements: 0,
             by_name: HashMap::new(),
         }
     }
@@ -173,6 +176,7 @@ impl<'a> Builder<'a> {
     /// Adds a tensor.
     pub(super) fn tensor(&mut self, name: String, shape: Vec<usize>, format: Format) -> TensorId {
         let id = TensorId::from(self.tensors.len());
+        self.elements = self.elements.saturating_add(shape.iter().product());
         self.tensors.push(Tensor {
             name,
             shape,
@@ -180,6 +184,19 @@ impl<'a> Builder<'a> {
             scale: 1.0,
         });
         id
+    }
+
+    /// Refuses a network that has become too large.
+    pub(super) fn check_total(&self, record: &Record<'a>) -> Result<(), ImportError> {
+        if self.elements <= MAX_TOTAL_ELEMENTS {
+            return Ok(());
+        }
+        Err(record
+            .unsupported(format!(
+                "takes the network beyond {MAX_TOTAL_ELEMENTS} elements of all tensors"
+            ))
+            .expected("a network that fits on a chip")
+            .help("check the input's size and the paddings"))
     }
 
     /// Adds a layer with one output and the tensor of that output.

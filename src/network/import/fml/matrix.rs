@@ -281,7 +281,8 @@ impl<'a> Builder<'a> {
         geometry: Geometry,
     ) -> Result<(), ImportError> {
         let (taps, outputs) = (geometry.taps(1), geometry.output[2]);
-        let Coefficients { weight, bias } = adders::coefficients(record, self.format(input), taps, outputs)?;
+        let Coefficients { weight, bias } =
+            adders::coefficients(self.archive, record, self.format(input), taps, outputs)?;
         let exact = exact_accumulator(
             taps,
             &Encoding::Fixed(weight.hls_type.format),

@@ -79,6 +79,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
             catapult::expect_same(&record, value)?;
         }
         add(&mut builder, &record)?;
+        builder.check_total(&record)?;
     }
     let end = |key: &str, name: &str| -> Result<TensorId, ImportError> {
         builder.named(name).ok_or_else(|| {

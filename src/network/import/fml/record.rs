@@ -58,7 +58,8 @@ impl<'a> Record<'a> {
         self.class.rsplit('.').next().unwrap_or(self.class)
     }
 
-    fn place(&self) -> String {
+    /// How diagnostics name the layer.
+    pub(super) fn place(&self) -> String {
         format!("layer `{}` (class `{}`)", self.name, self.class)
     }
 

@@ -7,11 +7,11 @@
 use serde_json::Value;
 
 use super::super::ImportError;
-use super::super::limits::MAX_ELEMENTS;
+use super::super::limits::{MAX_ELEMENTS, PRINTED_ELEMENT_EFFORT};
 use super::archive::Archive;
 use super::record::{Record, excerpt};
 use super::types::HlsType;
-use crate::fixed_point::{Deviations, Format, from_f64_with, from_printed_f64};
+use crate::fixed_point::{Deviations, Format, from_f64_with, from_printed_f64, has_short_decimal};
 
 /// Longest name of a weight variable.
 const MAX_NAME: usize = 200;
@@ -94,11 +94,18 @@ pub(super) fn variable(
             ))
             .expected("an array member of that name")
     })?;
+    // A layer may name an array that another has read.
+    archive.charge(&record.place(), bytes.len() / size_of::<f32>())?;
     let (shape, reals) = decode(bytes).map_err(|problem| {
         ImportError::structure(record.file, format!("member `{}`", shorten(member)), problem)
             .expected("a complete array of 32-bit or 64-bit floats as numpy.save writes it")
             .help("write the file again with hls4ml.utils.serialization.serialize_model")
     })?;
+    let printed = reals
+        .iter()
+        .filter(|real| !is_short(**real, &hls_type.format))
+        .count();
+    archive.charge(&record.place(), printed.saturating_mul(PRINTED_ELEMENT_EFFORT))?;
     let mut values = Vec::with_capacity(reals.len());
     for (index, &real) in reals.iter().enumerate() {
         let mantissa = as_printed(real, &hls_type.format).ok_or_else(|| {
@@ -136,6 +143,11 @@ fn is_identifier(name: &str) -> bool {
 
 fn shorten(name: &str) -> String {
     name.chars().take(100).collect()
+}
+
+/// Whether a weight has so few decimals in its format that no text is needed to round it.
+fn is_short(real: f64, format: &Format) -> bool {
+    real.fract() == 0.0 || has_short_decimal(real, format.frac().max(0).unsigned_abs())
 }
 
 /// The mantissa that hls4ml's weight files give; `None` where the weight is no number.

@@ -235,6 +235,7 @@ impl OnnxGraph {
                 .expected(format!("at most {} nodes", limits::MAX_NODES))
                 .help("check that this is a network for one accelerator"));
         }
+        check_names(path, &graph)?;
         let nodes = std::mem::take(&mut graph.node)
             .into_iter()
             .map(|node| convert(path, node))
@@ -315,6 +316,36 @@ impl OnnxGraph {
             opset,
         })
     }
+}
+
+/// Refuses names that no tool writes. What is derived from a tensor repeats its name.
+fn check_names(path: &Path, graph: &GraphProto) -> Result<(), ImportError> {
+    let constants = graph.initializer.iter().map(|tensor| &tensor.name);
+    let ends = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
+    let nodes = graph.node.iter().flat_map(|node| {
+        let attributes = node.attribute.iter().map(|attribute| &attribute.name);
+        let own = [&node.name, &node.op_type, &node.domain];
+        own.into_iter()
+            .chain(&node.input)
+            .chain(&node.output)
+            .chain(attributes)
+    });
+    let annotations = graph
+        .quantization_annotation
+        .iter()
+        .map(|annotation| &annotation.tensor_name);
+    let mut names = constants
+        .chain(ends.map(|value| &value.name))
+        .chain(nodes)
+        .chain(annotations);
+    let Some(name) = names.find(|name| name.len() > limits::MAX_NAME_BYTES) else {
+        return Ok(());
+    };
+    let start: String = name.chars().take(40).collect();
+    let problem = format!("has a name of {} bytes, `{start}...`", name.len());
+    Err(ImportError::structure(path, "the graph", problem)
+        .expected(format!("names of at most {} bytes", limits::MAX_NAME_BYTES))
+        .help("check that this is the right file, or shorten its names with qonnx's GiveUniqueNodeNames and GiveReadableTensorNames"))
 }
 
 /// The node that makes each tensor.

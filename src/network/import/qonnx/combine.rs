@@ -143,6 +143,7 @@ impl Importer<'_> {
             };
             return Ok(self.value_of(operand));
         }
+        self.charge_functions(node, constant.len())?;
         let values = self.exact_elements(node, &constant, "operand")?;
         let reason = match node.op.as_str() {
             "Add" | "Sub" => {

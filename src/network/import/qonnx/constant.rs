@@ -134,9 +134,7 @@ impl Const {
     /// The same elements with axes permuted.
     pub fn transposed(&self, perm: &[usize]) -> Self {
         let shape: Vec<usize> = perm.iter().map(|&axis| self.shape[axis]).collect();
-        let source: Vec<usize> = (0..self.len())
-            .map(|index| permuted_index(&self.shape, perm, &shape, index))
-            .collect();
+        let source = permuted_indices(&self.shape, perm);
         let elements = match &self.elements {
             Elements::File(values) => Elements::File(source.iter().map(|&at| values[at]).collect()),
             Elements::Integers(values) => Elements::Integers(source.iter().map(|&at| values[at]).collect()),
@@ -145,8 +143,9 @@ impl Const {
                 let mut padded = vec![1; self.shape.len().saturating_sub(quantized.scale_shape.len())];
                 padded.extend(&quantized.scale_shape);
                 let scale_shape: Vec<usize> = perm.iter().map(|&axis| padded[axis]).collect();
-                let scale = (0..quantized.scale.len())
-                    .map(|index| quantized.scale[permuted_index(&padded, perm, &scale_shape, index)].clone())
+                let scale = permuted_indices(&padded, perm)
+                    .into_iter()
+                    .map(|at| quantized.scale[at].clone())
                     .collect();
                 let mantissas = source.iter().map(|&at| quantized.mantissas[at]).collect();
                 Elements::Quantized(Quantized {
@@ -166,15 +165,18 @@ impl Const {
     }
 }
 
-/// Position in the permuted operand of an element of the result.
-fn permuted_index(from: &[usize], perm: &[usize], to: &[usize], index: usize) -> usize {
-    let mut rest = index;
-    let mut at = 0;
-    for axis in (0..to.len()).rev() {
-        at += rest % to[axis] * from[perm[axis] + 1..].iter().product::<usize>();
-        rest /= to[axis];
+/// Positions in an array of shape `from` of the elements of the one with its axes permuted.
+fn permuted_indices(from: &[usize], perm: &[usize]) -> Vec<usize> {
+    let stride = |axis: usize| from[axis + 1..].iter().product::<usize>();
+    let mut positions = vec![0];
+    for &axis in perm {
+        let (extent, stride) = (from[axis], stride(axis));
+        positions = positions
+            .iter()
+            .flat_map(|&at| (0..extent).map(move |step| at + step * stride))
+            .collect();
     }
-    at
+    positions
 }
 
 /// Position in an array of shape `small` of element `index` of shape `large`, where `small` is
@@ -246,6 +248,7 @@ impl Importer<'_> {
         what: &str,
     ) -> Result<(PerChannel, Vec<usize>), ImportError> {
         let constant = self.constant(node, position, what)?;
+        self.charge_functions(node, if what == "threshold" { 0 } else { constant.len() })?;
         let values = self.exact_elements(node, &constant, what)?;
         if values.is_empty() {
             return Err(self
@@ -355,6 +358,7 @@ impl Importer<'_> {
         constant: &Const,
         what: &str,
     ) -> Result<Quantized, ImportError> {
+        self.charge(node, constant.len())?;
         if let Elements::Quantized(quantized) = &constant.elements {
             return Ok(quantized.clone());
         }

@@ -140,6 +140,23 @@ impl Binary {
         }
     }
 
+    /// A quotient in place of one by a positive number that is so close to 0, or so far from it, that no rounding to
+    /// an integer of 64 bits tells them apart: a quarter, or `2^80`, of the same sign.
+    #[must_use]
+    pub fn far_ratio(self, by: Self) -> Option<(i128, i128)> {
+        let magnitude =
+            |binary: Self| i64::from(binary.odd.unsigned_abs().ilog2()) + i64::from(binary.exponent);
+        if self.odd == 0 || by.odd == 0 {
+            return None;
+        }
+        let sign = i128::from(self.odd.signum());
+        match magnitude(self) - magnitude(by) {
+            82.. => Some((sign << 80, 1)),
+            ..=-4 => Some((sign, 4)),
+            _ => None,
+        }
+    }
+
     /// Numerator and positive denominator of the quotient by a positive number, where both are machine integers.
     #[must_use]
     pub fn ratio(self, by: Self) -> Option<(i128, i128)> {
@@ -157,6 +174,72 @@ impl Binary {
         } else {
             (i128::from(self.odd), shifted(by.odd, shift.checked_neg()?)?)
         })
+    }
+}
+
+/// A rational number of machine integers, the denominator positive, in any terms.
+#[derive(Clone, Copy, Debug)]
+pub struct Short {
+    numer: i128,
+    denom: i128,
+}
+
+impl Short {
+    /// The number, where it is short enough.
+    #[must_use]
+    pub fn of(value: &BigRational) -> Option<Self> {
+        Some(Self {
+            numer: value.numer().to_i128()?,
+            denom: value.denom().to_i128()?,
+        })
+    }
+
+    /// Whether it is below 0.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.numer < 0
+    }
+
+    /// The `x` at which `factor * x + offset` is this number, for a factor other than 0; `None` where it is too long.
+    #[must_use]
+    pub fn solve_affine(self, factor: &BigRational, offset: &BigRational) -> Option<Self> {
+        let (factor, offset) = (Self::of(factor)?, Self::of(offset)?);
+        let difference = if offset.numer == 0 {
+            self
+        } else {
+            Self {
+                numer: (self.numer.checked_mul(offset.denom)?)
+                    .checked_sub(offset.numer.checked_mul(self.denom)?)?,
+                denom: self.denom.checked_mul(offset.denom)?,
+            }
+        };
+        let numer = difference.numer.checked_mul(factor.denom)?;
+        let denom = difference.denom.checked_mul(factor.numer)?;
+        Some(if denom < 0 {
+            Self {
+                numer: numer.checked_neg()?,
+                denom: denom.checked_neg()?,
+            }
+        } else {
+            Self { numer, denom }
+        })
+    }
+
+    /// The order of two numbers; `None` where it takes longer ones.
+    #[must_use]
+    pub fn compare(self, other: Self) -> Option<std::cmp::Ordering> {
+        let (a, b) = (
+            self.numer.checked_mul(other.denom)?,
+            other.numer.checked_mul(self.denom)?,
+        );
+        Some(a.cmp(&b))
+    }
+
+    /// The smallest integer at or above the number, or above it (`strict`); `None` where it is too long.
+    #[must_use]
+    pub fn first_integer(self, strict: bool) -> Option<i128> {
+        let above = strict || self.numer.rem_euclid(self.denom) != 0;
+        self.numer.div_euclid(self.denom).checked_add(i128::from(above))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::constant::{Const, Elements, broadcast_shape};
 use super::constant_arithmetic::{Failure, Pair, Reduction, Single, cast, precision_of_type};
-use super::selection::{all_of, each_pair, gathered, pick, slice_indices};
+use super::selection::{all_but, each_pair, gathered, pick, slice_indices};
 use super::{Importer, Value};
 use crate::network::import::onnx::{Constant, ConstantData, OnnxNode, Precision};
 use crate::network::import::{ImportError, limits};
@@ -346,7 +346,9 @@ impl Importer<'_> {
             elements => elements.is_some_and(|n| n <= limits::MAX_FOLDED_ELEMENTS),
         };
         if shape.len() <= limits::MAX_AXES && fits {
-            return self.charge(node, elements.unwrap_or(0));
+            // Coordinates are listed per axis, also of a constant without elements.
+            let axes = shape.iter().fold(0usize, |sum, &extent| sum.saturating_add(extent));
+            return self.charge(node, elements.unwrap_or(0).saturating_add(axes));
         }
         Err(self
             .structure(node, &format!("makes a constant of shape {shape:?}"))
@@ -475,8 +477,7 @@ impl Importer<'_> {
         shape.extend(&indices.shape);
         shape.extend(&constant.shape[axis + 1..]);
         self.check_folded(node, &shape)?;
-        let mut picks = all_of(&constant.shape);
-        picks[axis] = picked;
+        let picks = all_but(&constant.shape, axis, picked);
         Ok(Constant {
             shape,
             ..pick(constant, &picks)

@@ -6,7 +6,6 @@ use num_traits::Zero;
 use super::constant::{Const, Elements};
 use super::exact::{self, power_of_two};
 use super::matrix::Product;
-use super::selection::all_of;
 use super::stream::Stream;
 use super::{Importer, Value, ones, single};
 use crate::fixed_point::Quantization;
@@ -118,9 +117,7 @@ impl Importer<'_> {
         };
         let channels = image[2];
         self.check_shape(node, &[rows, columns, kernel[0], kernel[1], channels])?;
-        let mut picks = all_of(&self.file_shape(&stream));
-        picks[0] = places(0, rows);
-        picks[1] = places(1, columns);
+        let picks = [places(0, rows), places(1, columns), (0..channels).collect()];
         let stream = self.pick(node, &node.outputs[0], stream, &picks)?;
         let apart = vec![rows, kernel[0], columns, kernel[1], channels];
         let mut stream = self.reshape_to(node, stream, apart)?;

@@ -269,6 +269,11 @@ impl Importer<'_> {
             .help("fold constants first, for example with qonnx-cleanup"))
     }
 
+    /// Counts effort for exact numbers of a real function per channel that an operator computes with.
+    fn charge_functions(&self, node: &OnnxNode, count: usize) -> Result<(), ImportError> {
+        self.charge(node, count.saturating_mul(limits::EXACT_FUNCTION_EFFORT))
+    }
+
     /// Names a value, if what it takes is within bounds.
     fn insert(&mut self, node: &OnnxNode, name: String, value: Value) -> Result<(), ImportError> {
         let (words, longest, steps) = match &value {
@@ -356,8 +361,12 @@ impl Importer<'_> {
                 .help("the file is damaged; export the network again")
         })?;
         if let Some(value) = self.values.get(name) {
-            if let Value::Const(constant) = value {
-                self.charge(node, constant.len())?;
+            match value {
+                Value::Const(constant) => self.charge(node, constant.len())?,
+                Value::Stream(stream) => self.charge_functions(node, stream.count())?,
+                Value::Input(operand) | Value::Moved(operand) => {
+                    self.charge_functions(node, operand.stream.count())?;
+                }
             }
             return Ok(value.clone());
         }

@@ -3,7 +3,6 @@
 use num_rational::BigRational;
 
 use super::exact::{self, common_grid};
-use super::selection::all_of;
 use super::stream::Stream;
 use super::{Importer, Value};
 use crate::network::import::ImportError;
@@ -28,12 +27,13 @@ impl Importer<'_> {
         let mode = node.text("mode").unwrap_or_else(|| "constant".to_owned());
         if mode == "constant" {
             // What is cut off goes first.
-            let mut picks = all_of(&from);
-            for (axis, picked) in picks.iter_mut().enumerate() {
-                let cut = |amount: i64| usize::try_from(-amount).unwrap_or(0);
-                let end = from[axis].saturating_sub(cut(after[axis]));
-                *picked = (cut(before[axis]).min(end)..end).collect();
-            }
+            let cut = |amount: i64| usize::try_from(-amount).unwrap_or(0);
+            let picks: Vec<Vec<usize>> = (0..from.len())
+                .map(|axis| {
+                    let end = from[axis].saturating_sub(cut(after[axis]));
+                    (cut(before[axis]).min(end)..end).collect()
+                })
+                .collect();
             let stream = self.pick(node, &node.outputs[0], stream, &picks[1..])?;
             let border = self.border(node)?;
             let amounts: Vec<(usize, usize)> = (1..from.len())

@@ -1,7 +1,7 @@
 //! Operators that pick elements along axes: `Slice`, `Gather`, `Split`.
 
 use super::constant::Elements;
-use super::selection::all_of;
+use super::selection::all_but;
 use super::stream::{Step, Stream};
 use super::{Importer, Value};
 use crate::network::Op;
@@ -38,8 +38,7 @@ impl Importer<'_> {
         let from = self.batched_shape(&stream);
         let axis = self.axis(node, node.int("axis").unwrap_or(0), from.len())?;
         let indices = Constant::new(constant.shape, ConstantData::Integer(indices));
-        let mut picks = all_of(&from);
-        picks[axis] = self.picked(node, &indices, from[axis])?;
+        let picks = all_but(&from, axis, self.picked(node, &indices, from[axis])?);
         let stream = self.pick_batched(node, &node.outputs[0], stream, picks)?;
         if indices.shape.len() == 1 {
             return Ok(Value::Stream(stream));
@@ -90,8 +89,7 @@ impl Importer<'_> {
         let mut start = 0;
         for (size, name) in sizes.iter().zip(&node.outputs) {
             if self.readers.contains_key(name) {
-                let mut picks = all_of(&from);
-                picks[axis] = (start..start + size).collect();
+                let picks = all_but(&from, axis, (start..start + size).collect());
                 let part = self.pick_batched(node, name, stream.clone(), picks)?;
                 self.insert(node, name.clone(), Value::Stream(part))?;
             }
@@ -134,14 +132,13 @@ impl Importer<'_> {
         picks: &[Vec<usize>],
     ) -> Result<Stream, ImportError> {
         let tensor = self.builder.tensors[stream.tensor.index()].clone();
-        let mut indices = all_of(&tensor.shape);
-        if picks
-            .iter()
-            .zip(&stream.axes)
-            .all(|(picked, &axis)| *picked == indices[axis])
-        {
+        let is_whole = |(picked, &axis): (&Vec<usize>, &usize)| {
+            picked.len() == tensor.shape[axis] && picked.iter().copied().eq(0..tensor.shape[axis])
+        };
+        if picks.iter().zip(&stream.axes).all(is_whole) {
             return Ok(stream);
         }
+        let mut indices: Vec<Vec<usize>> = vec![Vec::new(); tensor.shape.len()];
         for (picked, &axis) in picks.iter().zip(&stream.axes) {
             indices[axis].clone_from(picked);
         }

@@ -58,8 +58,13 @@ impl Rounding {
 
     /// The rounded quotient of machine integers by a positive denominator; `None` where those are too short.
     fn apply_ratio(self, numer: i128, denom: i128) -> Option<i128> {
-        let floor = numer.div_euclid(denom);
-        let fraction = numer.rem_euclid(denom);
+        let (floor, fraction) = match (i64::try_from(numer), i64::try_from(denom)) {
+            (Ok(numer), Ok(denom)) => {
+                let (floor, fraction) = (numer.div_euclid(denom), numer.rem_euclid(denom));
+                (i128::from(floor), i128::from(fraction))
+            }
+            _ => (numer.div_euclid(denom), numer.rem_euclid(denom)),
+        };
         let to_half = fraction.checked_mul(2)?.cmp(&denom);
         let negative = numer < 0;
         let up = match self {
@@ -93,7 +98,8 @@ impl Rounding {
     /// The smallest number that rounds to `level` or above, and whether it is itself excluded.
     pub(super) fn boundary(self, level: i64) -> (BigRational, bool) {
         let whole = |n: i64| BigRational::from_integer(BigInt::from(n));
-        let half_below = || whole(level) - BigRational::new(BigInt::one(), BigInt::from(2));
+        // An odd number of halves is in lowest terms.
+        let half_below = || BigRational::new_raw(BigInt::from(2 * i128::from(level) - 1), BigInt::from(2));
         match self {
             Self::Floor => (whole(level), false),
             Self::Ceil => (whole(level - 1), true),
@@ -222,7 +228,7 @@ impl Quantizer {
     pub fn apply_binary(&self, value: Binary, scale: Binary) -> Option<i64> {
         let (low, high) = self.levels();
         let zero = i128::from(self.zero);
-        let (numer, denom) = value.ratio(scale)?;
+        let (numer, denom) = value.ratio(scale).or_else(|| value.far_ratio(scale))?;
         let numer = numer.checked_add(denom.checked_mul(zero)?)?;
         let rounded = self.rounding.apply_ratio(numer, denom)?;
         i64::try_from(rounded.clamp(low, high) - zero).ok()
@@ -240,9 +246,11 @@ impl Quantizer {
         if y.is_nan() {
             return None;
         }
+        // All levels are 64-bit integers.
+        let (low, high) = (i64::try_from(low).ok()?, i64::try_from(high).ok()?);
         let y = y.min(rest.round(high as f64)).max(rest.round(low as f64));
-        let rounded = self.rounding.apply_float(y, rest) as i128;
-        i64::try_from(rounded.clamp(low, high) - i128::from(self.zero)).ok()
+        let rounded = self.rounding.apply_float(y, rest) as i64;
+        rounded.clamp(low, high).checked_sub(self.zero)
     }
 
     /// The fractional bits of the step, where all steps are the same power of two.

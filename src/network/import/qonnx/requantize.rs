@@ -12,8 +12,8 @@ use super::stream::{PerChannel, Step, Stream, at, uniform};
 use super::threshold::{MAX_STEPS, Steps};
 use super::{Importer, Value, ones, single, zeros};
 use crate::fixed_point::{Format, Overflow, Quantization};
-use crate::network::import::ImportError;
 use crate::network::import::onnx::{OnnxNode, Precision};
+use crate::network::import::{ImportError, limits};
 use crate::network::{Encoding, Note, NoteKind, Op, Relu, ZeroPoint};
 
 impl Importer<'_> {
@@ -54,6 +54,11 @@ impl Importer<'_> {
                 .help("check the bit width")
         })?;
         self.check_spread(node, constant, &quantizer.scale_shape)?;
+        let effort = match &constant.elements {
+            Elements::File(_) | Elements::Integers(_) => limits::QUANTIZED_ELEMENT_EFFORT,
+            Elements::Exact(_) | Elements::Quantized(_) => limits::EXACT_RESULT_EFFORT,
+        };
+        self.charge(node, constant.len().saturating_mul(effort))?;
         let binary_scales: Vec<Option<Binary>> = quantizer.scale.iter().map(Binary::of).collect();
         let float_scales: Vec<f64> = quantizer.scale.iter().map(exact::to_f64).collect();
         let values = self.arithmetic_of(&constant.name);
@@ -63,7 +68,10 @@ impl Importer<'_> {
         let mut mantissas = Vec::with_capacity(constant.len());
         let mut moved = 0;
         for index in 0..constant.len() {
-            let at = broadcast_index(&constant.shape, &quantizer.scale_shape, index);
+            let at = match quantizer.scale.len() {
+                1 => 0,
+                _ => broadcast_index(&constant.shape, &quantizer.scale_shape, index),
+            };
             let (Some(scale), Some(&float), Some(binary)) = (
                 quantizer.scale.get(at),
                 float_scales.get(at),
@@ -212,7 +220,12 @@ impl Importer<'_> {
         let zero = BigRational::from_integer(BigInt::from(quantizer.zero));
         let level = |channel: usize, step: usize| {
             let (boundary, strict) = quantizer.rounding.boundary((low + 1) as i64 + step as i64);
-            (exact::product(&(boundary - &zero), at(&scales, channel)), strict)
+            let boundary = if zero.is_zero() {
+                boundary
+            } else {
+                boundary - &zero
+            };
+            (exact::product(&boundary, at(&scales, channel)), strict)
         };
         let per_channel = scales.len() > 1;
         let mut steps = self.steps_of(node, &operand.stream, count, per_channel, false, level)?;

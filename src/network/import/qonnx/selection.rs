@@ -28,9 +28,15 @@ pub fn slice_indices(extent: usize, start: i64, end: i64, step: i64) -> Option<V
         .collect()
 }
 
-/// All coordinates of every axis.
-pub fn all_of(shape: &[usize]) -> Vec<Vec<usize>> {
-    shape.iter().map(|&extent| (0..extent).collect()).collect()
+/// All coordinates of every axis but one, which has these.
+pub fn all_but(shape: &[usize], axis: usize, picked: Vec<usize>) -> Vec<Vec<usize>> {
+    let mut picks: Vec<Vec<usize>> = shape
+        .iter()
+        .enumerate()
+        .map(|(one, &extent)| (0..if one == axis { 0 } else { extent }).collect())
+        .collect();
+    picks[axis] = picked;
+    picks
 }
 
 /// The elements of a constant at these positions.
@@ -158,7 +164,7 @@ impl Importer<'_> {
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || starts.len() > shape.len() {
             return Err(wrong("has bounds, axes and steps of different number"));
         }
-        let mut picks = all_of(shape);
+        let mut picks = vec![None; shape.len()];
         let mut named = Vec::with_capacity(axes.len());
         for (position, &axis) in axes.iter().enumerate() {
             let axis = self.axis(node, axis, shape.len())?;
@@ -166,10 +172,13 @@ impl Importer<'_> {
                 return Err(wrong(&format!("slices axis {axis} twice")));
             }
             named.push(axis);
-            picks[axis] = slice_indices(shape[axis], starts[position], ends[position], steps[position])
-                .ok_or_else(|| wrong("has a step of 0"))?;
+            let kept = slice_indices(shape[axis], starts[position], ends[position], steps[position]);
+            picks[axis] = Some(kept.ok_or_else(|| wrong("has a step of 0"))?);
         }
-        Ok(picks)
+        let kept = picks.into_iter().zip(shape);
+        Ok(kept
+            .map(|(kept, &extent)| kept.unwrap_or_else(|| (0..extent).collect()))
+            .collect())
     }
 }
 

@@ -5,7 +5,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Signed, ToPrimitive, Zero};
 
-use super::exact::{self, Boundary};
+use super::exact::{self, Boundary, Short};
 use crate::network::TensorId;
 
 /// Exact numbers, one for all channels or one per channel.
@@ -112,6 +112,22 @@ impl Stream {
         self.steps.is_empty()
             && self.offset.iter().all(Zero::is_zero)
             && self.uniform_scale().is_some_and(Signed::is_positive)
+    }
+
+    /// Exact numbers that operators compute with one by one: those of lists per channel.
+    pub fn count(&self) -> usize {
+        let of_list = |list: &PerChannel| if list.len() > 1 { list.len() } else { 0 };
+        let of_step = |step: &Step| match step {
+            Step::Affine { factor, offset } => of_list(factor) + of_list(offset),
+            Step::BatchNormalization {
+                gamma,
+                beta,
+                mean,
+                variance,
+            } => [gamma, beta, mean, variance].into_iter().map(of_list).sum(),
+            Step::Clamp { .. } | Step::Leaky { .. } | Step::Sigmoid | Step::Tanh => 0,
+        };
+        of_list(&self.scale) + of_list(&self.offset) + self.steps.iter().map(of_step).sum::<usize>()
     }
 
     /// 64-bit words that the exact numbers take, and the longest of them in bits.
@@ -273,6 +289,79 @@ pub fn reached(
     level: &BigRational,
     strict: bool,
 ) -> Result<Reached, Undecided> {
+    let by_machine_integers = || reached_short(stream, channel, level, strict);
+    match pairing.is_none().then(by_machine_integers).flatten() {
+        Some(reached) => Ok(reached),
+        None => reached_long(stream, pairing, channel, level, strict),
+    }
+}
+
+/// [`reached`] by machine integers; `None` where those are too short, or a step is no piecewise affine function.
+fn reached_short(stream: &Stream, channel: usize, level: &BigRational, strict: bool) -> Option<Reached> {
+    use std::cmp::Ordering;
+    let settled = |holds: bool| Some(if holds { Reached::Always } else { Reached::Never });
+    let mut bound = Short::of(level)?;
+    let mut rising = true;
+    let holds_at = |bound: Short, rising: bool, value: &BigRational| {
+        Some(match Short::of(value)?.compare(bound)? {
+            Ordering::Equal => !strict,
+            Ordering::Greater => rising,
+            Ordering::Less => !rising,
+        })
+    };
+    let steps = stream.steps.iter().rev().map(Some);
+    for step in steps.chain([None]) {
+        match step {
+            None | Some(Step::Affine { .. }) => {}
+            Some(Step::Clamp { low, high }) => {
+                let (lowest, highest) = if rising { (low, high) } else { (high, low) };
+                if let Some(value) = lowest
+                    && holds_at(bound, rising, value)?
+                {
+                    return settled(true);
+                }
+                if let Some(value) = highest
+                    && !holds_at(bound, rising, value)?
+                {
+                    return settled(false);
+                }
+                continue;
+            }
+            Some(Step::Leaky { slope }) => {
+                if bound.is_negative() {
+                    bound = bound.solve_affine(slope, &BigRational::zero())?;
+                }
+                continue;
+            }
+            Some(Step::BatchNormalization { .. } | Step::Sigmoid | Step::Tanh) => return None,
+        }
+        let (factor, offset) = match step {
+            Some(Step::Affine { factor, offset }) => (factor, offset),
+            _ => (&stream.scale, &stream.offset),
+        };
+        let (factor, offset) = (at(factor, channel), at(offset, channel));
+        if factor.is_zero() {
+            return settled(holds_at(bound, rising, offset)?);
+        }
+        bound = bound.solve_affine(factor, offset)?;
+        rising = rising != factor.is_negative();
+    }
+    let first = bound.first_integer(strict == rising)?;
+    Some(if rising {
+        Reached::From(first.into())
+    } else {
+        Reached::UpTo(first.checked_sub(1)?.into())
+    })
+}
+
+/// [`reached`] by numbers of any length.
+fn reached_long(
+    stream: &Stream,
+    pairing: Option<&Pairing>,
+    channel: usize,
+    level: &BigRational,
+    strict: bool,
+) -> Result<Reached, Undecided> {
     let mut condition = Condition {
         bound: Boundary::exact(level.clone()),
         strict,
@@ -284,11 +373,7 @@ pub fn reached(
             Err(settled) => return Ok(settled),
         }
     }
-    let first = Step::Affine {
-        factor: stream.scale.clone(),
-        offset: stream.offset.clone(),
-    };
-    let condition = match invert(condition, &first, channel)? {
+    let condition = match invert_affine(condition, at(&stream.scale, channel), at(&stream.offset, channel))? {
         Ok(condition) => condition,
         Err(settled) => return Ok(settled),
     };
@@ -322,6 +407,23 @@ pub fn reached(
     })
 }
 
+/// [`invert`] for `factor * x + offset`.
+fn invert_affine(
+    condition: Condition,
+    factor: &BigRational,
+    offset: &BigRational,
+) -> Result<Result<Condition, Reached>, Undecided> {
+    if factor.is_zero() {
+        let holds = condition.holds_at(offset)?;
+        return Ok(Err(if holds { Reached::Always } else { Reached::Never }));
+    }
+    Ok(Ok(Condition {
+        bound: condition.bound.solve_affine(factor, offset),
+        strict: condition.strict,
+        rising: condition.rising != factor.is_negative(),
+    }))
+}
+
 /// Carries a condition on a step's result over to its operand; `Err` where it holds for every
 /// operand or for none.
 fn invert(
@@ -333,17 +435,7 @@ fn invert(
     let settled = |holds: bool| Ok(Err(if holds { Reached::Always } else { Reached::Never }));
     let holds_at = |value: &BigRational| condition.holds_at(value);
     match step {
-        Step::Affine { factor, offset } => {
-            let (factor, offset) = (at(factor, channel), at(offset, channel));
-            if factor.is_zero() {
-                return settled(holds_at(offset)?);
-            }
-            Ok(Ok(Condition {
-                bound: condition.bound.solve_affine(factor, offset),
-                strict: condition.strict,
-                rising: condition.rising != factor.is_negative(),
-            }))
-        }
+        Step::Affine { factor, offset } => invert_affine(condition, at(factor, channel), at(offset, channel)),
         Step::Clamp { low, high } => {
             // A rising condition that already holds at the lowest result holds everywhere, and one
             // that fails at the highest holds nowhere; a falling condition the other way round.
@@ -433,5 +525,83 @@ fn invert(
             let bound = Boundary::near(inverse, uncertainty).ok_or(Undecided::TooClose)?;
             Ok(Ok(Condition { bound, ..condition }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::network::TensorId;
+
+    /// Numbers of the lengths that files have, and longer ones.
+    fn numbers() -> impl Strategy<Value = BigRational> {
+        let short = (-40i64..40, 1i64..9).prop_map(|(n, d)| BigRational::new(n.into(), d.into()));
+        let float = any::<i32>().prop_map(|n| BigRational::new(n.into(), BigInt::from(1) << 27));
+        let long = (any::<i128>(), 1..i128::MAX).prop_map(|(n, d)| BigRational::new(n.into(), d.into()));
+        prop_oneof![6 => short, 3 => float, 1 => long]
+    }
+
+    fn steps() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (numbers(), numbers()).prop_map(|(factor, offset)| Step::Affine {
+                factor: vec![factor],
+                offset: vec![offset],
+            }),
+            (proptest::option::of(numbers()), numbers()).prop_map(|(low, size)| Step::Clamp {
+                high: low.as_ref().map(|low| low + size.abs()),
+                low,
+            }),
+            numbers().prop_map(|high| Step::Clamp {
+                low: None,
+                high: Some(high),
+            }),
+            numbers().prop_map(|slope| Step::Leaky {
+                slope: slope.abs() + BigRational::new(1.into(), 7.into()),
+            }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn machine_integers_decide_as_long_ones(
+            scale in numbers(),
+            offset in numbers(),
+            steps in proptest::collection::vec(steps(), 0..4),
+            level in numbers(),
+            strict in any::<bool>(),
+        ) {
+            let stream = Stream {
+                tensor: TensorId(0),
+                axes: vec![0],
+                scale: vec![scale],
+                offset: vec![offset],
+                steps,
+            };
+            if let Some(short) = reached_short(&stream, 0, &level, strict) {
+                prop_assert_eq!(Ok(short), reached_long(&stream, None, 0, &level, strict));
+            }
+        }
+    }
+
+    /// Most functions of real files are short enough.
+    #[test]
+    fn machine_integers_are_enough_for_two_factors_of_a_file() {
+        let of = |value: f32| exact::rational(f64::from(value)).expect("a number");
+        let stream = Stream {
+            tensor: TensorId(0),
+            axes: vec![0],
+            scale: vec![of(0.3) * of(0.7)],
+            offset: vec![of(0.1)],
+            steps: vec![Step::Clamp {
+                low: Some(of(0.0)),
+                high: None,
+            }],
+        };
+        let short = reached_short(&stream, 0, &of(0.9), false).expect("short numbers");
+        assert_eq!(Ok(short), reached_long(&stream, None, 0, &of(0.9), false));
     }
 }

@@ -2,7 +2,7 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{ToPrimitive, Zero};
+use num_traits::{Signed, ToPrimitive, Zero};
 
 use super::constant::data_type;
 use super::exact::{self, common_grid, power_of_two};
@@ -269,11 +269,10 @@ impl Importer<'_> {
             } else {
                 (low, high + 1)
             };
-            let clamp = |n: &BigInt| {
-                n.clone()
-                    .clamp(BigInt::from(least), BigInt::from(most))
-                    .to_i128()
-                    .unwrap_or(most)
+            let clamp = |n: &BigInt| match n.to_i128() {
+                Some(n) => n.clamp(least, most),
+                None if n.is_negative() => least,
+                None => most,
             };
             let mut row_values: Vec<i128> = conditions
                 .iter()

@@ -59,6 +59,22 @@ pub enum BuildError {
         /// The layer.
         layer: String,
     },
+    /// A stream or a stage of too many branches.
+    #[error("layer `{layer}` has {ports} {what}")]
+    #[diagnostic(
+        code(radstream::cycle::ports),
+        help("expected at most {most}; use the functional engine")
+    )]
+    Ports {
+        /// The layer, or the input.
+        layer: String,
+        /// How many there are.
+        ports: usize,
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+    },
     /// Lanes that do not divide a tensor.
     #[error("{lanes} lanes do not divide the {elements} elements of one sample at the {end}")]
     #[diagnostic(

@@ -45,6 +45,8 @@ struct Builder<'a> {
     auto: Vec<String>,
     /// Orders of elements that products take as they come, by the tensor that the product reads.
     orders: Orders,
+    /// How many inputs of nodes and ends of the network read each tensor.
+    readers: Vec<usize>,
 }
 
 /// A pipeline under construction, and the FIFOs whose depth is to be found.
@@ -69,7 +71,9 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         fifos,
         auto: Vec::new(),
         orders: Orders::of(accelerator),
+        readers: readers(network),
     };
+    builder.check_ports()?;
     builder.leave_out("memory access, the host and other clocks at both ends");
     builder.source()?;
     for node in &network.nodes {
@@ -81,6 +85,16 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         pipeline: pipeline.laid_out(),
         auto,
     })
+}
+
+/// How many inputs of nodes and ends of the network read each tensor.
+fn readers(network: &Network) -> Vec<usize> {
+    let mut readers = vec![0; network.tensors.len()];
+    let inputs = network.nodes.iter().flat_map(|node| &node.inputs);
+    for tensor in inputs.chain([&network.output]) {
+        readers[tensor.index()] += 1;
+    }
+    readers
 }
 
 impl Builder<'_> {
@@ -192,15 +206,36 @@ impl Builder<'_> {
         index
     }
 
+    /// Refuses streams and stages of more branches than a signal has bits.
+    fn check_ports(&self) -> Result<(), BuildError> {
+        const MAX_PORTS: usize = u32::BITS as usize;
+        let too_many = |layer: &str, ports: usize, what: &'static str| {
+            Err(BuildError::Ports {
+                layer: layer.to_owned(),
+                ports,
+                what,
+                most: MAX_PORTS,
+            })
+        };
+        let input = self.network.input;
+        if self.consumers(input) > MAX_PORTS {
+            let name = &self.network.tensor(input).name;
+            return too_many(name, self.consumers(input), "consumers");
+        }
+        for node in &self.network.nodes {
+            let layer = &self.network.layer(node.layer).name;
+            if node.inputs.len() > MAX_PORTS {
+                return too_many(layer, node.inputs.len(), "inputs");
+            }
+            if self.consumers(node.output) > MAX_PORTS {
+                return too_many(layer, self.consumers(node.output), "consumers");
+            }
+        }
+        Ok(())
+    }
+
     fn consumers(&self, tensor: TensorId) -> usize {
-        let reads = self
-            .network
-            .nodes
-            .iter()
-            .flat_map(|node| &node.inputs)
-            .filter(|&&input| input == tensor)
-            .count();
-        reads + usize::from(tensor == self.network.output)
+        self.readers[tensor.index()]
     }
 
     /// Hands a tensor's stream to its consumers, through a fork where there are several.
