@@ -127,7 +127,7 @@ impl Graph<'_> {
                 .map(|axis| if axis == 1 { shape[1] } else { 1 })
                 .collect(),
             2 => shape.to_vec(),
-            3 => shape[shape.len() - 1..].to_vec(),
+            3 => shape[shape.len().saturating_sub(1)..].to_vec(),
             _ => shape
                 .iter()
                 .map(|&extent| if self.draw.flag() { extent } else { 1 })

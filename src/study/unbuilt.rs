@@ -32,7 +32,7 @@ impl Unbuilt {
             BuildError::Lanes { end, .. } => source.find_field(&format!("{end}_stream")),
             BuildError::Program { .. } => source.find_field("output_stream"),
             // Several entries have their share in it, or none.
-            BuildError::Deadlock { .. } | BuildError::Ports { .. } => None,
+            BuildError::Deadlock { .. } | BuildError::Ports { .. } | BuildError::Empty => None,
         });
         Self {
             file: source.map_or_else(String::new, |source| format!("{}: ", source.name)),

@@ -1,7 +1,10 @@
 //! Networks that are wrong in one way each.
 
-use radstream::network::import::Reason;
+use radstream::accelerator::{Accelerator, Hardware};
+use radstream::network::import::onnx::OnnxGraph;
 use radstream::network::import::onnx::proto::StringStringEntryProto;
+use radstream::network::import::{Reason, qonnx};
+use radstream::simulate::cycle::{BuildError, Pipeline};
 
 use super::judge;
 use crate::onnx::{Model, Value, integers, value};
@@ -922,12 +925,24 @@ fn readers_of_a_function_per_channel_are_counted() {
     assert!(error.problem.contains("work on constants"), "{error}");
 }
 
+/// The pipeline of a network on its default hardware.
+fn pipeline(model: &Model) -> Result<(), BuildError> {
+    let graph = OnnxGraph::parse("pipeline.onnx".as_ref(), &model.bytes());
+    let network = graph.and_then(|graph| qonnx::import(&graph)).expect("a network");
+    let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+    Pipeline::new(&accelerator).map(|_| ())
+}
+
+#[test]
+fn a_network_without_layers_has_no_pipeline() {
+    let mut model = Model::new("x", &[1, 4]);
+    model.quant("x", "y", 6, 0.25, true).output("y");
+    assert!(matches!(pipeline(&model), Err(BuildError::Empty)));
+}
+
 /// Signals of the cycle engine are words of 32 bits.
 #[test]
 fn streams_of_many_consumers_have_no_pipeline() {
-    use radstream::accelerator::{Accelerator, Hardware};
-    use radstream::simulate::cycle::{BuildError, Pipeline};
-
     let built = |halves: usize| {
         let model = after_input(&[1, 4], |model| {
             model
@@ -945,10 +960,7 @@ fn streams_of_many_consumers_have_no_pipeline() {
             }
             model.node("Identity", &[&last], "y");
         });
-        let graph = radstream::network::import::onnx::OnnxGraph::parse("fan.onnx".as_ref(), &model.bytes());
-        let network = graph.and_then(|graph| radstream::network::import::qonnx::import(&graph));
-        let accelerator = Accelerator::build(&network.expect("a network"), &Hardware::default());
-        Pipeline::new(&accelerator.expect("an accelerator")).map(|_| ())
+        pipeline(&model)
     };
     assert!(built(32).is_ok());
     assert!(matches!(built(33), Err(BuildError::Ports { ports: 33, .. })));

@@ -43,13 +43,13 @@ pub const MAX_CONSTANT_EFFORT: usize = 1 << 27;
 pub const MAX_FOLDED_ELEMENTS: usize = 1 << 24;
 
 /// Effort of one element that a quantizer turns into an integer.
-pub const QUANTIZED_ELEMENT_EFFORT: usize = 5;
+pub const QUANTIZED_ELEMENT_EFFORT: usize = 6;
 
 /// Effort of one element that becomes an exact number.
 pub const EXACT_ELEMENT_EFFORT: usize = 32;
 
 /// Effort of one exact number of a real function per channel that an operator computes with.
-pub const EXACT_FUNCTION_EFFORT: usize = 64;
+pub const EXACT_FUNCTION_EFFORT: usize = 96;
 
 /// Effort of one element that is computed exactly.
 pub const EXACT_RESULT_EFFORT: usize = 320;

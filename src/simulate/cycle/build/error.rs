@@ -59,6 +59,13 @@ pub enum BuildError {
         /// The layer.
         layer: String,
     },
+    /// Nothing is computed.
+    #[error("the network has no layers")]
+    #[diagnostic(
+        code(radstream::cycle::empty),
+        help("expected at least one layer between input and output; use the functional engine")
+    )]
+    Empty,
     /// A stream or a stage of too many branches.
     #[error("layer `{layer}` has {ports} {what}")]
     #[diagnostic(

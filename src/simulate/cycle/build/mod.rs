@@ -73,6 +73,9 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         orders: Orders::of(accelerator),
         readers: readers(network),
     };
+    if network.nodes.is_empty() {
+        return Err(BuildError::Empty);
+    }
     builder.check_ports()?;
     builder.leave_out("memory access, the host and other clocks at both ends");
     builder.source()?;
