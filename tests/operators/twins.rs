@@ -2,7 +2,7 @@
 
 use radstream::network::{Encoding, InputRule, Network, ParamKind};
 
-use super::check::{Draw, First, Same, check};
+use super::check::{Draw, First, Same, check, check_cycles, import};
 use super::inputs::{any_real, check_real, pixel};
 use crate::onnx::{Model, Value};
 
@@ -233,4 +233,52 @@ fn layers_keep_their_product_behind_a_quantized_input() {
     let network = check(&model, 0.25, Same, Same, 4);
     assert_eq!(network.input_rule, InputRule::Quantize);
     assert_eq!(network.layers.len(), 1);
+}
+
+/// A pixel that is scattered to a row of outputs is read again where no other is taken.
+#[test]
+fn scattered_rows_keep_their_pixel() {
+    for (kernel, stride) in [
+        ([1, 2], [1, 2]),
+        ([2, 1], [2, 1]),
+        ([1, 3], [1, 2]),
+        ([2, 1], [2, 2]),
+        ([2, 2], [2, 2]),
+    ] {
+        for width in 1..4 {
+            let mut draw = Draw::new(width as u64);
+            let mut model = Model::new("x", &[1, 2, 2, width]);
+            let taps = (kernel[0] * kernel[1]) as usize;
+            let weights: Vec<f32> = (0..6 * taps).map(|_| draw.integer(-3, 3) as f32).collect();
+            model
+                .quant("x", "q", 5, 0.5, true)
+                .floats("w", &[2, 3, kernel[0] as usize, kernel[1] as usize], &weights)
+                .node("ConvTranspose", &["q", "w"], "y")
+                .with("kernel_shape", Value::Ints(&kernel))
+                .with("strides", Value::Ints(&stride))
+                .output("y");
+            let network = check(&model, 0.5, First, First, width as u64);
+            check_cycles(&network, width as u64);
+        }
+    }
+}
+
+/// A window of the whole map that is read at several places is no product of one vector.
+#[test]
+fn transposed_maps_under_padded_windows_keep_their_order() {
+    let mut draw = Draw::new(5);
+    let mut model = Model::new("x", &[1, 2, 2, 3]);
+    let weights: Vec<f32> = (0..48).map(|_| draw.integer(-3, 3) as f32).collect();
+    model
+        .quant("x", "q", 5, 0.5, true)
+        .node("Transpose", &["q"], "t")
+        .with("perm", Value::Ints(&[0, 3, 1, 2]))
+        .floats("w", &[4, 3, 2, 2], &weights)
+        .node("Conv", &["t", "w"], "y")
+        .with("kernel_shape", Value::Ints(&[2, 2]))
+        .with("strides", Value::Ints(&[1, 2]))
+        .with("pads", Value::Ints(&[0, 0, 1, 0]))
+        .output("y");
+    let network = import(&model);
+    check_cycles(&network, 5);
 }

@@ -347,7 +347,9 @@ impl Importer<'_> {
         };
         if shape.len() <= limits::MAX_AXES && fits {
             // Coordinates are listed per axis, also of a constant without elements.
-            let axes = shape.iter().fold(0usize, |sum, &extent| sum.saturating_add(extent));
+            let axes = shape
+                .iter()
+                .fold(0usize, |sum, &extent| sum.saturating_add(extent));
             return self.charge(node, elements.unwrap_or(0).saturating_add(axes));
         }
         Err(self

@@ -66,6 +66,7 @@ fn way(network: &Network, product: &Node, mac: &Mac) -> Option<Vec<(TensorId, Ve
     if mac.transposed
         || mac.groups != 1
         || mac.geometry.taps(1) != elements
+        || mac.geometry.output[..2] != [1, 1]
         || mac.geometry.window.pad != [0, 0]
     {
         return None;

@@ -127,6 +127,15 @@ impl WindowProgram {
         &self.windows[window as usize]
     }
 
+    /// Whether a window is handed out where no pixel is taken, so that what it reads has to be kept.
+    #[must_use]
+    pub fn reads_again(&self) -> bool {
+        self.iterations.iter().any(|iteration| {
+            let reads = |window: u32| self.windows[window as usize].iter().any(Option::is_some);
+            !iteration.takes && iteration.window.is_some_and(reads)
+        })
+    }
+
     /// Pixels that have to be kept at most, the one just taken included.
     #[must_use]
     pub fn ring(&self) -> usize {

@@ -125,7 +125,7 @@ impl WindowProduct {
             matrix.output_lanes(),
             matrix.output_bits(),
         );
-        let has_line_buffer = program.ring() > 1;
+        let has_line_buffer = program.ring() > 1 || program.reads_again();
         let mut stage = Self {
             has_operand: levels >= 2,
             has_product: levels >= 3,
