@@ -444,6 +444,108 @@ fn every_register_class_is_struck_by_either_address() {
     place.text("physical.csv", &list);
     let physical = place.cycles(&["--limit", "1", "--faults", "physical.csv"]);
     assert_eq!(physical["faults"], logical["faults"]);
+
+    let mut list = "register,bit,cycle\n".to_owned();
+    for row in found {
+        let cycle = row["cycle"]
+            .as_u64()
+            .map_or_else(String::new, |cycle| cycle.to_string());
+        list += &format!("{},{},{cycle}\n", text(&row["register"]), row["bit"]);
+    }
+    place.text("paths.csv", &list);
+    let paths = place.cycles(&["--limit", "1", "--faults", "paths.csv"]);
+    assert_eq!(paths["faults"], logical["faults"]);
+}
+
+#[test]
+fn registers_are_listed_by_name() {
+    let place = Workplace::new();
+    let document = place.json(&["inspect", "--registers"]);
+    let listed = rows(&document["register_table"]);
+    let paths: std::collections::BTreeSet<&str> = listed.iter().map(|row| text(&row["path"])).collect();
+    assert_eq!(paths.len(), listed.len(), "every register has a name of its own");
+    let (mut stages, mut classes) = (BTreeMap::new(), BTreeMap::new());
+    for row in listed {
+        let bits = number(&row["bits"]);
+        assert_eq!(
+            bits,
+            number(&row["words"]) * number(&row["lanes"]) * number(&row["lane_bits"])
+        );
+        let (stage, _) = text(&row["path"]).rsplit_once('.').expect("a register of a unit");
+        *stages.entry(stage.to_owned()).or_insert(0) += bits;
+        *classes.entry(text(&row["class"]).to_owned()).or_insert(0) += bits;
+    }
+    for stage in rows(&document["stages"]) {
+        let bits = stages.get(text(&stage["name"])).copied().unwrap_or(0);
+        assert_eq!(bits, number(&stage["bits"]), "{stage}");
+    }
+    let mut total = 0;
+    for (class, bits) in document["registers"].as_object().expect("classes") {
+        match class.as_str() {
+            "total" => total = number(bits),
+            class => assert_eq!(classes.get(class).copied().unwrap_or(0), number(bits), "{class}"),
+        }
+    }
+    assert_eq!(classes.values().sum::<u64>(), total);
+    assert!(place.json(&["inspect"])["register_table"].is_null());
+}
+
+#[test]
+fn paths_that_name_no_register_are_refused_with_what_there_is() {
+    let place = Workplace::new();
+    let document = place.json(&["inspect", "--registers"]);
+    let listed = rows(&document["register_table"]);
+    let many = |key: &str| {
+        let row = listed.iter().find(|row| number(&row[key]) > 1).expect("several");
+        (
+            text(&row["path"]).to_owned(),
+            number(&row["words"]),
+            number(&row["lanes"]),
+            number(&row["lane_bits"]),
+        )
+    };
+    let (words_path, words, _, _) = many("words");
+    let (lanes_path, lane_words, lanes, bits) = many("lanes");
+    let word = if lane_words > 1 { "[0]" } else { "" };
+    for (line, said) in [
+        (
+            "conv_0.nothing,0,0".to_owned(),
+            vec![
+                "line 2".to_owned(),
+                "no register `conv_0.nothing`".into(),
+                "conv_0.".into(),
+            ],
+        ),
+        (
+            format!("{words_path},0,0"),
+            vec![format!("{words} words"), format!("[{}]", words - 1)],
+        ),
+        (
+            format!("{words_path}[{words}],0,0"),
+            vec![format!("no word {words}")],
+        ),
+        (format!("{lanes_path}{word},0,0"), vec![format!("{lanes} lanes")]),
+        (
+            format!("{lanes_path}{word}.{lanes},0,0"),
+            vec![format!("no lane {lanes}")],
+        ),
+        (
+            format!("{lanes_path}{word}.0,{bits},0"),
+            vec![format!("no bit {bits}"), format!("0..={}", bits - 1)],
+        ),
+    ] {
+        place.text("faults.csv", &format!("register,bit,cycle\n{line}\n"));
+        let said: Vec<&str> = said.iter().map(String::as_str).collect();
+        place.refuses(&["--limit", "1", "--faults", "faults.csv"], &said);
+    }
+    place.text("faults.csv", &format!("register,bit\n{lanes_path}{word}.0,0\n"));
+    let output = place.run(&["run", "--limit", "1", "--faults", "faults.csv"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("cycle engine") && said.contains("--engine cycle"),
+        "{said}"
+    );
 }
 
 #[test]

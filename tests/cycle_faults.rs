@@ -121,6 +121,55 @@ fn dump(chip: &Chip, stored: &[bool], engine: &Engine) -> Vec<bool> {
 }
 
 #[test]
+fn every_register_bit_has_one_path() {
+    let file = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw_configs");
+        Hardware::read(&folder.join(name)).unwrap()
+    };
+    for (name, hardware) in [
+        ("digits_small_cls", Hardware::default()),
+        ("digits_medium_ae", file("digits_medium_ae.finn.ron")),
+    ] {
+        let chip = chip(name, 1, &hardware);
+        let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
+        let table = targets.table();
+        let mut seen = std::collections::HashSet::new();
+        let mut flips = std::collections::HashSet::new();
+        for row in table.rows() {
+            let register = &row.register;
+            for (word, lane) in
+                (0..register.words).flat_map(|word| (0..register.lanes).map(move |lane| (word, lane)))
+            {
+                let path = row.path_of(word, lane);
+                for bit in 0..register.lane_bits {
+                    let found = table.find(&path, bit).unwrap();
+                    assert_eq!(table.path(found).as_ref(), Some(&path));
+                    let mut state = vec![0; chip.pipeline.limbs()];
+                    if bit == 0 {
+                        found.flip(&mut state);
+                        let limb = state.iter().position(|&limb| limb != 0).unwrap();
+                        assert!(flips.insert((limb, state[limb])), "{path}");
+                    }
+                }
+                assert!(table.find(&path, register.lane_bits).is_err(), "{path}");
+                assert!(seen.insert(path));
+            }
+        }
+        let bits: u64 = table.rows().iter().map(|row| row.register.bits()).sum();
+        assert_eq!(bits, chip.pipeline.register_bits());
+        let index =
+            [0, bits / 2, bits - 1].map(|index| targets.register_bit(&RegisterClass::ALL, index).unwrap());
+        for site in index {
+            let path = targets.register_path(site).unwrap();
+            let Site::Register(bit) = site else {
+                panic!("a register")
+            };
+            assert_eq!(targets.find_register(&path, bit.bit).unwrap(), site);
+        }
+    }
+}
+
+#[test]
 fn a_flip_changes_exactly_its_bit_and_nothing_else_in_that_cycle() {
     let chip = chip("digits_small_cls", 1, &Hardware::default());
     let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);

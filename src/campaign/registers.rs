@@ -57,6 +57,7 @@ pub struct StrikeRow {
     cycle: Option<u64>,
     window: usize,
     outcome: StrikeOutcome,
+    register: String,
 }
 
 /// Strikes by outcome, in the order of [`StrikeOutcome::ALL`].
@@ -229,7 +230,7 @@ impl Kind for RegisterStrikes {
     }
 
     fn columns(&self) -> &'static str {
-        "strike,layer,tensor,element,bit,cycle,window,outcome"
+        "strike,layer,tensor,element,bit,cycle,window,outcome,register"
     }
 
     fn trials(&self) -> u64 {
@@ -267,6 +268,7 @@ impl Kind for RegisterStrikes {
                 cycle: done.fault.cycle,
                 window: done.window,
                 outcome: done.outcome,
+                register: self.targets.register_path(done.fault.site).unwrap_or_default(),
             }
         };
         done.iter().map(row).collect()

@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 55] = [
+const OPTIONS: [(&str, &str); 57] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -57,6 +57,8 @@ const OPTIONS: [(&str, &str); 55] = [
         "radstream::request::outputs",
         "--trace needs --outputs OUT.npz or --out DIR",
     ),
+    ("radstream::fault::registers", "--engine cycle"),
+    ("radstream::fault::register", "radstream inspect --registers"),
     ("radstream::flow::form", "--folding FILE"),
     ("radstream::flow::count", "--folding FILE"),
     ("radstream::flow::order", "--folding FILE"),

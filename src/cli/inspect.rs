@@ -11,6 +11,7 @@ use crate::study::{InspectRequest, Request};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   radstream inspect models/digits_medium_ae --hardware hw_configs/digits_medium_ae.finn.ron
+  radstream inspect models/digits_medium_ae --hardware hw_configs/digits_medium_ae.finn.ron --registers
   radstream inspect models/digits_small_cls --ranges --limit 100 --json")]
 pub struct Inspect {
     #[command(flatten)]
@@ -19,6 +20,9 @@ pub struct Inspect {
     /// cast, top bits that are never used, and softmax tables without resolution
     #[arg(long, help_heading = "Samples and loss")]
     ranges: bool,
+    /// Also list every register of the cycle engine by name, as lists of faults call them
+    #[arg(long)]
+    registers: bool,
     #[command(flatten)]
     samples: Samples,
     #[command(flatten)]
@@ -34,6 +38,7 @@ impl Inspect {
             network: self.target.request(),
             samples: self.samples.request(),
             ranges: self.ranges,
+            registers: self.registers,
         };
         let stated = self.plan.plan.is_none() || request != InspectRequest::default();
         let of_options = stated.then_some(Request::Inspect(request));

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::strike::Targets;
 use crate::accelerator::{Accelerator, AddressError, StoredBit};
-use crate::simulate::cycle::{CycleFault, Site};
+use crate::simulate::cycle::{CycleFault, PathError, Site};
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,9 @@ pub enum FaultListError {
     #[error("{}: line 1 has the columns {found:?}", file.display())]
     #[diagnostic(
         code(radstream::fault::header),
-        help("expected `layer,tensor,element,bit` or `memory,word,bit`, and optionally `cycle`")
+        help(
+            "expected `layer,tensor,element,bit`, `memory,word,bit` or, for registers, `register,bit`, and optionally `cycle`"
+        )
     )]
     Header {
         /// The file.
@@ -59,6 +61,29 @@ pub enum FaultListError {
         reason: String,
         /// What was expected.
         expected: String,
+    },
+    /// The list names registers where there are none.
+    #[error("{}: names registers, and only the cycle engine has them", file.display())]
+    #[diagnostic(
+        code(radstream::fault::registers),
+        help("expected stored bits: `layer,tensor,element,bit` or `memory,word,bit`")
+    )]
+    Registers {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A line names no bit of a register.
+    #[error("{}: line {line}", file.display())]
+    #[diagnostic(code(radstream::fault::register))]
+    Register {
+        /// The file.
+        file: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// Why.
+        #[source]
+        #[diagnostic_source]
+        error: PathError,
     },
     /// A line names no stored bit.
     #[error("{}: line {line}", file.display())]
@@ -85,7 +110,7 @@ pub struct ListedStrike {
 }
 
 /// Reads a list of faults of any kind: stored bits, registers (the class is the tensor, `<layer>.<class>`
-/// the memory) and wires; columns as in [`read_list`].
+/// the memory) and wires; columns as in [`read_list`], or `register,bit` with the path of a register's lane.
 ///
 /// # Errors
 /// [`FaultListError`] with the line and what was expected; a wire without a cycle is refused.
@@ -103,15 +128,14 @@ pub fn read_strikes(file: &Path, targets: &Targets) -> Result<Vec<ListedStrike>,
         })
     };
     let lines = read_lines(file, |fields| match fields {
-        Fields::Logical([layer, tensor, element, bit]) => targets.find_logical(
-            layer.trim(),
-            tensor.trim(),
-            number("element", element)?,
-            bit_number(bit)?,
-        ),
-        Fields::Physical([memory, word, bit]) => {
-            targets.find_physical(memory.trim(), number("word", word)?, bit_number(bit)?)
+        Fields::Logical([layer, tensor, element, bit]) => {
+            let (element, bit) = (number("element", element)?, bit_number(bit)?);
+            Ok(targets.find_logical(layer.trim(), tensor.trim(), element, bit)?)
         }
+        Fields::Physical([memory, word, bit]) => {
+            Ok(targets.find_physical(memory.trim(), number("word", word)?, bit_number(bit)?)?)
+        }
+        Fields::Register([register, bit]) => Ok(targets.find_register(register.trim(), bit_number(bit)?)?),
     })?;
     lines
         .into_iter()
@@ -146,9 +170,10 @@ pub fn read_strikes(file: &Path, targets: &Targets) -> Result<Vec<ListedStrike>,
 pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFault>, FaultListError> {
     let lines = read_lines(file, |fields| match fields {
         Fields::Logical([layer, tensor, element, bit]) => {
-            accelerator.parse_logical(layer, tensor, element, bit)
+            Ok(accelerator.parse_logical(layer, tensor, element, bit)?)
         }
-        Fields::Physical([memory, word, bit]) => accelerator.parse_physical(memory, word, bit),
+        Fields::Physical([memory, word, bit]) => Ok(accelerator.parse_physical(memory, word, bit)?),
+        Fields::Register(_) => Err(NoBit::Registers),
     })?;
     Ok(lines
         .into_iter()
@@ -168,6 +193,38 @@ enum Fields<'a> {
     Logical([&'a str; 4]),
     /// Memory, word, bit.
     Physical([&'a str; 3]),
+    /// Register, bit.
+    Register([&'a str; 2]),
+}
+
+/// Why the fields of a line name no bit.
+enum NoBit {
+    Address(AddressError),
+    Register(PathError),
+    Registers,
+}
+
+impl From<AddressError> for NoBit {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
+    }
+}
+
+impl From<PathError> for NoBit {
+    fn from(error: PathError) -> Self {
+        Self::Register(error)
+    }
+}
+
+impl NoBit {
+    fn at(self, file: &Path, line: u64) -> FaultListError {
+        let file = file.to_owned();
+        match self {
+            Self::Address(error) => FaultListError::Address { file, line, error },
+            Self::Register(error) => FaultListError::Register { file, line, error },
+            Self::Registers => FaultListError::Registers { file },
+        }
+    }
 }
 
 /// One line of a list.
@@ -179,7 +236,7 @@ struct Line<T> {
 
 fn read_lines<T>(
     file: &Path,
-    find: impl Fn(Fields<'_>) -> Result<T, AddressError>,
+    find: impl Fn(Fields<'_>) -> Result<T, NoBit>,
 ) -> Result<Vec<Line<T>>, FaultListError> {
     let unreadable = |error: &dyn std::fmt::Display| FaultListError::Unreadable {
         file: file.to_owned(),
@@ -205,9 +262,11 @@ fn read_lines<T>(
     let cycle = column("cycle");
     let logical = (column("layer"), column("tensor"), column("element"));
     let physical = (column("memory"), column("word"));
-    let expected_columns = match (logical, physical) {
-        ((Some(_), Some(_), Some(_)), (None, None)) => 4,
-        ((None, None, None), (Some(_), Some(_))) => 3,
+    let register = column("register");
+    let expected_columns = match (logical, physical, register) {
+        ((Some(_), Some(_), Some(_)), (None, None), None) => 4,
+        ((None, None, None), (Some(_), Some(_)), None) => 3,
+        ((None, None, None), (None, None), Some(_)) => 2,
         _ => return Err(bad_header()),
     } + usize::from(cycle.is_some());
     if header.len() != expected_columns {
@@ -223,23 +282,20 @@ fn read_lines<T>(
         })?;
         let line = record.position().map_or(0, csv::Position::line);
         let field = |at: usize| record.get(at).unwrap_or("");
-        let found = match (logical, physical) {
-            ((Some(layer), Some(tensor), Some(element)), _) => find(Fields::Logical([
+        let found = match (logical, physical, register) {
+            ((Some(layer), Some(tensor), Some(element)), ..) => find(Fields::Logical([
                 field(layer),
                 field(tensor),
                 field(element),
                 field(bit),
             ])),
-            (_, (Some(memory), Some(word))) => {
+            (_, (Some(memory), Some(word)), _) => {
                 find(Fields::Physical([field(memory), field(word), field(bit)]))
             }
+            (.., Some(register)) => find(Fields::Register([field(register), field(bit)])),
             _ => return Err(bad_header()),
         };
-        let target = found.map_err(|error| FaultListError::Address {
-            file: file.to_owned(),
-            line,
-            error,
-        })?;
+        let target = found.map_err(|error| error.at(file, line))?;
         let cycle = match cycle.map(field).filter(|text| !text.is_empty()) {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| FaultListError::Line {

@@ -7,7 +7,7 @@ use crate::accelerator::{Accelerator, AddressError, NamedBit, StoredBit};
 use crate::network::{LayerId, TensorHint};
 use crate::simulate::cycle::Site;
 use crate::simulate::cycle::register::RegisterClass;
-use crate::simulate::cycle::{Pipeline, RegisterTensor};
+use crate::simulate::cycle::{PathError, Pipeline, RegisterTable, RegisterTensor};
 use crate::simulate::cycle::{Transient, Wire};
 
 /// Wires of one kind in one layer.
@@ -53,6 +53,7 @@ impl WireTensor {
 #[derive(Clone, Debug)]
 pub struct Targets {
     accelerator: Arc<Accelerator>,
+    table: RegisterTable,
     registers: Vec<RegisterTensor>,
     wires: Vec<WireTensor>,
 }
@@ -81,6 +82,7 @@ impl Targets {
         wires.sort_by_key(|tensor| (tensor.layer, tensor.wire));
         Self {
             accelerator,
+            table: pipeline.table(),
             registers: pipeline.tensors(),
             wires,
         }
@@ -108,6 +110,29 @@ impl Targets {
     #[must_use]
     pub fn register_bits(&self) -> u64 {
         self.registers.iter().map(RegisterTensor::bits).sum()
+    }
+
+    /// All registers by name.
+    #[must_use]
+    pub fn table(&self) -> &RegisterTable {
+        &self.table
+    }
+
+    /// The site at the path of a register's lane.
+    ///
+    /// # Errors
+    /// As [`RegisterTable::find`].
+    pub fn find_register(&self, path: &str, bit: u32) -> Result<Site, PathError> {
+        self.table.find(path, bit).map(Site::Register)
+    }
+
+    /// The path of the lane that a site lies in; none where it is no register.
+    #[must_use]
+    pub fn register_path(&self, site: Site) -> Option<String> {
+        match site {
+            Site::Register(bit) => self.table.path(bit),
+            Site::Stored(_) | Site::Wire { .. } => None,
+        }
     }
 
     fn layer_name(&self, layer: LayerId) -> &str {

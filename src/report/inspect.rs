@@ -2,7 +2,7 @@
 
 use super::{count, number, table};
 use crate::network::Note;
-use crate::study::{InspectReport, RangesReport};
+use crate::study::{InspectReport, NamedRegister, RangesReport};
 
 fn shape(shape: &[usize]) -> String {
     let extents: Vec<String> = shape.iter().map(ToString::to_string).collect();
@@ -105,6 +105,7 @@ pub fn inspect(report: &InspectReport) -> String {
         unit = area.unit.symbol(),
     ));
     parts.extend(notes(report));
+    parts.extend(report.register_table.as_deref().map(register_table));
     parts.extend(report.ranges.as_ref().map(ranges));
     parts.join("\n\n")
 }
@@ -167,6 +168,27 @@ fn registers_table(report: &InspectReport) -> String {
         .collect();
     let stages = table(&["stage", "kind", "register bits", "FIFO depth"], &rows);
     format!("{by_class}\n\n{stages}")
+}
+
+/// Every register by name.
+fn register_table(registers: &[NamedRegister]) -> String {
+    let rows: Vec<Vec<String>> = (registers.iter())
+        .map(|register| {
+            vec![
+                register.path.clone(),
+                register.class.to_owned(),
+                count(register.words as u64),
+                count(register.lanes as u64),
+                register.lane_bits.to_string(),
+                count(register.bits),
+            ]
+        })
+        .collect();
+    let header = ["register", "class", "words", "lanes", "bits of a lane", "bits"];
+    format!(
+        "{}\na lane of a word is register[word].lane",
+        table(&header, &rows)
+    )
 }
 
 fn ranges(report: &RangesReport) -> String {

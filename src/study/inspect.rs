@@ -12,7 +12,7 @@ use crate::accelerator::{
 use crate::data::InputLog;
 use crate::network::{LayerId, Note, Op};
 use crate::scheme::{AreaReport, Ledger, Scheme};
-use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterTensor};
+use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterRow, RegisterTensor};
 
 /// Asks how a network is built.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct InspectRequest {
     pub samples: SamplesRequest,
     /// Whether ranges, overflows and unused bits on the samples are reported.
     pub ranges: bool,
+    /// Whether every register is listed by name.
+    pub registers: bool,
 }
 
 /// A tensor at an end of the accelerator.
@@ -207,6 +209,37 @@ pub struct StageReport {
 /// Bits by name, in order.
 pub type BitsByName = serde_json::Map<String, serde_json::Value>;
 
+/// A register of the cycle engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NamedRegister {
+    /// `<layer>.<unit>.<register>`; a lane of a word is `<path>[word].lane`.
+    pub path: String,
+    /// What it is for.
+    pub class: &'static str,
+    /// Words.
+    pub words: usize,
+    /// Lanes of a word.
+    pub lanes: usize,
+    /// Bits of a lane.
+    pub lane_bits: u32,
+    /// Bits of all.
+    pub bits: u64,
+}
+
+impl NamedRegister {
+    fn of(row: &RegisterRow) -> Self {
+        let register = &row.register;
+        Self {
+            path: row.path.clone(),
+            class: register.class.name(),
+            words: register.words,
+            lanes: register.lanes,
+            lane_bits: register.lane_bits,
+            bits: register.bits(),
+        }
+    }
+}
+
 /// How a network is built.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InspectReport {
@@ -243,6 +276,9 @@ pub struct InspectReport {
     /// The stages of the cycle engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stages: Option<Vec<StageReport>>,
+    /// Every register by name, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register_table: Option<Vec<NamedRegister>>,
     /// What the samples use of the formats, where they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges: Option<RangesReport>,
@@ -257,7 +293,7 @@ impl InspectRequest {
         let log = InputLog::start();
         let design = Design::build(&self.network, Some(&self.samples))?;
         let ranges = self.ranges.then(|| ranges::measure(&design)).transpose()?;
-        let report = report(&design, ranges);
+        let report = report(&design, ranges, self.registers);
         let path = session.folder.clone();
         let files = ["inspect.json"];
         if let Some(mut folder) =
@@ -271,7 +307,7 @@ impl InspectRequest {
     }
 }
 
-fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
+fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> InspectReport {
     let accelerator = &*design.accelerator;
     let network = accelerator.network();
     let pipeline = Pipeline::new(accelerator);
@@ -357,6 +393,10 @@ fn report(design: &Design, ranges: Option<RangesReport>) -> InspectReport {
             .ok()
             .map(|pipeline| accelerator.map().total_bits() + pipeline.register_bits()),
         stages,
+        register_table: pipeline.as_ref().ok().filter(|_| registers).map(|pipeline| {
+            let rows = pipeline.table();
+            rows.rows().iter().map(NamedRegister::of).collect()
+        }),
         ranges,
     }
 }

@@ -54,7 +54,7 @@ pub use harden::{HardenReport, HardenRequest};
 pub use identity::{Identity, NoDocument};
 pub use inspect::{
     AccumulatorReport, BitsByName, CyclesReport, EndReport, FoldingReport, InspectReport, InspectRequest,
-    LayerReport, RegisterGroup, StageReport, StoredMemoryReport, TensorReport,
+    LayerReport, NamedRegister, RegisterGroup, StageReport, StoredMemoryReport, TensorReport,
 };
 pub use manifest::{Manifest, OutputFile, Phase, Program, Provenance};
 pub use memory::{MemoryReport, MemoryRequest, MemorySpec, MemorySpecError, ScrubReport};

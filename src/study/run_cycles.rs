@@ -187,6 +187,7 @@ impl Prepared {
         };
         StruckBit {
             address: self.targets.named(fault.site),
+            register: self.targets.register_path(fault.site),
             cycle: fault.cycle,
             kind: match fault.site {
                 Site::Stored(_) => "memory",

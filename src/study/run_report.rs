@@ -135,6 +135,9 @@ pub struct StruckBit {
     /// Both addresses.
     #[serde(flatten)]
     pub address: NamedBit,
+    /// Path of the register's lane; none for a memory and for a wire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register: Option<String>,
     /// Edge after which the flip lands; none for one that is there from the start.
     pub cycle: Option<u64>,
     /// `memory`, `register` or `transient`.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::matrix::LaneCode;
 use super::memory::Memories;
-use super::pipeline::{Pipeline, RegisterBit, Stream};
+use super::pipeline::{Pipeline, Stream};
+use super::register::RegisterBit;
 use super::schedule::Schedule;
 use super::stage::{Edge, Signals, Transient};
 use crate::accelerator::{Accelerator, StoredBit};

@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use super::matrix::{LaneCode, Matrix};
 use super::memory::Memories;
-use super::register::{Register, RegisterClass, lane};
+use super::register::{Register, RegisterBit, RegisterClass, lane};
 use super::stage::{Stage, StreamShape};
+use super::table::{RegisterTable, Unit};
 use crate::accelerator::Accelerator;
 use crate::fixed_point::Format;
 use crate::network::{LayerId, ParamId, TensorId};
@@ -94,33 +95,6 @@ pub struct Pipeline {
     pub(super) simplifications: Vec<String>,
     memories: Memories,
     limbs: usize,
-}
-
-/// One bit of a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RegisterBit {
-    /// First limb of the word in the state.
-    pub word: usize,
-    /// Lane of the word.
-    pub lane: usize,
-    /// Bits of a lane.
-    pub lane_bits: u32,
-    /// Bit of the lane.
-    pub bit: u32,
-}
-
-impl RegisterBit {
-    /// What the lane holds.
-    #[must_use]
-    pub fn value(&self, state: &[u64]) -> u64 {
-        lane(&state[self.word..], self.lane, self.lane_bits)
-    }
-
-    /// Inverts the bit.
-    pub fn flip(&self, state: &mut [u64]) {
-        let at = self.lane * self.lane_bits as usize + self.bit as usize;
-        state[self.word + at / 64] ^= 1 << (at % 64);
-    }
 }
 
 /// All registers of one class in one layer: the tensor of an address. Its elements are the lanes of
@@ -407,36 +381,45 @@ impl Pipeline {
         }
     }
 
+    /// All registers by name.
+    #[must_use]
+    pub fn table(&self) -> RegisterTable {
+        let units = self.stages.iter().enumerate().map(|(stage, placed)| Unit {
+            stage,
+            name: &placed.name,
+            layer: placed.layer,
+            registers: &placed.registers,
+            limb: placed.state.start,
+        });
+        RegisterTable::of(units)
+    }
+
     /// All registers as tensors: layer after layer, class after class.
     #[must_use]
     pub fn tensors(&self) -> Vec<RegisterTensor> {
         let mut tensors: Vec<RegisterTensor> = Vec::new();
-        for (index, placed) in self.stages.iter().enumerate() {
-            let mut limb = placed.state.start;
-            for register in &placed.registers {
-                let same = |tensor: &&mut RegisterTensor| {
-                    (tensor.layer, tensor.class) == (placed.layer, register.class)
-                };
-                let at = match tensors.iter_mut().find(same) {
-                    Some(tensor) => tensor,
-                    None => {
-                        tensors.push(RegisterTensor {
-                            layer: placed.layer,
-                            class: register.class,
-                            parts: Vec::new(),
-                        });
-                        tensors.last_mut().expect("just pushed")
-                    }
-                };
-                let first = at.elements();
-                at.parts.push(RegisterPart {
-                    stage: index,
-                    register: register.clone(),
-                    limb,
-                    first,
-                });
-                limb += register.limbs();
-            }
+        for row in self.table().rows() {
+            let same = |tensor: &&mut RegisterTensor| {
+                (tensor.layer, tensor.class) == (row.layer, row.register.class)
+            };
+            let at = match tensors.iter_mut().find(same) {
+                Some(tensor) => tensor,
+                None => {
+                    tensors.push(RegisterTensor {
+                        layer: row.layer,
+                        class: row.register.class,
+                        parts: Vec::new(),
+                    });
+                    tensors.last_mut().expect("just pushed")
+                }
+            };
+            let first = at.elements();
+            at.parts.push(RegisterPart {
+                stage: row.stage,
+                register: row.register.clone(),
+                limb: row.limb,
+                first,
+            });
         }
         tensors.sort_by_key(|tensor| (tensor.layer, tensor.class));
         tensors

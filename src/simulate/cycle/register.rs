@@ -122,6 +122,33 @@ impl Register {
     }
 }
 
+/// One bit of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegisterBit {
+    /// First limb of the word in the state.
+    pub word: usize,
+    /// Lane of the word.
+    pub lane: usize,
+    /// Bits of a lane.
+    pub lane_bits: u32,
+    /// Bit of the lane.
+    pub bit: u32,
+}
+
+impl RegisterBit {
+    /// What the lane holds.
+    #[must_use]
+    pub fn value(&self, state: &[u64]) -> u64 {
+        lane(&state[self.word..], self.lane, self.lane_bits)
+    }
+
+    /// Inverts the bit.
+    pub fn flip(&self, state: &mut [u64]) {
+        let at = self.lane * self.lane_bits as usize + self.bit as usize;
+        state[self.word + at / 64] ^= 1 << (at % 64);
+    }
+}
+
 /// Limbs of a packed word.
 #[must_use]
 pub fn limbs(lanes: usize, lane_bits: u32) -> usize {
