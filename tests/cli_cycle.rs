@@ -604,7 +604,7 @@ fn wires_are_struck_at_their_cycle() {
     .to_owned();
     let mut list = "layer,tensor,element,bit,cycle\n".to_owned();
     for cycle in 0..total {
-        list += &format!("{layer},comparison_wire,1,2,{cycle}\n");
+        list += &format!("{layer},comparison_wire,1,0,{cycle}\n");
     }
     place.text("faults.csv", &list);
     let run = place.cycles(&[&common[..], &["--faults", "faults.csv"]].concat());
@@ -612,7 +612,7 @@ fn wires_are_struck_at_their_cycle() {
         .iter()
         .filter(|row| row["effect"] != "no_effect");
     assert_eq!(effects.count(), 1);
-    // The comparison with 2 says yes by mistake: one more.
+    // The first comparison, with 0.5, says yes by mistake, and the second one, with 2, no.
     assert_eq!(place.outputs("o.npz"), [3, 2]);
 }
 

@@ -37,6 +37,7 @@ mod hardware;
 mod layout;
 mod memory;
 mod reuse;
+mod target;
 mod technology;
 mod thresholds;
 mod window;
@@ -60,6 +61,7 @@ pub use hardware::{
 pub use memory::{
     BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,
 };
+pub use target::{FinnVersion, Target};
 pub use technology::{
     AreaUnit, Codecs, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
 };
@@ -93,6 +95,7 @@ pub struct Accelerator {
     hardware_text: Option<SourceText>,
     technology: Technology,
     network: Arc<Network>,
+    target: Target,
     stages: Vec<Stage>,
     thresholds: Vec<ThresholdStage>,
     dataflow: Dataflow,
@@ -135,6 +138,8 @@ impl Accelerator {
             network.notes.extend(note);
         }
         accumulator::apply(&mut network, hardware).map_err(refuse)?;
+        let target = Target::of(hardware, &stages);
+        target.apply(&mut network);
 
         let mut map = MemoryMap::new(network.params.len());
         for (id, layer, kind) in storage_order(&network) {
@@ -177,6 +182,7 @@ impl Accelerator {
             hardware_text: hardware.source.clone(),
             technology,
             network: Arc::new(network),
+            target,
             stages,
             thresholds,
             dataflow,
@@ -219,6 +225,12 @@ impl Accelerator {
     #[must_use]
     pub fn refresh_s(&self) -> Option<f64> {
         self.refresh_s
+    }
+
+    /// Whose units it is built of.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.target
     }
 
     /// The technology that it is built in.

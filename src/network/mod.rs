@@ -25,7 +25,7 @@ pub use layout::{ArrayOrder, Layout, Mark, Marks, Part, Reading};
 pub use note::{Note, NoteKind};
 pub use op::{
     Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
-    Order, Pad, Pool, PoolKind, Relu, ScaledBias, Slope, Softmax, Table, TableIndex, Window,
+    Order, Pad, Pool, PoolKind, Relu, ScaledBias, Slope, Softmax, Table, TableIndex, ThresholdRule, Window,
 };
 pub use output::{OffChip, OutputMeaning, RealFunction};
 pub use preprocessing::{Exact, Preprocessing, RealQuantizer, RealStep};

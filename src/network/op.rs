@@ -242,6 +242,42 @@ pub struct MultiThreshold {
     pub factor: Vec<i64>,
     /// Output mantissa where no step is reached, as many as factors.
     pub offset: Vec<i64>,
+    /// How the unit finds the number of steps that are reached.
+    #[serde(default)]
+    pub rule: ThresholdRule,
+}
+
+/// How a unit finds the number of thresholds that a value reaches. Where the thresholds of a row are in order, as
+/// they are without upsets, both find the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ThresholdRule {
+    /// All thresholds are compared, and those that are reached are counted (finn-hlslib).
+    #[default]
+    Count,
+    /// The bits of the number are found one by one from the top: a bit is set where threshold `n - 1` is reached,
+    /// `n` being the bits so far with this one set and zeros behind it (FINN's RTL). A threshold behind the last one
+    /// is never reached.
+    BinarySearch,
+}
+
+impl ThresholdRule {
+    /// The number of thresholds of a row that the unit takes `x` to reach.
+    #[must_use]
+    pub fn reached(self, thresholds: &[i64], x: i64) -> usize {
+        match self {
+            Self::Count => thresholds.iter().filter(|&&threshold| threshold <= x).count(),
+            Self::BinarySearch => {
+                let bits = usize::BITS - thresholds.len().leading_zeros();
+                (0..bits).rev().fold(0, |found, bit| {
+                    let number = found | 1 << bit;
+                    let reached = thresholds
+                        .get(number - 1)
+                        .is_some_and(|&threshold| threshold <= x);
+                    if reached { number } else { found }
+                })
+            }
+        }
+    }
 }
 
 /// A function given by its table.

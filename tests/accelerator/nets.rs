@@ -201,6 +201,7 @@ impl Builder {
                 thresholds,
                 factor: vec![1],
                 offset: vec![-1],
+                rule: radstream::network::ThresholdRule::default(),
             }),
             inputs: vec![input],
             output: result,

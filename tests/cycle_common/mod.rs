@@ -24,6 +24,9 @@ pub fn pack(shape: StreamShape, lane: impl Fn(usize) -> u64) -> Vec<u64> {
     word
 }
 
+/// What an input shows where nothing is offered.
+pub const NO_WORD: [u64; 64] = [0; 64];
+
 /// No parameters.
 pub fn no_memories() -> Memories {
     Memories::of_values(Vec::new())

@@ -2,10 +2,10 @@
 //! keep at every edge.
 
 use radstream::simulate::cycle::Memories;
-use radstream::simulate::cycle::register::{Register, mask};
+use radstream::simulate::cycle::register::mask;
 use radstream::simulate::cycle::{Edge, Signals, Stage, Transient};
 
-use crate::cycle_common::mix;
+use crate::cycle_common::{NO_WORD, mix};
 
 /// A stage, what goes in, and what has to come out.
 pub struct Specimen {
@@ -23,7 +23,7 @@ pub struct Specimen {
 
 impl Specimen {
     pub fn initial_state(&self) -> Vec<u64> {
-        let mut state = vec![0; self.stage.registers().iter().map(Register::limbs).sum()];
+        let mut state = vec![0; self.stage.state_limbs()];
         self.stage.reset(&mut state);
         state
     }
@@ -87,11 +87,15 @@ impl<'a> Run<'a> {
         let first = self.taken < specimen.input.len() && (self.offering[0] || self.goes(0, pauses.source));
         let second = !specimen.cyclic.is_empty() && (self.offering[1] || self.goes(1, pauses.second));
         let words: [&[u64]; 2] = [
-            if first { &specimen.input[self.taken] } else { &[] },
+            if first {
+                &specimen.input[self.taken]
+            } else {
+                &NO_WORD
+            },
             if second {
                 &specimen.cyclic[self.taken_second % specimen.cyclic.len()]
             } else {
-                &[]
+                &NO_WORD
             },
         ];
         let signals = Signals {
@@ -144,7 +148,7 @@ impl<'a> Run<'a> {
     fn check_rest(&self, edge: &Edge<'_>) {
         let stage = &*self.specimen.stage;
         let name = &self.specimen.name;
-        let rest = stage.rest(&self.state, edge.signals);
+        let rest = stage.rest_at(&self.state, edge);
         if rest == 0 {
             return;
         }

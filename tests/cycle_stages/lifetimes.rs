@@ -1,5 +1,6 @@
 //! How long a flip lives, against outputs computed by hand.
 
+use radstream::network::ThresholdRule;
 use radstream::simulate::cycle::register::Register;
 use radstream::simulate::cycle::stages::{Fifo, InputBuffer, SlidingWindow, WindowGeometry, WindowStyle};
 use radstream::simulate::cycle::{StreamShape, Transient, Wire};
@@ -204,7 +205,7 @@ fn a_transient_in_the_datapath_changes_one_result_by_its_weight() {
 #[test]
 fn a_transient_comparison_changes_one_count_by_one() {
     // One channel: the factor is 2.
-    let specimen = specimens::thresholding(5, true, 1, 1, true, false);
+    let specimen = specimens::thresholding(5, true, 1, 1, true, (false, ThresholdRule::Count));
     let words = specimen.output.len();
     let mut effective = 0;
     for cycle in 0..60 {

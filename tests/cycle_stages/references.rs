@@ -1,7 +1,8 @@
 //! Random stages against what they compute.
 
 use proptest::prelude::*;
-use radstream::simulate::cycle::stages::InputBuffer;
+use radstream::network::ThresholdRule;
+use radstream::simulate::cycle::stages::{Dsp48Shape, InputBuffer};
 
 use crate::drive::{Pauses, Specimen, run};
 use crate::specimens::{self, MvauShape, WindowShape};
@@ -61,11 +62,33 @@ proptest! {
     }
 
     #[test]
-    fn thresholding_counts_all_thresholds(
+    fn thresholding_finds_what_its_rule_finds(
         steps in 1usize..40, per_channel in any::<bool>(), folds in 1usize..5, lanes in 1usize..5,
-        sorted in any::<bool>(), deep in any::<bool>(), pauses in pauses(),
+        sorted in any::<bool>(), deep in any::<bool>(), searched in any::<bool>(), pauses in pauses(),
     ) {
-        same(&specimens::thresholding(steps, per_channel, folds, lanes, sorted, deep), pauses)?;
+        let rule = if searched { ThresholdRule::BinarySearch } else { ThresholdRule::Count };
+        same(&specimens::thresholding(steps, per_channel, folds, lanes, sorted, (deep, rule)), pauses)?;
+    }
+
+    #[test]
+    fn slices_multiply(
+        fold in (1u64..7, 1u64..6), size in (1usize..6, 1usize..6), weight_bits in 2u32..=8,
+        activation_bits in 1u32..=8, signed in any::<bool>(), more in 0u32..9, pauses in pauses(),
+    ) {
+        // Room for as many products as a result adds up.
+        let offset = weight_bits + activation_bits;
+        let terms = (fold.0 as usize * size.1).next_power_of_two().ilog2() + 1;
+        let shape = Dsp48Shape {
+            synapse_fold: fold.0,
+            neuron_fold: fold.1,
+            pe: size.0,
+            simd: size.1,
+            weight_bits,
+            activation_bits,
+            signed_activations: signed && activation_bits > 1,
+            accumulator_bits: offset + terms + more,
+        };
+        same(&specimens::dsp48(shape, 5), pauses)?;
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use radstream::fixed_point::Format;
-use radstream::network::{Encoding, ParamId};
+use radstream::network::{Encoding, ParamId, ThresholdRule};
 use radstream::simulate::cycle::Arithmetic;
 use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask, set_lane};
 use radstream::simulate::cycle::stages::{
-    Core, Fifo, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Thresholding,
-    ThresholdingShape, Weights, WidthConverter, WindowGeometry, WindowStyle,
+    Core, Dsp48Mvau, Dsp48Shape, Fifo, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow,
+    Thresholding, ThresholdingShape, Weights, WidthConverter, WindowGeometry, WindowStyle,
 };
 
 use crate::cycle_common::integers::{Integers, sign_extend};
@@ -109,13 +109,28 @@ pub fn padding(size: [usize; 3], sides: [usize; 4], lanes: usize, border: u64) -
     )
 }
 
+/// The place that halving finds in a list of `2^n - 1` numbers, which begins with these and goes on with numbers
+/// above all values.
+fn bisected(list: &[i64], value: i64) -> usize {
+    let mut from = 0;
+    let mut length = (list.len() + 1).next_power_of_two() - 1;
+    while length > 0 {
+        let half = length / 2;
+        if list.get(from + half).is_some_and(|&middle| middle <= value) {
+            from += half + 1;
+        }
+        length = half;
+    }
+    from
+}
+
 pub fn thresholding(
     steps: usize,
     per_channel: bool,
     folds: usize,
     lanes: usize,
     sorted: bool,
-    deep: bool,
+    (deep, rule): (bool, ThresholdRule),
 ) -> Specimen {
     let channels = folds * lanes;
     let (in_bits, out_bits) = (9, 8);
@@ -141,7 +156,10 @@ pub fn thresholding(
             let row = if per_channel { channel } else { 0 };
             let value = sign_extend(bits, in_bits);
             let row = &thresholds[row * steps..(row + 1) * steps];
-            let count = row.iter().filter(|&&threshold| value >= threshold).count() as i64;
+            let count = match rule {
+                ThresholdRule::Count => row.iter().filter(|&&threshold| value >= threshold).count(),
+                ThresholdRule::BinarySearch => bisected(row, value),
+            } as i64;
             (offset[channel] + factor[channel] * count) as u64 & mask(out_bits)
         })
         .collect();
@@ -156,11 +174,12 @@ pub fn thresholding(
         factor,
         offset,
         deep,
+        rule,
     });
     Specimen {
         memories: Memories::of_values(vec![(input, thresholds)]),
         ..specimen(
-            format!("thresholding {steps} {per_channel} {folds} {lanes} {deep}"),
+            format!("thresholding {steps} {per_channel} {folds} {lanes} {deep} {rule:?}"),
             stage.unwrap(),
             words(&all, lanes, in_bits),
             words(&computed, lanes, out_bits),
@@ -339,6 +358,55 @@ pub fn mvau(shape: MvauShape, vectors: usize) -> Specimen {
             stage,
             words(&activations, simd, activation_bits),
             words(&results, pe, sum_bits),
+        )
+    }
+}
+
+/// FINN's unit on DSP48 slices.
+pub fn dsp48(shape: Dsp48Shape, vectors: usize) -> Specimen {
+    let Dsp48Shape {
+        pe,
+        simd,
+        weight_bits,
+        activation_bits,
+        accumulator_bits,
+        ..
+    } = shape;
+    let (sf, nf) = (shape.synapse_fold as usize, shape.neuron_fold as usize);
+    let (mw, mh) = (sf * simd, nf * pe);
+    let weight =
+        |row: usize, column: usize| sign_extend(element(row * mw + column + 999, weight_bits), weight_bits);
+    let activations = elements(vectors * mw, activation_bits);
+    let value = |bits: u64| match shape.signed_activations {
+        true => sign_extend(bits, activation_bits),
+        false => bits as i64,
+    };
+    let results: Vec<u64> = (activations.chunks_exact(mw))
+        .flat_map(|vector| {
+            (0..mh).map(|row| {
+                let sum: i64 = (0..mw)
+                    .map(|column| value(vector[column]) * weight(row, column))
+                    .sum();
+                sum as u64 & mask(accumulator_bits)
+            })
+        })
+        .collect();
+    let stream = StreamShape {
+        lanes: pe * simd,
+        lane_bits: weight_bits,
+    };
+    let cyclic = (0..nf * sf).map(|step| {
+        pack(stream, |lane| {
+            weight(step / sf * pe + lane / simd, step % sf * simd + lane % simd) as u64
+        })
+    });
+    Specimen {
+        cyclic: cyclic.collect(),
+        ..specimen(
+            format!("{shape:?}"),
+            Dsp48Mvau::new(shape).unwrap(),
+            words(&activations, simd, activation_bits),
+            words(&results, pe, accumulator_bits),
         )
     }
 }

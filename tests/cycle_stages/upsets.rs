@@ -1,13 +1,27 @@
 //! Stages whose registers an upset has changed.
 
+use radstream::network::ThresholdRule;
 use radstream::simulate::cycle::register::{Register, RegisterClass, limbs};
-use radstream::simulate::cycle::stages::InputBuffer;
+use radstream::simulate::cycle::stages::{Dsp48Shape, InputBuffer};
 
 use crate::cycle_common::mix;
 use crate::drive::{Pauses, Run, Specimen};
 use crate::specimens::{self, MvauShape, WindowShape};
 
 /// One of every kind and style.
+fn slices(neuron_fold: u64) -> Dsp48Shape {
+    Dsp48Shape {
+        synapse_fold: 3,
+        neuron_fold,
+        pe: 3,
+        simd: 3,
+        weight_bits: 3,
+        activation_bits: 2,
+        signed_activations: false,
+        accumulator_bits: 10,
+    }
+}
+
 fn all() -> Vec<Specimen> {
     let mvau = |nf, core, embedded, input| {
         let shape = MvauShape {
@@ -41,8 +55,12 @@ fn all() -> Vec<Specimen> {
         specimens::converter(6, 2, 5),
         specimens::converter(2, 3, 5),
         specimens::padding([3, 2, 3], [1, 0, 1, 2], 1, 3),
-        specimens::thresholding(5, true, 3, 2, true, false),
-        specimens::thresholding(1, false, 1, 2, true, true),
+        specimens::thresholding(5, true, 3, 2, true, (false, ThresholdRule::Count)),
+        specimens::thresholding(5, true, 3, 2, true, (false, ThresholdRule::BinarySearch)),
+        specimens::thresholding(7, true, 1, 2, true, (false, ThresholdRule::BinarySearch)),
+        specimens::thresholding(1, false, 1, 2, true, (true, ThresholdRule::BinarySearch)),
+        specimens::dsp48(slices(1), 5),
+        specimens::dsp48(slices(3), 5),
         mvau(1, (1, true, true, 1), true, InputBuffer::Replay),
         mvau(3, (1, true, true, 1), true, InputBuffer::Replay),
         mvau(3, (1, true, true, 1), true, InputBuffer::Kept),

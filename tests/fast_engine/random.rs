@@ -285,6 +285,11 @@ impl Drawer {
                     thresholds,
                     factor,
                     offset,
+                    rule: if self.rng.random() {
+                        ThresholdRule::Count
+                    } else {
+                        ThresholdRule::BinarySearch
+                    },
                 };
                 self.add(Op::MultiThreshold(op), vec![last], shape, output);
             }

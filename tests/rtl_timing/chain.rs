@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use radstream::fixed_point::Format;
-use radstream::network::{Encoding, ParamId};
+use radstream::network::{Encoding, ParamId, ThresholdRule};
 use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask};
 use radstream::simulate::cycle::stages::{
-    Core, Fifo, MemoryStream, Mvau, Thresholding, ThresholdingShape, Weights, WidthConverter,
+    Dsp48Mvau, Dsp48Shape, Fifo, MemoryStream, Thresholding, ThresholdingShape, WidthConverter,
 };
 
 use crate::cycle_common::integers::{Integers, sign_extend};
@@ -40,8 +40,18 @@ fn layer(layer: u32, mw: u32, mh: u32, pe: u32, simd: u32) -> (Unit, Unit) {
         sum_bits: SUM_BITS,
         matrix: matrix.collect(),
     });
-    let stream = MemoryStream::new(arithmetic.clone(), sf * nf, None).unwrap();
-    let unit = Mvau::new(arithmetic, sf, nf, Core::DSP48, Weights::Decoupled).unwrap();
+    let stream = MemoryStream::new(arithmetic, sf * nf, None).unwrap();
+    let unit = Dsp48Mvau::new(Dsp48Shape {
+        synapse_fold: sf,
+        neuron_fold: nf,
+        pe: pe as usize,
+        simd: simd as usize,
+        weight_bits: 8,
+        activation_bits: ACTIVATION_BITS,
+        signed_activations: false,
+        accumulator_bits: SUM_BITS,
+    })
+    .unwrap();
     (Unit::new(unit), Unit::new(stream))
 }
 
@@ -72,6 +82,7 @@ fn a_chain_of_two_layers_is_that_of_the_rtl() {
             factor: vec![1],
             offset: vec![0],
             deep: false,
+            rule: ThresholdRule::BinarySearch,
         });
         let mut thresholding = Unit::new(thresholding.unwrap());
         let narrow = StreamShape {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::{Edge, Signals, Stage};
 
-pub use crate::cycle_common::{mix, no_memories, pack};
+pub use crate::cycle_common::{NO_WORD, mix, no_memories, pack};
 
 use crate::common::shared_data;
 
@@ -32,7 +32,7 @@ pub struct Tick {
 
 impl Unit {
     pub fn new(stage: impl Stage + 'static) -> Self {
-        let mut state = vec![0; stage.registers().iter().map(|register| register.limbs()).sum()];
+        let mut state = vec![0; stage.state_limbs()];
         stage.reset(&mut state);
         Self {
             stage: Box::new(stage),
@@ -63,7 +63,10 @@ impl Unit {
         let taken = self.stage.accepts(&self.state, signals) & signals.valid;
         let given = self.stage.offers(&self.state) & signals.ready;
         let word = (given & 1 == 1).then(|| self.word());
-        let words: Vec<&[u64]> = inputs.iter().map(|word| word.as_deref().unwrap_or(&[])).collect();
+        let words: Vec<&[u64]> = inputs
+            .iter()
+            .map(|word| word.as_deref().unwrap_or(&NO_WORD))
+            .collect();
         self.stage.edge(
             &mut self.state,
             &Edge {

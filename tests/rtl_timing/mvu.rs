@@ -4,15 +4,24 @@ use std::sync::Arc;
 
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask};
-use radstream::simulate::cycle::stages::{Core, Mvau, Weights};
+use radstream::simulate::cycle::stages::{Core, Dsp48Mvau, Dsp48Shape, Mvau, Weights};
 
 use crate::cycle_common::integers::{Integers, sign_extend};
 use crate::harness::{Row, Unit, gate, mix, no_memories, or_none, pack, rows};
 
+/// How the core is built.
+#[derive(Clone, Copy)]
+enum Built {
+    /// Slice by slice.
+    Dsp48,
+    /// By its number of registers.
+    Other(Core),
+}
+
 /// One run of the bench.
 #[derive(Clone, Copy)]
 struct Case {
-    core: Core,
+    core: Built,
     mw: u32,
     mh: u32,
     pe: u32,
@@ -62,14 +71,25 @@ fn run(case: &Case, name: &str) -> Measured {
         sum_bits: accumulator_bits,
         matrix: Vec::new(),
     };
-    let stage = Mvau::new(
-        Arc::new(arithmetic),
-        sf.into(),
-        nf.into(),
-        case.core,
-        Weights::Decoupled,
-    );
-    let mut unit = Unit::new(stage.unwrap());
+    let mut unit = match case.core {
+        Built::Dsp48 => Unit::new(
+            Dsp48Mvau::new(Dsp48Shape {
+                synapse_fold: sf.into(),
+                neuron_fold: nf.into(),
+                pe: case.pe as usize,
+                simd: case.simd as usize,
+                weight_bits: case.weight_bits,
+                activation_bits: case.activation_bits,
+                signed_activations: false,
+                accumulator_bits,
+            })
+            .unwrap(),
+        ),
+        Built::Other(core) => {
+            let arithmetic = Arc::new(arithmetic);
+            Unit::new(Mvau::new(arithmetic, sf.into(), nf.into(), core, Weights::Decoupled).unwrap())
+        }
+    };
     let input = StreamShape {
         lanes: case.simd as usize,
         lane_bits: case.activation_bits,
@@ -151,8 +171,9 @@ fn case_of(row: &Row, earlier: usize) -> Case {
     let simd = row.count("SIMD");
     Case {
         core: match row.text("CORE") {
-            "mvu_vvu_8sx9_dsp58" => Core::dsp58(simd, segment(simd, earlier)),
-            _ => Core::DSP48,
+            "mvu_vvu_8sx9_dsp58" => Built::Other(Core::dsp58(simd, segment(simd, earlier))),
+            "mvu_8sx8u_dsp48" => Built::Dsp48,
+            _ => Built::Other(Core::DSP48),
         },
         mw: row.count("MW"),
         mh: row.count("MH"),
@@ -231,7 +252,7 @@ fn late_weights_stall_as_in_the_corrected_rtl() {
         return;
     };
     let case = Case {
-        core: Core::DSP48,
+        core: Built::Dsp48,
         mw: 16,
         mh: 8,
         pe: 2,

@@ -1,7 +1,7 @@
 //! `tb_thr.sv`.
 
 use radstream::fixed_point::Format;
-use radstream::network::{Encoding, ParamId};
+use radstream::network::{Encoding, ParamId, ThresholdRule};
 use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::lane;
@@ -43,6 +43,7 @@ fn thresholding_is_that_of_the_rtl() {
             factor: vec![1],
             offset: vec![0],
             deep: deep == 1,
+            rule: ThresholdRule::BinarySearch,
         });
         let mut unit = Unit::new(stage.unwrap());
         let shape = StreamShape {

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Target;
 use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
@@ -32,6 +33,10 @@ pub struct Hardware {
     /// Clock of the accelerator.
     #[serde(default)]
     pub clock_mhz: Option<f64>,
+    /// Whose units the accelerator is built of; where nothing is said, FINN's RTL for layers that are folded as
+    /// FINN folds, its library for high-level synthesis where the window generators are of that, otherwise hls4ml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Which sliding window generator feeds the convolutions.
     #[serde(default)]
     pub window_generator: WindowGenerator,

@@ -80,9 +80,17 @@ impl Engine {
                 self.wake_up(stage);
             }
         }
-        let Some(_) = self.schedule.awake_below(stages) else {
+        if self.schedule.awake_below(stages).is_none() {
             return self.jump(limit);
-        };
+        }
+        // The word of a stage that is awake may change while it is not offered.
+        let mut below = stages;
+        while let Some(stage) = self.schedule.awake_below(below) {
+            below = stage;
+            for at in 0..self.schedule.sampled_by[stage].len() {
+                self.wake_up(self.schedule.sampled_by[stage][at]);
+            }
+        }
         // What is offered follows from the state alone; who sees a change has to look again.
         let mut below = stages;
         while let Some(stage) = self.schedule.awake_below(below) {
@@ -160,16 +168,11 @@ impl Engine {
         let (before, own) = self.state.split_at_mut(placed.state.start);
         let own = &mut own[..placed.state.len()];
         let hit = struck.iter().any(|(at, _)| *at == stage);
-        if taken | given == 0 && !hit {
-            let rest = placed.stage.rest(own, signals);
-            if rest > 0 {
-                self.schedule.resting[stage] = true;
-                self.schedule.since[stage] = self.cycle;
-                self.schedule.until[stage] = self.cycle.saturating_add(rest);
-                self.schedule.awake[stage / 64] &= !(1 << (stage % 64));
-                return;
-            }
-        }
+        let limbs = self.pipeline.streams[self.pipeline.input].shape.limbs();
+        let input_word = match self.schedule.input_open {
+            true => self.input.word(limbs),
+            false => &self.no_word[..limbs],
+        };
         let mut words: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
         for (slot, producer) in words.iter_mut().zip(&self.schedule.producers[stage]) {
             *slot = match producer {
@@ -177,15 +180,8 @@ impl Engine {
                     let placed = &self.pipeline.stages[*producer];
                     placed.stage.word(&before[placed.state.clone()], *port)
                 }
-                None => self
-                    .input
-                    .word(self.pipeline.streams[self.pipeline.input].shape.limbs()),
+                None => input_word,
             };
-        }
-        for (port, &stream) in placed.inputs.iter().enumerate() {
-            if let (1, Some(kept)) = (taken >> port & 1, self.traced[stream].as_mut()) {
-                kept.extend_from_slice(words[port]);
-            }
         }
         let transients: Vec<_> = if hit {
             struck
@@ -204,7 +200,26 @@ impl Engine {
             memories: &self.memories,
             transients: &transients,
         };
+        if taken | given == 0 && !hit {
+            let rest = placed.stage.rest_at(own, &edge);
+            if rest > 0 {
+                self.schedule.resting[stage] = true;
+                self.schedule.since[stage] = self.cycle;
+                self.schedule.until[stage] = self.cycle.saturating_add(rest);
+                self.schedule.awake[stage / 64] &= !(1 << (stage % 64));
+                return;
+            }
+        }
+        for (port, &stream) in placed.inputs.iter().enumerate() {
+            if let (1, Some(kept)) = (taken >> port & 1, self.traced[stream].as_mut()) {
+                kept.extend_from_slice(words[port]);
+            }
+        }
+        let stored = placed.stage.stores(own, signals);
         placed.stage.edge(own, &edge);
+        if let Some((step, word)) = stored {
+            placed.stage.store(&mut self.memories, step, &word);
+        }
         self.note(stage, taken, given);
     }
 

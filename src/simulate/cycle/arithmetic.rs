@@ -33,6 +33,10 @@ pub trait Arithmetic: Send + Sync {
 
     /// The weight word that a step reads from the memories.
     fn weights(&self, step: u64, memories: &Memories, word: &mut [u64]);
+    /// Overwrites the weight word of a step, until the memories are packed anew.
+    fn store(&self, memories: &mut Memories, step: u64, word: &[u64]) {
+        let _ = (memories, step, word);
+    }
     /// Weight and activation lanes to products.
     fn products(&self, step: u64, activations: &[u64], weights: &[u64], products: &mut [u64]);
     /// The adder trees: products to one sum per running sum (or the products themselves, where the

@@ -83,6 +83,8 @@ pub struct Engine {
     /// Stages and wires that are struck while the next edge comes.
     pub(super) transients: Vec<(usize, Transient)>,
     pub(super) schedule: Schedule,
+    /// The word at the input where none is offered.
+    pub(super) no_word: Vec<u64>,
     /// Words that passed a stream, where they are kept.
     pub(super) traced: Vec<Option<Vec<u64>>>,
 }
@@ -166,6 +168,7 @@ impl Engine {
             deepest: vec![0; stages],
             transients: Vec::new(),
             schedule: Schedule::new(pipeline),
+            no_word: vec![0; shape.limbs()],
             traced: vec![None; pipeline.streams.len()],
             pipeline: Arc::clone(pipeline),
         }
@@ -344,6 +347,17 @@ impl Engine {
         }
     }
 
+    /// The word at the accelerator's input: zeros where none is offered.
+    pub(super) fn input_word(&self) -> &[u64] {
+        let input = self.pipeline.input;
+        let limbs = self.pipeline.streams[input].shape.limbs();
+        if self.stream_is_offered(input) {
+            self.input.word(limbs)
+        } else {
+            &self.no_word[..limbs]
+        }
+    }
+
     fn stream_is_ready(&self, stream: usize) -> bool {
         match self.pipeline.streams[stream].to {
             Some((stage, port)) => self.accepted[stage] >> port & 1 == 1,
@@ -421,23 +435,19 @@ impl Engine {
     pub fn tick(&mut self) -> bool {
         self.settle();
         let mut moved = false;
+        let mut wires = std::mem::take(&mut self.wires);
         for (stream, wire) in self.pipeline.streams.iter().zip(&self.wire_at) {
             let limbs = stream.shape.limbs();
-            match stream.from {
-                Some((stage, port)) if self.offered[stage] >> port & 1 == 1 => {
+            let word = match stream.from {
+                Some((stage, port)) => {
                     let placed = &self.pipeline.stages[stage];
-                    let word = placed.stage.word(&self.state[placed.state.clone()], port);
-                    self.wires[*wire..*wire + limbs].copy_from_slice(word);
+                    placed.stage.word(&self.state[placed.state.clone()], port)
                 }
-                Some(_) => {}
-                None => {
-                    let from = self.input.passed as usize * limbs;
-                    if let Some(word) = self.input.words.get(from..from + limbs) {
-                        self.wires[*wire..*wire + limbs].copy_from_slice(word);
-                    }
-                }
-            }
+                None => self.input_word(),
+            };
+            wires[*wire..*wire + limbs].copy_from_slice(word);
         }
+        self.wires = wires;
         let (input, output) = (self.pipeline.input, self.pipeline.output);
         let enters = self.stream_is_offered(input) && self.stream_is_ready(input);
         let leaves = self.stream_is_offered(output) && self.stream_is_ready(output);
@@ -473,7 +483,12 @@ impl Engine {
                 memories: &self.memories,
                 transients: &transients,
             };
-            placed.stage.edge(&mut self.state[placed.state.clone()], &edge);
+            let own = placed.state.clone();
+            let stored = placed.stage.stores(&self.state[own.clone()], signals);
+            placed.stage.edge(&mut self.state[own], &edge);
+            if let Some((step, word)) = stored {
+                placed.stage.store(&mut self.memories, step, &word);
+            }
             moved |= taken | given != 0;
             self.note(at, taken, given);
         }
@@ -514,12 +529,28 @@ impl Engine {
         if self.stream_is_offered(output) && self.stream_is_ready(output) {
             return false;
         }
+        let word = |stream: &usize| match self.pipeline.streams[*stream].from {
+            Some((stage, port)) => {
+                let placed = &self.pipeline.stages[stage];
+                placed.stage.word(&self.state[placed.state.clone()], port)
+            }
+            None => self.input_word(),
+        };
         self.pipeline
             .stages
             .iter()
             .zip(&self.signals)
             .all(|(placed, &signals)| {
-                placed.stage.rest(&self.state[placed.state.clone()], signals) == u64::MAX
+                let words: Vec<&[u64]> = placed.inputs.iter().map(word).collect();
+                let edge = Edge {
+                    signals,
+                    taken: 0,
+                    given: 0,
+                    words: &words,
+                    memories: &self.memories,
+                    transients: &[],
+                };
+                placed.stage.rest_at(&self.state[placed.state.clone()], &edge) == u64::MAX
             })
     }
 }

@@ -4,6 +4,7 @@
 use super::arithmetic::Arithmetic;
 use super::memory::Memories;
 use super::register::{lane, limbs, mask, set_lane};
+use super::stages::Dsp48Shape;
 use crate::fixed_point::{Cast, Format, Overflow};
 use crate::network::bounds::exact_accumulator;
 use crate::network::{Encoding, Mac, Network, Node, Order, ParamId};
@@ -140,6 +141,10 @@ pub struct Matrix {
     from_bias: Option<Cast>,
     from_sum: Cast,
     to_output: Option<Cast>,
+    /// Whether an output is a running sum as it is.
+    hands_sums_on: bool,
+    /// Whether a running sum holds the sum of all products, whatever the weights are.
+    holds_sums: bool,
     slot: usize,
 }
 
@@ -248,6 +253,14 @@ impl Matrix {
                 Encoding::Fixed(output) => Some(Cast::new(format.frac(), &output)),
                 Encoding::Bipolar { .. } => None,
             },
+            hands_sums_on: matches!(output, Encoding::Fixed(output)
+                if (output.width(), output.frac(), output.signed())
+                    == (format.width(), format.frac(), format.signed())),
+            holds_sums: exact_accumulator(taps, &weight, &input, None).is_ok_and(|exact| {
+                exact.frac() == format.frac()
+                    && exact.min_mantissa() >= format.min_mantissa()
+                    && exact.max_mantissa() <= format.max_mantissa()
+            }),
             brought: None,
             slot,
         })
@@ -279,6 +292,31 @@ impl Matrix {
     #[must_use]
     pub fn keeps_order(&self) -> bool {
         self.tree || !matches!(self.schedule, Schedule::Finn { .. }) || self.order.is_sorted()
+    }
+
+    /// The shape of the unit on DSP48 slices that computes it; none where such a unit computes something else: it
+    /// multiplies signed weights of 2 to 8 bits with activations of up to 8 bits, and its sums start at 0, hold every
+    /// sum, and go out as they are.
+    #[must_use]
+    pub fn dsp48(&self) -> Option<Dsp48Shape> {
+        let Schedule::Finn { pe, simd } = self.schedule else {
+            return None;
+        };
+        let (weight, activation, sum) = (self.weight_code, self.activation_code, self.accumulator_code);
+        let integers =
+            !weight.bipolar && !activation.bipolar && !self.popcount && weight.signed && sum.signed;
+        let sums = self.tree && self.bias.is_none() && self.hands_sums_on && self.holds_sums;
+        let shape = Dsp48Shape {
+            synapse_fold: (self.taps / simd) as u64,
+            neuron_fold: (self.rows / pe) as u64,
+            pe,
+            simd,
+            weight_bits: weight.bits,
+            activation_bits: activation.bits,
+            signed_activations: activation.signed,
+            accumulator_bits: sum.bits,
+        };
+        (integers && sums && shape.fits()).then_some(shape)
     }
 
     /// Steps of one output position.
@@ -478,6 +516,11 @@ impl Arithmetic for Matrix {
             Some(packed) => word.copy_from_slice(&packed[step * word.len()..][..word.len()]),
             None => self.gather(step, memories, word),
         }
+    }
+
+    fn store(&self, memories: &mut Memories, step: u64, word: &[u64]) {
+        let stride = limbs(self.lanes, self.weight_code.bits);
+        memories.write_packed(self.slot, step as usize * stride, word);
     }
 
     fn products(&self, step: u64, activations: &[u64], weights: &[u64], products: &mut [u64]) {

@@ -79,6 +79,17 @@ impl Memories {
         self.packed[slot] = words;
     }
 
+    /// Overwrites packed weight words from a limb on, until they are packed anew.
+    pub fn write_packed(&mut self, slot: usize, at: usize, words: &[u64]) {
+        let kept = self
+            .packed
+            .get_mut(slot)
+            .and_then(|kept| kept.get_mut(at..at + words.len()));
+        if let Some(kept) = kept {
+            kept.copy_from_slice(words);
+        }
+    }
+
     /// A number that grows whenever a value changes.
     #[must_use]
     pub fn version(&self) -> u64 {

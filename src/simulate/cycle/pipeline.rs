@@ -301,7 +301,7 @@ impl Pipeline {
     pub(super) fn laid_out(mut self) -> Self {
         for placed in &mut self.stages {
             placed.registers = placed.stage.registers();
-            let own: usize = placed.registers.iter().map(Register::limbs).sum();
+            let own = placed.stage.state_limbs();
             placed.state = self.limbs..self.limbs + own;
             self.limbs += own;
         }

@@ -16,6 +16,8 @@ pub(super) struct Schedule {
     /// an end of the accelerator.
     pub(super) producers: Vec<Vec<Option<(usize, usize)>>>,
     pub(super) consumers: Vec<Vec<Option<(usize, usize)>>>,
+    /// Stages that take over a stage's word even where it is not offered.
+    pub(super) sampled_by: Vec<Vec<usize>>,
     pub(super) input_open: bool,
     pub(super) output_open: bool,
 }
@@ -41,9 +43,18 @@ impl Schedule {
                 .iter()
                 .map(|placed| ends(&placed.outputs, &|stream| pipeline.streams[stream].to))
                 .collect(),
+            sampled_by: vec![Vec::new(); stages],
             input_open: false,
             output_open: false,
         };
+        for (stage, placed) in pipeline.stages.iter().enumerate() {
+            let samples = placed.stage.samples();
+            for (port, producer) in schedule.producers[stage].iter().enumerate() {
+                if let (1, Some((producer, _))) = (samples >> port & 1, producer) {
+                    schedule.sampled_by[*producer].push(stage);
+                }
+            }
+        }
         (0..stages).for_each(|stage| schedule.wake(stage));
         schedule
     }

@@ -94,7 +94,8 @@ pub struct Edge<'a> {
     pub taken: u32,
     /// Outputs whose word was accepted: offered and ready.
     pub given: u32,
-    /// Packed words on the inputs; meaningful where `signals.valid` says so.
+    /// Packed words on the inputs: what the producer's register holds, whether `signals.valid` says that it is
+    /// offered or not; zeros at the accelerator's own input where nothing is offered.
     pub words: &'a [&'a [u64]],
     /// What the memories hold.
     pub memories: &'a Memories,
@@ -113,7 +114,7 @@ impl Edge<'_> {
 }
 
 /// The static structure of one stage. Its run-time state is the limbs of its registers, one after the
-/// other in the order of [`Stage::registers`], which others own.
+/// other in the order of [`Stage::registers`], and [`Stage::state_limbs`] in all, which others own.
 ///
 /// A stage is a Moore machine towards its consumers (what it offers follows from its state alone) and a
 /// Mealy machine towards its producers (whether it accepts may depend on what is offered to it and on
@@ -126,6 +127,11 @@ pub trait Stage: Send + Sync {
     /// The registers, in the order of their limbs.
     fn registers(&self) -> Vec<Register>;
 
+    /// Limbs of the state: those of the registers, and behind them what else the stage has to remember.
+    fn state_limbs(&self) -> usize {
+        self.registers().iter().map(Register::limbs).sum()
+    }
+
     /// Puts the registers, all zero before, into the state after reset.
     fn reset(&self, state: &mut [u64]) {
         let _ = state;
@@ -134,7 +140,7 @@ pub trait Stage: Send + Sync {
     /// Outputs on which a word is offered.
     fn offers(&self, state: &[u64]) -> u32;
 
-    /// The packed word on an output; meaningful where [`Stage::offers`] says so.
+    /// The packed word on an output; a word of the stream where [`Stage::offers`] says so.
     fn word<'s>(&self, state: &'s [u64], output: usize) -> &'s [u64];
 
     /// Inputs whose word would be accepted at the next edge.
@@ -142,6 +148,17 @@ pub trait Stage: Send + Sync {
 
     /// The state after a clock edge.
     fn edge(&self, state: &mut [u64], edge: &Edge<'_>);
+
+    /// The word that the edge to come writes into a memory of weights, and the step that reads it.
+    fn stores(&self, state: &[u64], signals: Signals) -> Option<(u64, Vec<u64>)> {
+        let _ = (state, signals);
+        None
+    }
+
+    /// Writes the word of [`Stage::stores`].
+    fn store(&self, memories: &mut Memories, step: u64, word: &[u64]) {
+        let _ = (memories, step, word);
+    }
 
     /// The values between registers that a transient can strike.
     fn wires(&self) -> Vec<WireShape> {
@@ -153,6 +170,17 @@ pub trait Stage: Send + Sync {
     /// `u64::MAX` where the stage rests until a signal changes, 0 where it has to be ticked.
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {
         let _ = (state, signals);
+        0
+    }
+
+    /// [`Stage::rest`] for a stage of [`Stage::samples`], which looks at the words as well.
+    fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
+        self.rest(state, edge.signals)
+    }
+
+    /// Inputs whose word a register takes over at an edge although nothing is offered. Such a stage rests only
+    /// while the producers of those inputs rest.
+    fn samples(&self) -> u32 {
         0
     }
 

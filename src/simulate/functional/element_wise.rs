@@ -108,7 +108,7 @@ impl ElementWise {
                 let count = if *steps > 12 && thresholds.is_sorted() {
                     thresholds.partition_point(|&threshold| threshold <= x)
                 } else {
-                    thresholds.iter().filter(|&&threshold| x >= threshold).count()
+                    op.rule.reached(thresholds, x)
                 };
                 op.offset[index % op.offset.len()] + op.factor[index % op.factor.len()] * count as i64
             }

@@ -12,7 +12,7 @@ use super::stream::{PerChannel, Reached, Step, Stream, Undecided, reached, unifo
 use super::{Importer, Value, single, zeros};
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{ImportError, limits};
-use crate::network::{Encoding, MultiThreshold, Note, NoteKind, Op, ParamKind};
+use crate::network::{Encoding, MultiThreshold, Note, NoteKind, Op, ParamKind, ThresholdRule};
 
 /// Most thresholds per channel that an activation may turn into.
 pub const MAX_STEPS: usize = 1 << 16;
@@ -367,6 +367,7 @@ impl Importer<'_> {
             thresholds,
             factor: steps.factor,
             offset: steps.offset,
+            rule: ThresholdRule::default(),
         });
         self.builder.node(&name, layer, op, vec![stream.tensor], output);
         Ok(Stream {

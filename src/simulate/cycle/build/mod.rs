@@ -511,7 +511,6 @@ impl Builder<'_> {
     }
 
     fn thresholding(&mut self, node: &Node, op: &MultiThreshold) -> Result<usize, BuildError> {
-        self.leave_out("thresholds are compared all at once; FINN's RTL searches, which differs once a flip puts them out of order");
         let stream = self.take(node, 0)?;
         let tensor = self.network.tensor(node.inputs[0]);
         let channels = tensor.channels();
@@ -533,6 +532,7 @@ impl Builder<'_> {
             factor: op.factor.clone(),
             offset: op.offset.clone(),
             deep: false,
+            rule: op.rule,
         })
         .map_err(|error| self.refuse(node.layer, error))?;
         let shape = self.shape(node.output, lanes);

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::super::arithmetic::Arithmetic;
 use super::super::matrix::{LaneCode, Matrix, Schedule};
 use super::super::operators::{ProductTiming, TimingError, WindowProduct, WindowProgram};
-use super::super::stage::StreamShape;
+use super::super::stage::{Stage, StreamShape};
 use super::super::stages::{
-    Core, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights, WindowGeometry, WindowStyle,
+    Core, Dsp48Mvau, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights, WindowGeometry,
+    WindowStyle,
 };
 use super::{BuildError, Builder, Fifos};
-use crate::accelerator::{FifoDepth, Folding, WeightMemory, WindowGenerator, WindowStage};
+use crate::accelerator::{FifoDepth, Folding, Target, WeightMemory, WindowGenerator, WindowStage};
 use crate::network::{Mac, Node};
 
 impl Builder<'_> {
@@ -43,6 +44,10 @@ impl Builder<'_> {
         let stream = self.convert(stream, simd, layer)?;
         let sf = mac.geometry.taps(1) / simd;
         let nf = mac.geometry.output[2] / pe;
+        let dsp48 = match self.accelerator.target() {
+            Target::Finn(_) => matrix.dsp48(),
+            Target::FinnHlslib | Target::Hls4ml | Target::Generic => None,
+        };
         let arithmetic: Arc<dyn Arithmetic> = Arc::new(matrix);
         let mut inputs = vec![stream];
         let weights = match self.accelerator.dataflow().layer(layer).weight_memory {
@@ -60,12 +65,18 @@ impl Builder<'_> {
                 Weights::Decoupled
             }
         };
+        let timing = self.accelerator.dataflow().layer(layer).timing;
+        let slices = dsp48.filter(|_| weights == Weights::Decoupled && timing.is_none());
+        if let Some(shape) = slices {
+            let unit = Dsp48Mvau::new(shape).map_err(|error| self.refuse(layer, error))?;
+            return Ok(self.mvau(node, pe, Box::new(unit), &inputs));
+        }
         self.leave_out(
-            "matrix-vector units have the five registers of FINN's DSP48 core, whatever they are built of",
+            "matrix-vector units without a core in FINN's RTL have the five registers of its DSP48 core, and a flag for steps that are missing",
         );
         let mut unit = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
             .map_err(|error| self.refuse(layer, error))?;
-        if let Some(timing) = self.accelerator.dataflow().layer(layer).timing {
+        if let Some(timing) = timing {
             if timing.initiation_interval != 1 {
                 return Err(BuildError::Timing {
                     layer: self.layer_name(layer),
@@ -79,10 +90,14 @@ impl Builder<'_> {
                 .drained(stage.shape.vectors, u64::from(timing.iteration_latency))
                 .map_err(|error| self.refuse(layer, error))?;
         }
+        Ok(self.mvau(node, pe, Box::new(unit), &inputs))
+    }
+
+    fn mvau(&mut self, node: &Node, pe: usize, unit: Box<dyn Stage>, inputs: &[usize]) -> usize {
         let shape = self.shape(node.output, pe);
         let out = self.stream(shape, self.network.tensor(node.output).len());
-        self.place(layer, "mvau", Box::new(unit), &inputs, &[out]);
-        Ok(out)
+        self.place(node.layer, "mvau", unit, inputs, &[out]);
+        out
     }
 
     /// The windows of a convolution in the order in which an MVAU takes them; the tensor itself where

@@ -98,34 +98,34 @@ impl Stage for WidthConverter {
     }
 
     fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
-        let input = (edge.signals.valid & 1 == 1).then(|| edge.words[0]);
+        let (valid, word) = (edge.signals.valid & 1 == 1, edge.words[0]);
         let ready = edge.signals.ready & 1 == 1;
         match (&self.up, &self.down) {
-            (Some(up), None) => up.edge(state, input, ready),
-            (None, Some(down)) => down.edge(state, input, ready),
+            (Some(up), None) => up.edge(state, valid, word, ready),
+            (None, Some(down)) => down.edge(state, valid, word, ready),
             (Some(up), Some(down)) => {
                 let between = self.ready_between(state);
-                let word = up.offers(state).then(|| up.word.word(state, 0).to_vec());
-                up.edge(state, input, between);
-                down.edge(state, word.as_deref(), ready);
+                let offers = up.offers(state);
+                let handed = up.word.word(state, 0).to_vec();
+                up.edge(state, valid, word, between);
+                down.edge(state, offers, &handed, ready);
             }
             (None, None) => {}
         }
     }
 
-    fn rest(&self, state: &[u64], signals: Signals) -> u64 {
-        let valid = signals.valid & 1 == 1;
-        let ready = signals.ready & 1 == 1;
-        let rests = match (&self.up, &self.down) {
-            (Some(up), None) => up.rests(state, valid, ready),
-            (None, Some(down)) => down.rests(state, valid, ready),
-            (Some(up), Some(down)) => {
-                up.rests(state, valid, self.ready_between(state))
-                    && down.rests(state, up.offers(state), ready)
-            }
-            (None, None) => true,
-        };
-        if rests { u64::MAX } else { 0 }
+    fn samples(&self) -> u32 {
+        1
+    }
+
+    fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
+        let Signals { valid, ready } = edge.signals;
+        if self.offers(state) & ready != 0 || self.accepts(state, edge.signals) & valid != 0 {
+            return 0;
+        }
+        let mut next = state.to_vec();
+        self.edge(&mut next, edge);
+        if next == state { u64::MAX } else { 0 }
     }
 }
 
@@ -166,7 +166,7 @@ impl Up {
         self.count.signed(state) < 0
     }
 
-    fn edge(&self, state: &mut [u64], input: Option<&[u64]>, ready: bool) {
+    fn edge(&self, state: &mut [u64], valid: bool, input: &[u64], ready: bool) {
         let offers = self.offers(state);
         let free = self.free.is_set(state);
         let room = !offers || ready;
@@ -175,33 +175,22 @@ impl Up {
         } else {
             self.count.get(state)
         };
-        if room && (input.is_some() || !free) {
+        if room && (valid || !free) {
             shift_down(self.word.word_mut(state, 0), self.chunk_bits);
             let top = self.word_bits - self.chunk_bits;
-            match (free, input) {
-                (true, Some(word)) => {
-                    copy_bits(word, 0, self.word.word_mut(state, 0), top, self.chunk_bits);
-                }
-                _ => {
-                    let (side, word) = pair(state, self.side, self.word);
-                    copy_bits(side, 0, word, top, self.chunk_bits);
-                }
+            if free {
+                copy_bits(input, 0, self.word.word_mut(state, 0), top, self.chunk_bits);
+            } else {
+                let (side, word) = pair(state, self.side, self.word);
+                copy_bits(side, 0, word, top, self.chunk_bits);
             }
             count = count.wrapping_sub(1);
         }
-        if let (true, Some(word)) = (free, input) {
-            self.side.write(state, 0, word);
+        if free {
+            self.side.write(state, 0, input);
         }
         self.count.set(state, count);
-        self.free.set(state, (room || free && input.is_none()).into());
-    }
-
-    fn rests(&self, state: &[u64], valid: bool, ready: bool) -> bool {
-        let free = self.free.is_set(state);
-        let room = !self.offers(state) || ready;
-        let moves = room && (valid || !free) || self.offers(state) && ready;
-        let next_free = room || free && !valid;
-        !moves && next_free == free && !(free && valid)
+        self.free.set(state, (room || free && !valid).into());
     }
 }
 
@@ -245,30 +234,24 @@ impl Down {
         self.free.is_set(state) && self.count.signed(state) >= 0
     }
 
-    fn edge(&self, state: &mut [u64], input: Option<&[u64]>, ready: bool) {
+    fn edge(&self, state: &mut [u64], input_valid: bool, input: &[u64], ready: bool) {
         let accepts = self.accepts(state);
         let free = self.free.is_set(state);
         let valid = self.valid.is_set(state);
         let count = self.count.signed(state);
         let filled = count < 0 || count & 1 == 0;
-        if (!valid || ready) && (filled || !free) {
+        if !valid || ready {
             let from = if free { self.word } else { self.side };
             let (from, output) = pair(state, from, self.output);
             copy_bits(from, 0, output, 0, self.chunk_bits);
         }
-        if free && filled {
+        if free {
             let (word, side) = pair(state, self.word, self.side);
             copy_bits(word, 0, side, 0, self.chunk_bits);
         }
         if accepts {
-            if let Some(word) = input {
-                self.word.write(state, 0, word);
-            }
-            let count = if input.is_some() {
-                1i64 - self.factor as i64
-            } else {
-                1
-            };
+            self.word.write(state, 0, input);
+            let count = if input_valid { 1i64 - self.factor as i64 } else { 1 };
             self.count.set(state, count as u64);
         } else if free {
             shift_down(self.word.word_mut(state, 0), self.chunk_bits);
@@ -276,15 +259,5 @@ impl Down {
         }
         self.free.set(state, (!valid || ready || free && !filled).into());
         self.valid.set(state, (valid && !ready || !free || filled).into());
-    }
-
-    fn rests(&self, state: &[u64], input: bool, ready: bool) -> bool {
-        let free = self.free.is_set(state);
-        let valid = self.valid.is_set(state);
-        let count = self.count.signed(state);
-        let empty = count == 1;
-        let idle = free && empty && !input && !valid;
-        let waits = valid && !ready && (!free || empty && !input);
-        idle || waits
     }
 }

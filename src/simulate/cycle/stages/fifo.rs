@@ -14,14 +14,12 @@ const MORE: u64 = 2;
 /// FINN's `Q_srl`: an output register in front of a shift-register memory, latency 1, one word per
 /// cycle, exactly `depth` words.
 ///
-/// Ready and valid are registers that are computed one edge ahead. The memory behind the output
-/// register is kept as a ring instead of being shifted, so that an edge costs the same at every depth;
-/// `place` is where its newest word lies. A word keeps its slot, and a flip in a slot lives until the
-/// word is read, as it does in the shift register, where it moves along with the word. `place` itself is
-/// a register that an SRL memory does not have and a block-RAM FIFO does.
+/// Ready and valid are registers that are computed one edge ahead. Slot 0 is the output register, slot 1 the newest
+/// word of the memory. A flip in a slot moves along with the word.
 ///
-/// FINN uses `Q_srl` up to depth 256 and splits deeper ones into FIFOs of the vendor's library; here a
-/// deeper one behaves the same. Of depth 1 it is a single register that takes a word every other cycle.
+/// FINN uses `Q_srl` up to depth 256 and splits deeper ones into FIFOs of the vendor's library, which keep their words
+/// in a block memory. Such a memory is a ring here, and `place` is where its newest word lies; otherwise it behaves
+/// the same. Of depth 1 it is a single register that takes a word every other cycle.
 #[derive(Clone, Debug)]
 pub struct Fifo {
     depth: usize,
@@ -34,6 +32,9 @@ pub struct Fifo {
     valid: Control,
     full: Control,
 }
+
+/// The deepest FIFO that shifts its words.
+const DEEPEST_SHIFT_REGISTER: usize = 256;
 
 /// The control registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,12 @@ impl Fifo {
         let several = depth > 1;
         let control =
             |layout: &mut Layout, name, bits: u32| layout.control(name, if several { bits } else { 0 });
-        let place = control(&mut layout, "place", address_bits(places));
+        let ring_bits = if depth > DEEPEST_SHIFT_REGISTER {
+            address_bits(places)
+        } else {
+            0
+        };
+        let place = control(&mut layout, "place", ring_bits);
         let state = control(&mut layout, "state", 2);
         let address = control(&mut layout, "address", address_bits(depth as u64));
         let address_full = control(&mut layout, "address_full", 1);
@@ -87,6 +93,11 @@ impl Fifo {
             valid,
             full,
         })
+    }
+
+    /// Whether the memory is a shift register.
+    fn shifts(&self) -> bool {
+        self.depth <= DEEPEST_SHIFT_REGISTER
     }
 
     fn load(&self, state: &[u64]) -> Machine {
@@ -126,7 +137,7 @@ impl Fifo {
             }
             ONE => {
                 moves.input_to_output = valid && ready;
-                moves.input_to_memory = valid && !ready;
+                moves.input_to_memory = valid && (!ready || self.shifts());
                 next.address = 0;
                 next.state = match (valid, ready) {
                     (true, false) => MORE,
@@ -151,7 +162,7 @@ impl Fifo {
             }
         }
         next.address &= super::super::register::mask(self.address.bits());
-        if moves.input_to_memory {
+        if moves.input_to_memory && !self.shifts() {
             next.place = step_counter(now.place, self.depth as u64 - 2, self.place.bits());
         }
         next.address_full = next.state == MORE && next.address == self.depth as u64 - 2;
@@ -186,16 +197,22 @@ impl Stage for Fifo {
         let now = self.load(state);
         let (next, moves) = self.next(now, edge.signals.valid & 1 == 1, edge.signals.ready & 1 == 1);
         if moves.memory_to_output {
-            // Slot 0 is the output register; the ring follows it.
-            let ring = self.depth as u64 - 1;
-            let place = (now.place + ring).wrapping_sub(now.address);
-            let place = if place >= ring { place - ring } else { place };
+            let place = if self.shifts() {
+                now.address
+            } else {
+                let ring = self.depth as u64 - 1;
+                let place = (now.place + ring).wrapping_sub(now.address);
+                if place >= ring { place - ring } else { place }
+            };
             self.slots.copy(state, 1 + place as usize, self.slots, 0);
         }
         if moves.input_to_output {
             self.slots.write(state, 0, edge.words[0]);
         }
         if moves.input_to_memory {
+            if self.shifts() {
+                self.slots.shift_up_from(state, 1);
+            }
             self.slots.write(state, 1 + next.place as usize, edge.words[0]);
         }
         self.store(state, next);

@@ -26,6 +26,18 @@ impl Layout {
         Control { at, bits }
     }
 
+    /// A number that is no register; behind all registers.
+    pub(super) fn remembered(&mut self) -> Control {
+        let at = self.limbs;
+        self.limbs += 1;
+        Control { at, bits: 64 }
+    }
+
+    /// Limbs of all.
+    pub(super) fn limbs(&self) -> usize {
+        self.limbs
+    }
+
     /// Words of lanes; none of them is no register.
     pub(super) fn words(
         &mut self,
@@ -146,11 +158,16 @@ impl Words {
     /// Moves every word one place up; word 0 stays as well.
     #[inline]
     pub(super) fn shift_up(&self, state: &mut [u64]) {
-        if self.words > 1 {
-            state.copy_within(
-                self.at..self.at + (self.words - 1) * self.limbs,
-                self.at + self.limbs,
-            );
+        self.shift_up_from(state, 0);
+    }
+
+    /// Moves every word from `first` on one place up; that word stays as well.
+    #[inline]
+    pub(super) fn shift_up_from(&self, state: &mut [u64], first: usize) {
+        if first + 1 < self.words {
+            let from = self.place(first);
+            let end = self.place(self.words - 1);
+            state.copy_within(from..end, from + self.limbs);
         }
     }
 

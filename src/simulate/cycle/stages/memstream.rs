@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::super::arithmetic::Arithmetic;
+use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, step_counter};
 use super::super::stage::{Edge, Signals, Stage};
 use super::bits::address_bits;
@@ -25,6 +26,9 @@ pub struct MemoryStream {
     depth: u64,
     period: u64,
     layout: Layout,
+    /// What a write command would write; nothing commands one but an upset.
+    write_data: Words,
+    write: Control,
     output: Words,
     /// The stream's address, and those of the commands under way.
     pointers: [Pointer; PIPELINE + 1],
@@ -81,6 +85,7 @@ impl MemoryStream {
         let mut layout = Layout::default();
         let (lanes, bits) = (arithmetic.product_lanes(), arithmetic.weight_bits());
         let class = RegisterClass::Pipeline;
+        let write_data = layout.words(class, "write_data", 1, lanes, bits);
         let output = layout.words(class, "output", 1, lanes, bits);
         let names = [
             ["pointer", "pointer_last"],
@@ -91,10 +96,12 @@ impl MemoryStream {
         let accesses = |bits: u32| if read_back.is_some() { bits } else { 0 };
         let period = read_back.map_or(1, NonZeroU64::get);
         Ok(Self {
+            write_data,
             output,
+            write: layout.control("write_command", 1),
             pointers,
             stream: layout.control("stream_commands", PIPELINE as u32),
-            read_back: layout.control("read_back_commands", accesses(PIPELINE as u32)),
+            read_back: layout.control("read_back_commands", PIPELINE as u32),
             access: layout.control("access", accesses(1)),
             cycle: layout.control("access_cycle", accesses(bits_for(period - 1))),
             address: layout.control("access_address", accesses(address_bits(depth))),
@@ -143,15 +150,15 @@ impl Stage for MemoryStream {
         let (stream, read_back) = (self.stream.get(state), self.read_back.get(state));
         if !blocked || pushes {
             // From the output back to the stream's pointer.
-            if (stream | read_back) & 1 == 1 {
-                let step = self.pointers[1].address.get(state);
-                let word = self.output.word_mut(state, 0);
-                if step < self.depth {
-                    self.arithmetic.weights(step, edge.memories, word);
-                } else {
-                    word.fill(0);
-                }
+            let step = self.pointers[1].address.get(state);
+            let word = self.output.word_mut(state, 0);
+            if step < self.depth {
+                self.arithmetic.weights(step, edge.memories, word);
+            } else {
+                word.fill(0);
             }
+            self.write.set(state, 0);
+            self.write_data.word_mut(state, 0).fill(0);
             let resumed = if rolls_back {
                 self.pointers[PIPELINE]
             } else {
@@ -195,6 +202,20 @@ impl Stage for MemoryStream {
                     .set(state, step_counter(address, self.depth - 1, self.address.bits()));
             }
         }
+    }
+
+    fn stores(&self, state: &[u64], signals: Signals) -> Option<(u64, Vec<u64>)> {
+        if !self.write.is_set(state) {
+            return None;
+        }
+        let (blocked, pushes) = self.flow(state, signals.ready & 1 == 1);
+        let step = self.pointers[1].address.get(state);
+        let writes = (!blocked || pushes) && step < self.depth;
+        writes.then(|| (step, self.write_data.word(state, 0).to_vec()))
+    }
+
+    fn store(&self, memories: &mut Memories, step: u64, word: &[u64]) {
+        self.arithmetic.store(memories, step, word);
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {

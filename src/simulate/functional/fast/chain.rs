@@ -177,6 +177,7 @@ impl Chain {
                     parameters.values(op.thresholds),
                     (rows, steps),
                     (&op.factor, &op.offset),
+                    op.rule,
                     (self.channels, self.width),
                     &self.range,
                 )));

@@ -10,6 +10,7 @@ use super::range::is_identity;
 use super::thresholds::Thresholds;
 use crate::fixed_point::{Cast, Format, Overflow, Quantization};
 use crate::network::Encoding;
+use crate::network::ThresholdRule;
 
 fn formats() -> impl Strategy<Value = Format> {
     use Quantization::*;
@@ -38,6 +39,21 @@ fn formats() -> impl Strategy<Value = Format> {
                 .unwrap()
         },
     )
+}
+
+/// The place that halving finds in a list of `2^n - 1` numbers, which begins with these and goes on with numbers
+/// above all values.
+fn bisected(list: &[i64], value: i64) -> usize {
+    let mut from = 0;
+    let mut length = (list.len() + 1).next_power_of_two() - 1;
+    while length > 0 {
+        let half = length / 2;
+        if list.get(from + half).is_some_and(|&middle| middle <= value) {
+            from += half + 1;
+        }
+        length = half;
+    }
+    from
 }
 
 proptest! {
@@ -99,8 +115,8 @@ proptest! {
     }
 
     #[test]
-    fn thresholds_count_all_steps(
-        steps in 1usize..40, rows in 1usize..4, spread in 0usize..5, spacing in 1i64..30,
+    fn thresholds_find_what_their_rule_finds(
+        searched: bool, steps in 1usize..40, rows in 1usize..4, spread in 0usize..5, spacing in 1i64..30,
         base in -300i64..300, jitter in 0i64..3, seeds in proptest::collection::vec(any::<u16>(), 160),
         faults in proptest::collection::vec((0usize..160, -2000i64..2000), 0..3),
     ) {
@@ -118,7 +134,9 @@ proptest! {
         let factor: Vec<i64> = (0..channels).map(|at| [1, -1, 2][at % 3]).collect();
         let offset: Vec<i64> = (0..channels).map(|at| at as i64 - 2).collect();
         let width = channels + 3;
-        let prepared = Thresholds::new(&values, (rows, steps), (&factor, &offset), (channels, width), &range);
+        let rule = if searched { ThresholdRule::BinarySearch } else { ThresholdRule::Count };
+        let prepared =
+            Thresholds::new(&values, (rows, steps), (&factor, &offset), rule, (channels, width), &range);
         let inputs: Vec<i32> = (-700..=700).flat_map(|x| std::iter::repeat_n(x, width)).collect();
         for level in Level::available() {
             let mut narrow = inputs.clone();
@@ -128,7 +146,10 @@ proptest! {
             for (at, &x) in inputs.iter().enumerate().filter(|(at, _)| at % width < channels) {
                 let channel = at % width;
                 let row = &values[channel % rows * steps..][..steps];
-                let count = row.iter().filter(|&&threshold| i64::from(x) >= threshold).count() as i64;
+                let count = match rule {
+                    ThresholdRule::Count => row.iter().filter(|&&threshold| i64::from(x) >= threshold).count(),
+                    ThresholdRule::BinarySearch => bisected(row, x.into()),
+                } as i64;
                 let wanted = offset[channel] + factor[channel] * count;
                 prop_assert_eq!(i64::from(narrow[at]), wanted, "{} at {}", level, x);
                 prop_assert_eq!(wide[at], wanted, "{} at {}", level, x);
@@ -170,7 +191,14 @@ fn evenly_spaced_thresholds_are_counted_without_a_search() {
         .map(|step| (f64::from(step) * 37.31 - 511.7).ceil() as i64)
         .collect();
     let range = Range::new(-(1 << 24), 1 << 24);
-    let thresholds = Thresholds::new(&values, (1, 255), (&[1], &[0]), (1, 1), &range);
+    let thresholds = Thresholds::new(
+        &values,
+        (1, 255),
+        (&[1], &[0]),
+        ThresholdRule::Count,
+        (1, 1),
+        &range,
+    );
     assert!(thresholds.is_ramp());
 }
 
@@ -184,7 +212,7 @@ proptest! {
             .map(|at| (base + (at / steps) as f64 * 3.7 + (at % steps) as f64 * spacing).ceil() as i64)
             .collect();
         let width = channels.next_multiple_of(16);
-        let thresholds = Thresholds::new(&values, (channels, steps), (&[1], &[0]), (channels, width), &range);
+        let thresholds = Thresholds::new(&values, (channels, steps), (&[1], &[0]), ThresholdRule::Count, (channels, width), &range);
         prop_assume!(thresholds.is_byte_ramp());
         let rows = 41;
         let sums: Vec<i32> = (0..rows * width).map(|at| (at as i32 * 7919) % 20_000).collect();

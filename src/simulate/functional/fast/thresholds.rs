@@ -4,6 +4,7 @@ use super::Level;
 use super::casts::Integer;
 use super::level::at_level;
 use super::range::Range;
+use crate::network::ThresholdRule;
 
 /// Up to so many steps every threshold is compared with whole registers.
 const FEW: usize = 8;
@@ -20,6 +21,7 @@ pub struct Thresholds {
     offset: Table,
     /// Whether the count itself is the output.
     plain: bool,
+    rule: ThresholdRule,
     how: How,
 }
 
@@ -46,6 +48,7 @@ impl Thresholds {
         values: &[i64],
         (rows, steps): (usize, usize),
         (factor, offset): (&[i64], &[i64]),
+        rule: ThresholdRule,
         (channels, width): (usize, usize),
         range: &Range,
     ) -> Self {
@@ -61,7 +64,9 @@ impl Thresholds {
         let spread =
             |list: &[i64]| -> Vec<i64> { (0..width).map(|c| list[c % channels % list.len()]).collect() };
         let (factor, offset) = (spread(factor), spread(offset));
-        let how = if steps <= FEW {
+        // A search may end elsewhere than a count where a fault has put a row out of order.
+        let counted = rule == ThresholdRule::Count || values.chunks(steps.max(1)).all(<[i64]>::is_sorted);
+        let how = if steps <= FEW && counted {
             How::Few(Table::new(
                 (0..steps * width)
                     .map(|at| values[at % width * steps + at / width])
@@ -74,6 +79,7 @@ impl Thresholds {
             width,
             steps,
             plain: factor.iter().all(|&f| f == 1) && offset.iter().all(|&o| o == 0),
+            rule,
             values,
             factor: Table::new(factor),
             offset: Table::new(offset),
@@ -142,11 +148,11 @@ impl Thresholds {
     /// How many thresholds of a channel a mantissa reaches.
     fn count(&self, channel: usize, x: i64) -> i64 {
         let row = &self.values[channel * self.steps..][..self.steps];
-        // A fault may have put the row out of order; then each one is compared.
+        // A fault may have put the row out of order.
         let count = if row.is_sorted() {
             row.partition_point(|&threshold| threshold <= x)
         } else {
-            row.iter().filter(|&&threshold| threshold <= x).count()
+            self.rule.reached(row, x)
         };
         count as i64
     }

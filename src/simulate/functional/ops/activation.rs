@@ -83,10 +83,8 @@ pub fn multi_threshold(
     let shape = &network.param(op.thresholds).shape;
     let (rows, steps) = (shape[0], shape[1]);
     let row = index % network.tensor(node.inputs[0]).channels() % rows;
-    let count = parameters.values(op.thresholds)[row * steps..][..steps]
-        .iter()
-        .filter(|&&threshold| input[index] >= threshold)
-        .count();
+    let thresholds = &parameters.values(op.thresholds)[row * steps..][..steps];
+    let count = op.rule.reached(thresholds, input[index]);
     op.offset[index % op.offset.len()] + op.factor[index % op.factor.len()] * count as i64
 }
 

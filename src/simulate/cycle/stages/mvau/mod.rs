@@ -1,5 +1,6 @@
 //! The matrix-vector-activation unit.
 
+mod dsp48;
 mod options;
 mod replay;
 
@@ -12,6 +13,7 @@ use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, ste
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};
 use super::{Unbuildable, at_least_one};
+pub use dsp48::{Dsp48Mvau, Dsp48Shape};
 pub use options::{Core, InputBuffer, Weights};
 use replay::Replay;
 
@@ -464,6 +466,7 @@ impl Mvau {
 }
 
 /// Where a word of activations lies.
+#[derive(Clone, Copy)]
 enum Activations<'a> {
     Buffered(Words, usize),
     Input(&'a [u64]),

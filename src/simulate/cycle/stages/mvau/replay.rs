@@ -35,6 +35,7 @@ struct Ring {
     free: Control,
     valid: Control,
     last: Control,
+    finished: Control,
 }
 
 /// finn-hlslib's `inputBuf`: the first repetition uses the words as they come and keeps them.
@@ -107,16 +108,30 @@ impl Ring {
         self.used(state) >> self.address == 0
     }
 
+    /// Whether there is no further word, and the output register holds what it would load.
+    fn shows_nothing_new(&self, state: &[u64], item: &Cycle) -> bool {
+        let read = self.read.get(state);
+        let (last, repeated) = (item.is_last(state), self.repetition.is_last(state));
+        read == self.write.get(state)
+            && self.memory.word(state, (read & mask(self.address)) as usize) == self.output.word(state, 0)
+            && self.last.is_set(state) == last
+            && self.finished.is_set(state) == (last && repeated)
+    }
+
     fn edge(&self, state: &mut [u64], input: Option<&[u64]>, advance: bool, item: &Cycle) {
         let accepts = self.accepts(state);
         let (write, read, free) = (self.write.get(state), self.read.get(state), self.free.get(state));
         let place = mask(self.address);
         if !self.valid.is_set(state) || advance {
+            // The output register and its flags load whether a word is there or not.
             let available = read != write;
+            let last_item = item.is_last(state);
+            let last_repetition = self.repetition.is_last(state);
+            self.memory.copy(state, (read & place) as usize, self.output, 0);
+            self.last.set(state, last_item.into());
+            self.finished.set(state, (last_item && last_repetition).into());
+            self.valid.set(state, available.into());
             if available {
-                self.memory.copy(state, (read & place) as usize, self.output, 0);
-                let last_item = item.is_last(state);
-                let last_repetition = self.repetition.is_last(state);
                 let back = if last_item && !last_repetition {
                     item.period
                 } else {
@@ -128,9 +143,7 @@ impl Ring {
                 if last_item {
                     self.repetition.step(state);
                 }
-                self.last.set(state, last_item.into());
             }
-            self.valid.set(state, available.into());
         }
         if let (true, Some(word)) = (accepts, input) {
             self.memory.write(state, (write & place) as usize, word);
@@ -173,6 +186,7 @@ impl Replay {
                     free: layout.control("free_pointer", address + 1),
                     valid: layout.control("replayed_valid", 1),
                     last: layout.control("replayed_last", 1),
+                    finished: layout.control("replayed_final", 1),
                 })
             }
             InputBuffer::Kept => Buffer::Kept(Kept {
@@ -247,8 +261,7 @@ impl Replay {
             Buffer::Ring(ring) => {
                 let takes = input && ring.accepts(state);
                 let valid = ring.valid.is_set(state);
-                let empty = ring.read.get(state) == ring.write.get(state);
-                !takes && (valid && !advance || !valid && empty)
+                !takes && (valid && !advance || !valid && ring.shows_nothing_new(state, &self.item))
             }
         }
     }

@@ -111,7 +111,7 @@ impl Addressable {
         // The last fold of the last window moves the mark beyond the frame.
         let beyond = if interleaved { fold as u64 } else { 1 };
         let mark = address_bits(last_read as u64 + beyond) + 1;
-        Ok(Self {
+        let mut generator = Self {
             controller,
             depthwise: interleaved,
             depth,
@@ -133,7 +133,9 @@ impl Addressable {
             writing_done: layout.control("writing_done", 1),
             write: layout.control("output_valid", 1),
             layout,
-        })
+        };
+        generator.controller = generator.controller.remembering(&mut generator.layout);
+        Ok(generator)
     }
 
     /// Whether a word would be taken.
@@ -181,14 +183,21 @@ impl Addressable {
         }
     }
 
-    /// Hands the next element of a window on.
-    fn fetch(&self, state: &mut [u64]) {
-        let address_bits = self.write_address.bits();
-        let address = self.read_address.get(state) & mask(address_bits);
-        self.buffer.copy(state, address as usize, self.output, 0);
+    /// What a fetch moves, before the edge.
+    fn marks(&self, state: &[u64]) -> Marks {
+        Marks {
+            read_address: self.read_address.signed(state),
+            position: self.position.get(state),
+            next_window: self.next_window.get(state),
+            current: self.current.get(state),
+        }
+    }
 
+    /// Moves on to the next element of a window. What the frame's end has restarted at the same edge moves on from
+    /// where it was before.
+    fn fetch(&self, state: &mut [u64], before: Marks) {
         let increment = self.controller.increment(state);
-        let address = self.read_address.signed(state) + increment;
+        let address = before.read_address + increment;
         let wrapped = if address >= self.depth {
             address - self.depth
         } else if address < 0 {
@@ -198,15 +207,15 @@ impl Addressable {
         };
         self.read_address.set(state, wrapped as u64);
 
-        let position = self.position.get(state);
+        let position = before.position;
         if position == 0 {
-            let next = self.next_window.get(state).wrapping_add(self.tail(state) as u64);
+            let next = before.next_window.wrapping_add(self.tail(state) as u64);
             self.next_window.set(state, next);
         }
         let last = position == self.window - 1;
         self.position.set(state, if last { 0 } else { position + 1 });
 
-        let current = self.current.get(state);
+        let current = before.current;
         if current as i64 == self.last_write {
             self.fetching_done.set(state, 1);
         } else {
@@ -216,9 +225,21 @@ impl Addressable {
     }
 }
 
+/// Registers that a fetch moves.
+struct Marks {
+    read_address: i64,
+    position: u64,
+    next_window: u64,
+    current: u64,
+}
+
 impl Stage for Addressable {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn state_limbs(&self) -> usize {
+        self.layout.limbs()
     }
 
     fn reset(&self, state: &mut [u64]) {
@@ -246,8 +267,10 @@ impl Stage for Addressable {
         let (fetching_done, writing_done) =
             (self.fetching_done.is_set(state), self.writing_done.is_set(state));
 
+        let before = self.marks(state);
         if commands.fetch {
-            self.fetch(state);
+            let address = self.read_address.get(state) & mask(self.write_address.bits());
+            self.buffer.copy(state, address as usize, self.output, 0);
         }
         if commands.read {
             let address = self.write_address.get(state);
@@ -259,6 +282,9 @@ impl Stage for Addressable {
                 self.start_frame(state);
                 self.writing_done.set(state, 0);
             }
+        }
+        if commands.fetch {
+            self.fetch(state, before);
         }
         if commands.fetch || commands.written {
             self.write.set(state, commands.fetch.into());

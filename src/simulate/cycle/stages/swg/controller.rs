@@ -21,12 +21,17 @@ pub(super) struct Loops {
 }
 
 /// FINN's `swg_controller`: five loops that count down to -1 and a state that says which of them steps.
+///
+/// No transition leads to the states beyond the last one. The increment is decoded from the state without a value
+/// for these, so that it stays as it was.
 #[derive(Clone, Debug)]
 pub(super) struct Controller {
     loops: Loops,
     innermost: u64,
     state: Control,
     counters: [Control; 5],
+    /// The last state for which an increment was decoded.
+    decoded: Option<Control>,
 }
 
 impl Controller {
@@ -43,6 +48,31 @@ impl Controller {
             innermost: innermost as u64 + 1,
             state,
             counters,
+            decoded: None,
+        }
+    }
+
+    /// With a place for the decoded state, behind all registers.
+    pub(super) fn remembering(&self, layout: &mut Layout) -> Self {
+        Self {
+            decoded: Some(layout.remembered()),
+            ..self.clone()
+        }
+    }
+
+    /// The state whose increment the decoder shows.
+    fn shown(&self, state: &[u64]) -> u64 {
+        let now = self.state.get(state);
+        match self.decoded {
+            Some(decoded) if now as usize > self.loops.increments.len() => decoded.get(state),
+            _ => now,
+        }
+    }
+
+    fn enter(&self, state: &mut [u64], next: u64) {
+        self.state.set(state, next);
+        if let Some(decoded) = self.decoded {
+            decoded.set(state, next);
         }
     }
 
@@ -51,7 +81,7 @@ impl Controller {
     }
 
     pub(super) fn reset(&self, state: &mut [u64]) {
-        self.state.set(state, self.innermost);
+        self.enter(state, self.innermost);
         for (at, counter) in self.counters.iter().enumerate() {
             counter.set(state, self.start(at));
         }
@@ -59,7 +89,7 @@ impl Controller {
 
     /// What the address moves by at the next step.
     pub(super) fn increment(&self, state: &[u64]) -> i64 {
-        match self.state.get(state) {
+        match self.shown(state) {
             START => 0,
             at => self.loops.increments.get(at as usize - 1).copied().unwrap_or(0),
         }
@@ -72,7 +102,7 @@ impl Controller {
 
     pub(super) fn step(&self, state: &mut [u64]) {
         if self.state.get(state) != self.innermost {
-            self.state.set(state, self.innermost);
+            self.enter(state, self.innermost);
             return;
         }
         // The loops inside the innermost one that steps stand at -1 and stay there.
@@ -89,6 +119,6 @@ impl Controller {
             Some(at) => at as u64 + 1,
             None => START,
         };
-        self.state.set(state, next);
+        self.enter(state, next);
     }
 }

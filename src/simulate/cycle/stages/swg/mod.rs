@@ -149,6 +149,10 @@ impl Stage for SlidingWindow {
         self.stage().registers()
     }
 
+    fn state_limbs(&self) -> usize {
+        self.stage().state_limbs()
+    }
+
     fn reset(&self, state: &mut [u64]) {
         self.stage().reset(state);
     }

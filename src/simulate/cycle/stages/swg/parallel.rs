@@ -90,7 +90,7 @@ impl Parallel {
         let controller = Controller::new(&mut layout, loops, KERNEL_ROWS);
         let element = address_bits(last_read as u64 + 1) + 1;
         let address = if rings > 0 { address_bits(line as u64) } else { 0 };
-        Ok(Self {
+        let mut generator = Self {
             controller,
             kernel: geometry.kernel,
             chunk_bits: shape.lanes * shape.lane_bits as usize,
@@ -111,7 +111,9 @@ impl Parallel {
             writing_done: layout.control("writing_done", 1),
             write_done: layout.control("write_done", 1),
             layout,
-        })
+        };
+        generator.controller = generator.controller.remembering(&mut generator.layout);
+        Ok(generator)
     }
 
     fn commands(&self, state: &[u64], signals: Signals) -> Commands {
@@ -228,6 +230,10 @@ impl Parallel {
 impl Stage for Parallel {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn state_limbs(&self) -> usize {
+        self.layout.limbs()
     }
 
     fn reset(&self, state: &mut [u64]) {

@@ -1,11 +1,16 @@
 //! Activation by thresholds as a stage of its own.
 
-use super::super::register::{Register, RegisterClass, bits_for, lane, mask, set_lane};
+mod count;
+mod search;
+
+use super::super::register::{Register, RegisterClass, bits_for, mask, set_lane};
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::bits::address_bits;
 use super::layout::{Control, Layout, Words};
 use super::{Unbuildable, at_least_one, multiple};
-use crate::network::{Encoding, ParamId};
+use crate::network::{Encoding, ParamId, ThresholdRule};
+use count::Count;
+use search::Search;
 
 /// What a thresholding stage computes, and with how many lanes.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,17 +35,18 @@ pub struct ThresholdingShape {
     pub offset: Vec<i64>,
     /// Two registers per step of the search instead of one (`DEEP_PIPELINE`).
     pub deep: bool,
+    /// How the number of thresholds that are reached is found.
+    pub rule: ThresholdRule,
 }
 
 /// FINN's `thresholding`: a free-running pipeline of `N` registers (`2N` where it is deep) for `N`-bit
 /// counts, a guard that takes no more words than the queue behind it can hold, and an output register;
 /// latency `N + 2` (`2N + 2`), a word per cycle.
 ///
-/// The output is `offset + factor * #{ thresholds <= x }`, as in
-/// [`MultiThreshold`](crate::network::MultiThreshold): all thresholds of the row are compared when the value leaves the pipeline. The RTL
-/// decides one bit of the count per register by binary search, which finds the same count as long as the
-/// thresholds are in order; where a flip puts them out of order its count differs, and its pipeline holds
-/// the bits found so far beside the value.
+/// The output is `offset + factor * n`, `n` being the number of thresholds that are reached, as in
+/// [`MultiThreshold`](crate::network::MultiThreshold). By [`ThresholdRule::BinarySearch`] every register of the
+/// pipeline decides one bit of the count, as in the RTL; by [`ThresholdRule::Count`], and where it is deep, all
+/// thresholds of the row are compared when the value leaves the pipeline.
 #[derive(Clone, Debug)]
 pub struct Thresholding {
     shape: ThresholdingShape,
@@ -49,16 +55,21 @@ pub struct Thresholding {
     folds: u64,
     stages: usize,
     layout: Layout,
-    values: Words,
-    folds_of: Words,
+    pipeline: Pipeline,
     queue: Words,
     output: Words,
     fold: Control,
     last_fold: Control,
     guard: Control,
-    operations: Control,
     pointer: Control,
     valid: Control,
+}
+
+/// What a value passes while its count is found.
+#[derive(Clone, Debug)]
+enum Pipeline {
+    Count(Count),
+    Search(Search),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +77,6 @@ struct Machine {
     fold: u64,
     last_fold: u64,
     guard: u64,
-    operations: u64,
     pointer: u64,
     valid: u64,
 }
@@ -106,37 +116,32 @@ impl Thresholding {
                         .output
                         .bits_of(offset.wrapping_add(factor.wrapping_mul(count as i64)))
                 };
-                (0..=shape.steps).map(code).collect()
+                // An upset makes any number of that many bits.
+                (0..1usize << bits).map(code).collect()
             })
             .collect();
         let mut layout = Layout::default();
         let fold_bits = address_bits(folds);
         let class = RegisterClass::Pipeline;
-        let in_bits = shape.input.width();
         let out_bits = shape.output.width();
-        let values = layout.words(class, "values", stages, shape.lanes, in_bits);
+        let pipeline = match shape.rule {
+            ThresholdRule::BinarySearch if !shape.deep => {
+                Pipeline::Search(Search::new(&mut layout, &shape, stages, fold_bits))
+            }
+            _ => Pipeline::Count(Count::new(&mut layout, &shape, stages, fold_bits)),
+        };
         let queue = layout.words(class, "queue", pending - 1, shape.lanes, out_bits);
         let output = layout.words(class, "output", 1, shape.lanes, out_bits);
-        let in_flight = if fold_bits == 0 { 0 } else { stages };
-        let folds_of = layout.words(
-            RegisterClass::Control,
-            "channel_in_flight",
-            in_flight,
-            1,
-            fold_bits,
-        );
         Ok(Self {
             codes,
             folds,
             stages,
-            values,
-            folds_of,
+            pipeline,
             queue,
             output,
             fold: layout.control("channel", fold_bits),
             last_fold: layout.control("last_channel", u32::from(folds > 1)),
             guard: layout.control("guard", address_bits(pending as u64) + 1),
-            operations: layout.control("operations", stages as u32),
             pointer: layout.control("queue_pointer", address_bits(pending as u64 - 1) + 1),
             valid: layout.control("output_valid", 1),
             layout,
@@ -155,7 +160,6 @@ impl Thresholding {
             fold: self.fold.get(state),
             last_fold: self.last_fold.get(state),
             guard: self.guard.get(state),
-            operations: self.operations.get(state),
             pointer: self.pointer.get(state),
             valid: self.valid.get(state),
         }
@@ -165,7 +169,6 @@ impl Thresholding {
         self.fold.set(state, machine.fold);
         self.last_fold.set(state, machine.last_fold);
         self.guard.set(state, machine.guard);
-        self.operations.set(state, machine.operations);
         self.pointer.set(state, machine.pointer);
         self.valid.set(state, machine.valid);
     }
@@ -181,7 +184,7 @@ impl Thresholding {
     fn next(&self, state: &[u64], now: Machine, valid: bool, ready: bool) -> Machine {
         let takes = valid && self.is_free(state);
         let gives = now.valid != 0 && ready;
-        let arrives = now.operations >> (self.stages - 1) & 1 == 1;
+        let arrives = self.arrives(state);
         let loads = now.valid == 0 || ready;
         let queued = self.queued(state);
         let step = |value: u64, up: bool, down: bool, bits: u32| {
@@ -200,7 +203,6 @@ impl Thresholding {
             next.fold = now.fold.wrapping_add(by) & mask(self.fold.bits());
             next.last_fold = (now.fold == self.folds - 2).into();
         }
-        next.operations = (now.operations << 1 | u64::from(takes)) & mask(self.stages as u32);
         if loads {
             next.valid = queued.into();
         }
@@ -208,60 +210,41 @@ impl Thresholding {
     }
 
     /// Counts for every lane of the oldest word of the pipeline, as output codes.
-    fn compare(&self, state: &mut [u64], edge: &Edge<'_>) {
-        let last = self.stages - 1;
-        let fold = if self.folds_of.len() > 0 {
-            self.folds_of.word(state, last)[0]
-        } else {
-            0
-        };
-        let shape = &self.shape;
-        let thresholds = edge.memories.values(shape.thresholds);
-        let bits = shape.input.width();
-        let struck = self.struck(edge);
-        for at in 0..shape.lanes {
-            let channel = fold as usize * shape.lanes + at;
-            let row = if shape.per_channel {
-                channel * shape.steps
-            } else {
-                0
-            };
-            // A channel beyond the last one, which only an upset selects, reads no thresholds.
-            let row = thresholds.get(row..row + shape.steps).unwrap_or(&[]);
-            let value = shape
-                .input
-                .mantissa_of_bits(lane(self.values.word(state, last), at, bits));
-            let count = match &struck {
-                None => row.iter().filter(|&&threshold| threshold <= value).count(),
-                Some(struck) => (0..shape.steps)
-                    .filter(|&step| {
-                        let reached = row.get(step).is_some_and(|&threshold| threshold <= value);
-                        reached ^ (lane(struck, at * shape.steps + step, 1) == 1)
-                    })
-                    .count(),
-            };
-            let codes = &self.codes[if self.codes.len() == 1 {
-                0
-            } else {
-                channel % self.codes.len()
-            }];
-            set_lane(
-                self.queue.word_mut(state, 0),
-                at,
-                shape.output.width(),
-                codes[count],
-            );
+    fn arrives(&self, state: &[u64]) -> bool {
+        match &self.pipeline {
+            Pipeline::Count(count) => count.arrives(state),
+            Pipeline::Search(search) => search.arrives(state),
         }
     }
 
-    /// The comparisons that transients invert, one bit each; none where there are none.
-    fn struck(&self, edge: &Edge<'_>) -> Option<Vec<u64>> {
-        if edge.transients.is_empty() {
-            return None;
+    /// Puts the codes of the counts that leave the pipeline into the queue.
+    fn enqueue(&self, state: &mut [u64], edge: &Edge<'_>) {
+        let shape = &self.shape;
+        let thresholds = edge.memories.values(shape.thresholds);
+        let struck = Count::struck(shape, edge);
+        self.queue.shift_up(state);
+        for at in 0..shape.lanes {
+            let (count, channel) = match &self.pipeline {
+                Pipeline::Count(count) => {
+                    let channel = count.fold(state) as usize * shape.lanes + at;
+                    let row = if shape.per_channel {
+                        channel * shape.steps
+                    } else {
+                        0
+                    };
+                    // A channel beyond the last one, which only an upset selects, reads no thresholds.
+                    let row = thresholds.get(row..row + shape.steps).unwrap_or(&[]);
+                    (count.reached(state, shape, at, row, struck.as_deref()), channel)
+                }
+                Pipeline::Search(search) => {
+                    let (count, fold) = search.found(state, shape, at, edge);
+                    (count, fold as usize * shape.lanes + at)
+                }
+            };
+            let codes = &self.codes[channel % self.codes.len()];
+            let to = self.queue.word_mut(state, 0);
+            set_lane(to, at, shape.output.width(), codes[count]);
         }
-        let mut struck = vec![0; (self.shape.lanes * self.shape.steps).div_ceil(64)];
-        edge.strike(Wire::Comparison, &mut struck, self.shape.steps as u32);
-        Some(struck)
     }
 }
 
@@ -292,20 +275,24 @@ impl Stage for Thresholding {
         let valid = edge.signals.valid & 1 == 1;
         let ready = edge.signals.ready & 1 == 1;
         let next = self.next(state, now, valid, ready);
-        if self.queued(state) && (now.valid == 0 || ready) {
-            self.queue
-                .copy(state, self.pointer.signed(state) as usize, self.output, 0);
+        if now.valid == 0 || ready {
+            // The address of an empty queue is -1, cut to its bits; one beyond the queue reads its first word.
+            let from = self.pointer.get(state) & mask(self.pointer.bits() - 1);
+            let from = if from < self.queue.len() as u64 {
+                from as usize
+            } else {
+                0
+            };
+            self.queue.copy(state, from, self.output, 0);
         }
-        if now.operations >> (self.stages - 1) & 1 == 1 {
-            self.queue.shift_up(state);
-            self.compare(state, edge);
+        if self.arrives(state) {
+            self.enqueue(state, edge);
         }
-        if (now.operations | next.operations) != 0 {
-            self.values.shift_up(state);
-            self.folds_of.shift_up(state);
-            if next.operations & 1 == 1 {
-                self.values.write(state, 0, edge.words[0]);
-                self.folds_of.write(state, 0, &[now.fold]);
+        let taken = valid && self.is_free(state);
+        match &self.pipeline {
+            Pipeline::Count(count) => count.advance(state, taken.then(|| (edge.words[0], now.fold))),
+            Pipeline::Search(search) => {
+                search.advance(state, &self.shape, edge.words[0], taken, now.fold, edge);
             }
         }
         self.store(state, next);
@@ -315,14 +302,32 @@ impl Stage for Thresholding {
         vec![WireShape {
             wire: Wire::Comparison,
             lanes: self.shape.lanes,
-            lane_bits: self.shape.steps as u32,
+            lane_bits: match &self.pipeline {
+                Pipeline::Count(_) => self.shape.steps as u32,
+                Pipeline::Search(_) => self.stages as u32,
+            },
         }]
     }
 
-    fn rest(&self, state: &[u64], signals: Signals) -> u64 {
-        let now = self.load(state);
-        let next = self.next(state, now, signals.valid & 1 == 1, signals.ready & 1 == 1);
-        let still = next == now && now.operations == 0 && !(self.queued(state) && signals.ready & 1 == 1);
-        if still { u64::MAX } else { 0 }
+    fn samples(&self) -> u32 {
+        match &self.pipeline {
+            Pipeline::Count(_) => 0,
+            Pipeline::Search(_) => 1,
+        }
+    }
+
+    fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
+        let ready = edge.signals.ready & 1 == 1;
+        let valid = edge.signals.valid & 1 == 1;
+        let moves = match &self.pipeline {
+            Pipeline::Count(count) => !count.is_empty(state),
+            Pipeline::Search(_) => self.arrives(state),
+        };
+        if moves || valid && self.is_free(state) || self.valid.is_set(state) && ready {
+            return 0;
+        }
+        let mut next = state.to_vec();
+        self.edge(&mut next, edge);
+        if next == state { u64::MAX } else { 0 }
     }
 }
