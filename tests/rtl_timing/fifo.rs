@@ -13,13 +13,9 @@ fn fifos_are_those_of_the_rtl() {
     for row in rows {
         let (depth, width) = (row.count("DEPTH"), row.count("WIDTH"));
         let (gi, go, words) = (row.count("GI"), row.count("GO"), row.count("words"));
-        // The table has no column for the bench's HOLD; those that counted words held their output for
-        // 600 cycles.
-        let hold = if row.count("accepted_while_held") > 0 {
-            600
-        } else {
-            0
-        };
+        // A table without a column for the bench's HOLD: those that counted words held their output for 600 cycles.
+        let counted = row.count("accepted_while_held") > 0;
+        let hold = row.count_or("HOLD", if counted { 600 } else { 0 });
         let name = format!("FIFO {depth} {gi} {go} {hold}");
         let shape = StreamShape {
             lanes: 1,

@@ -2,7 +2,7 @@
 
 use radstream::simulate::cycle::stages::{Padding, PaddingShape};
 
-use crate::harness::{Unit, mix, no_memories, or_none, rows};
+use crate::harness::{Unit, gate, mix, no_memories, or_none, rows};
 
 #[test]
 fn padding_is_that_of_the_rtl() {
@@ -19,6 +19,7 @@ fn padding_is_that_of_the_rtl() {
         let [top, bottom, left, right] = sides[..] else {
             panic!("four sides")
         };
+        let (gi, go) = (row.count_or("GI", 0), row.count_or("GO", 0));
         let name = format!("padding {h} {w} {sides:?} {channels} {simd}");
         let shape = PaddingShape {
             input: [h as usize, w as usize, channels as usize],
@@ -48,8 +49,8 @@ fn padding_is_that_of_the_rtl() {
         while given < words_out * frames {
             now += 1;
             assert!(now < 1_000_000, "{name} ends");
-            let input = (taken < words_in * frames).then(|| vec![data(taken)]);
-            let tick = unit.edge(&[input], true, &no_memories());
+            let input = (taken < words_in * frames && gate(now, 0, gi)).then(|| vec![data(taken)]);
+            let tick = unit.edge(&[input], gate(now, 5555, go), &no_memories());
             if tick.taken == 1 {
                 first_in.get_or_insert(now);
                 taken += 1;

@@ -1,9 +1,10 @@
 //! `tb_swg.sv`.
 
 use radstream::simulate::cycle::StreamShape;
+use radstream::simulate::cycle::register::mask;
 use radstream::simulate::cycle::stages::{SlidingWindow, WindowGeometry, WindowStyle};
 
-use crate::harness::{Unit, mix, no_memories, or_none, pack, rows};
+use crate::harness::{Unit, gate, mix, no_memories, or_none, pack, rows};
 
 #[test]
 fn sliding_windows_are_those_of_the_rtl() {
@@ -11,29 +12,29 @@ fn sliding_windows_are_those_of_the_rtl() {
         return;
     };
     for row in rows {
-        let name = ["H", "W", "KH", "KW", "SH", "SW", "DIL", "CH", "SIMD", "DW", "MMV"]
+        let name = ["H", "W", "KH", "KW", "SH", "SW", "CH", "SIMD", "DW", "MMV"]
             .map(|column| row.text(column).to_owned())
             .join(" ");
+        let (gi, go) = (row.count_or("GI", 0), row.count_or("GO", 0));
         let [h, w, kh, kw] = ["H", "W", "KH", "KW"].map(|column| row.count(column));
-        let [sh, sw, dilation] = ["SH", "SW", "DIL"].map(|column| row.count(column));
+        let [sh, sw] = ["SH", "SW"].map(|column| row.count(column));
+        let both = row.count_or("DIL", 1);
+        let dilation_h = row.count_or("DILH", if h == 1 { 1 } else { both });
+        let dilation_w = row.count_or("DILW", both);
         let [channels, simd, depthwise, mmv] = ["CH", "SIMD", "DW", "MMV"].map(|column| row.count(column));
         let pair = |a: u32, b: u32| [a as usize, b as usize];
         let geometry = WindowGeometry {
             input: [h as usize, w as usize, channels as usize],
             kernel: pair(kh, kw),
             stride: pair(sh, sw),
-            dilation: if h == 1 {
-                pair(1, dilation)
-            } else {
-                pair(dilation, dilation)
-            },
+            dilation: pair(dilation_h, dilation_w),
         };
         let style = match (mmv, depthwise) {
             (1, 0) => WindowStyle::Addressable,
             (1, _) => WindowStyle::Depthwise,
             _ => WindowStyle::Parallel,
         };
-        let bits = 8;
+        let bits = row.count_or("BW", 8);
         let stage = SlidingWindow::new(geometry, simd as usize, bits, style).unwrap();
         let mut unit = Unit::new(stage);
 
@@ -42,7 +43,7 @@ fn sliding_windows_are_those_of_the_rtl() {
         let frames = 3;
         let (words_in, words_out) = (h * w * folds, rows_out * columns_out * kh * kw * folds / mmv);
         let data = |frame: u32, y: u32, x: u32, channel: u32| {
-            u64::from(mix(((frame * h + y) * w + x) * channels + channel) & 0xff)
+            u64::from(mix(((frame * h + y) * w + x) * channels + channel)) & mask(bits)
         };
         let word_in = StreamShape {
             lanes: simd as usize,
@@ -62,8 +63,8 @@ fn sliding_windows_are_those_of_the_rtl() {
                 } else {
                     (tap / kw / kh, tap % kw, tap / kw % kh)
                 };
-                let y = window / columns_out * sh + ky * dilation;
-                let x = window % columns_out * sw + kx * dilation;
+                let y = window / columns_out * sh + ky * dilation_h;
+                let x = window % columns_out * sw + kx * dilation_w;
                 data(frame, y, x, fold * simd + at as u32 % simd)
             })
         };
@@ -74,7 +75,7 @@ fn sliding_windows_are_those_of_the_rtl() {
         while given < words_out * frames {
             now += 1;
             assert!(now < 2_000_000, "{name} ends");
-            let input = (taken < words_in * frames).then(|| {
+            let input = (taken < words_in * frames && gate(now, 0, gi)).then(|| {
                 let pixel = taken % words_in / folds;
                 pack(word_in, |at| {
                     data(
@@ -85,7 +86,7 @@ fn sliding_windows_are_those_of_the_rtl() {
                     )
                 })
             });
-            let tick = unit.edge(&[input], true, &no_memories());
+            let tick = unit.edge(&[input], gate(now, 5555, go), &no_memories());
             if tick.taken == 1 {
                 first_in.get_or_insert(now);
                 taken += 1;

@@ -21,7 +21,8 @@ fn thresholding_is_that_of_the_rtl() {
     for row in rows {
         let (n, k, channels, pe) = (row.count("N"), row.count("K"), row.count("C"), row.count("PE"));
         let (deep, go, words) = (row.count("DEEP"), row.count("GO"), row.count("words"));
-        let name = format!("thresholding {n} {k} {channels} {pe} {deep} {go}");
+        let gi = row.count_or("GI", 0);
+        let name = format!("thresholding {n} {k} {channels} {pe} {deep} {gi} {go}");
         let steps = (1u32 << n) - 1;
         let threshold = |channel: u32, step: u32| {
             let spread = step.wrapping_mul((1 << (k - 1)) / (steps + 1));
@@ -59,7 +60,7 @@ fn thresholding_is_that_of_the_rtl() {
         while given < words {
             now += 1;
             assert!(now < 100_000, "{name} ends");
-            let valid = now >= configured && taken < words;
+            let valid = now >= configured && taken < words && gate(now, 3333, gi);
             let word = valid.then(|| pack(shape, |at| data(taken, at as u32).into()));
             let tick = unit.edge(&[word], gate(now, 0, go), &memories);
             if tick.taken == 1 {

@@ -3,7 +3,7 @@
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::stages::{Unbuildable, WidthConverter};
 
-use crate::harness::{Unit, mix, no_memories, or_none, pack, rows};
+use crate::harness::{Unit, gate, mix, no_memories, or_none, pack, rows};
 
 #[test]
 fn width_converters_are_those_of_the_rtl() {
@@ -13,6 +13,7 @@ fn width_converters_are_those_of_the_rtl() {
     for row in rows {
         let (wide_in, wide_out) = (row.count("IBITS"), row.count("OBITS"));
         let (words_in, words_out) = (row.count("in_words"), row.count("out_words"));
+        let (gi, go) = (row.count_or("GI", 0), row.count_or("GO", 0));
         let name = format!("width {wide_in} to {wide_out}");
         let shape = |bits: u32| StreamShape {
             lanes: bits as usize,
@@ -32,8 +33,8 @@ fn width_converters_are_those_of_the_rtl() {
         while given < words_out {
             now += 1;
             assert!(now < 100_000, "{name} ends");
-            let input = (taken < words_in).then(|| data(taken, wide_in));
-            let tick = unit.edge(&[input], true, &no_memories());
+            let input = (taken < words_in && gate(now, 0, gi)).then(|| data(taken, wide_in));
+            let tick = unit.edge(&[input], gate(now, 5555, go), &no_memories());
             if tick.taken == 1 {
                 first_in.get_or_insert(now);
                 last_in = Some(now);
