@@ -891,10 +891,8 @@ fn names_beyond_reason_are_refused() {
 /// Coordinates are listed axis by axis, so that long axes cost where there is no element.
 #[test]
 fn slices_of_constants_without_elements_are_counted() {
-    let mut shape = vec![1 << 20; 16];
-    shape[0] = 0;
     let model = after_input(&[1, 4], |model| {
-        model.integers("empty", &shape, &[]);
+        model.integers("empty", &[0, 1 << 24], &[]);
         for (name, value) in [("zero", 0), ("one", 1)] {
             model.integers(name, &[1], &[value]);
         }
@@ -907,6 +905,53 @@ fn slices_of_constants_without_elements_are_counted() {
         model.node("Concat", &inputs, "y");
     });
     let error = refused("slices of nothing", &model);
+    assert!(error.problem.contains("work on constants"), "{error}");
+}
+
+/// Strides of an array without elements are products of its extents all the same.
+#[test]
+fn long_axes_of_constants_without_elements_are_refused() {
+    let mut shape = vec![1 << 20; 16];
+    shape[0] = 0;
+    for op in ["Concat", "Transpose", "Add"] {
+        let model = after_input(&[1, 4], |model| {
+            model.integers("empty", &shape, &[]);
+            let inputs: &[&str] = if op == "Transpose" {
+                &["empty"]
+            } else {
+                &["empty", "empty"]
+            };
+            model.node(op, inputs, "more");
+            model.node("Add", &["xq", "more"], "y");
+        });
+        let error = refused(op, &model);
+        assert!(error.problem.contains("has no element"), "{op}: {error}");
+    }
+    // Made by the graph.
+    let model = after_input(&[1, 4], |model| {
+        let extents: Vec<i64> = shape.iter().map(|&extent| extent as i64).collect();
+        model.integers("empty", &[0, 1], &[]);
+        model.integers("shape", &[16], &extents);
+        model.node("Reshape", &["empty", "shape"], "more");
+        model.node("Add", &["xq", "more"], "y");
+    });
+    refused("a reshape", &model);
+}
+
+/// Long numbers cost more than short ones.
+#[test]
+fn exact_numbers_that_grow_are_counted() {
+    let model = after_input(&[1, 500], |model| {
+        let values: Vec<f32> = (0..500).map(|at| at as f32 * 0.37 - 20.0).collect();
+        model.floats("w", &[500], &values).quant("w", "w0", 8, 0.3, true);
+        let divisors: Vec<f32> = (0..500).map(|at| 0.7 + at as f32 * 0.001).collect();
+        model.floats("d", &[500], &divisors);
+        for k in 0..200 {
+            model.node("Div", &[&format!("w{k}"), "d"], &format!("w{}", k + 1));
+        }
+        model.node("Mul", &["xq", "w200"], "y");
+    });
+    let error = refused("a chain of divisions", &model);
     assert!(error.problem.contains("work on constants"), "{error}");
 }
 

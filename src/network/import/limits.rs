@@ -11,6 +11,12 @@ pub const MAX_ELEMENTS: usize = 1 << 26;
 /// Most elements of all tensors and all stored parameters of one network, each.
 pub const MAX_TOTAL_ELEMENTS: usize = 1 << 27;
 
+/// Elements of an array of this shape, an axis of none counted as one of one: what strides are made of, also those of
+/// an array without elements. None beyond what a machine counts.
+pub fn span(shape: &[usize]) -> Option<usize> {
+    (shape.iter()).try_fold(1usize, |span, &extent| span.checked_mul(extent.max(1)))
+}
+
 /// Most thresholds of one activation.
 pub const MAX_THRESHOLDS: usize = 1 << 22;
 

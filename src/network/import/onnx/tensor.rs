@@ -212,6 +212,12 @@ pub(super) fn decode(
             .ok_or_else(|| fail(format!("has more than {} elements", limits::MAX_ELEMENTS)))?;
         shape.push(dim);
     }
+    if limits::span(&shape).is_none_or(|span| span > limits::MAX_ELEMENTS) {
+        let most = limits::MAX_ELEMENTS;
+        return Err(fail(format!(
+            "has no element, and axes of more than {most} places"
+        )));
+    }
     let outside = tensor.data_location == EXTERNAL || !tensor.external_data.is_empty();
     let raw: &[u8] = if outside {
         beside.bytes(&tensor.external_data).map_err(|problem| {

@@ -76,7 +76,10 @@ impl Importer<'_> {
             .try_fold(1usize, |n, &d| n.checked_mul(d))
             .filter(|&n| n <= limits::MAX_THRESHOLDS)
             .ok_or_else(mismatch)?;
-        self.charge(node, len.saturating_mul(limits::EXACT_RESULT_EFFORT))?;
+        // Common divisors take the square of the numbers' length, from 256 bits on.
+        let longest = a.size().1.max(b.size().1) / 256;
+        let effort = limits::EXACT_RESULT_EFFORT.saturating_mul((longest * longest).max(1) as usize);
+        self.charge(node, len.saturating_mul(effort))?;
         let mut values = Vec::with_capacity(len);
         for index in 0..len {
             let (i, j) = (

@@ -338,13 +338,8 @@ impl Importer<'_> {
     }
 
     fn check_folded(&self, node: &OnnxNode, shape: &[usize]) -> Result<(), ImportError> {
-        /// Longest axis of a constant without elements.
-        const MAX_EMPTY_AXIS: usize = 1 << 20;
         let elements = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        let fits = match elements {
-            Some(0) => shape.iter().all(|&extent| extent <= MAX_EMPTY_AXIS),
-            elements => elements.is_some_and(|n| n <= limits::MAX_FOLDED_ELEMENTS),
-        };
+        let fits = limits::span(shape).is_some_and(|span| span <= limits::MAX_FOLDED_ELEMENTS);
         if shape.len() <= limits::MAX_AXES && fits {
             // Coordinates are listed per axis, also of a constant without elements.
             let axes = shape
