@@ -137,8 +137,11 @@ pub fn thresholding(
     let input = Encoding::Fixed(Format::new(in_bits, in_bits as i32, true).unwrap());
     let output = Encoding::Fixed(Format::new(out_bits, out_bits as i32, true).unwrap());
     let rows = if per_channel { channels } else { 1 };
+    // Some thresholds are beyond all values.
+    let threshold_bits = in_bits + 1;
+    let threshold = Encoding::Fixed(Format::new(threshold_bits, threshold_bits as i32, true).unwrap());
     let mut thresholds: Vec<i64> = (0..rows * steps)
-        .map(|at| sign_extend(element(at + 7777, in_bits), in_bits))
+        .map(|at| sign_extend(element(at + 7777, threshold_bits), threshold_bits))
         .collect();
     if sorted {
         thresholds
@@ -170,6 +173,7 @@ pub fn thresholding(
         channels,
         lanes,
         input,
+        threshold,
         output,
         factor,
         offset,
@@ -177,7 +181,7 @@ pub fn thresholding(
         rule,
     });
     Specimen {
-        memories: Memories::of_values(vec![(input, thresholds)]),
+        memories: Memories::of_values(vec![(threshold, thresholds)]),
         ..specimen(
             format!("thresholding {steps} {per_channel} {folds} {lanes} {deep} {rule:?}"),
             stage.unwrap(),

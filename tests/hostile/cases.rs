@@ -983,6 +983,13 @@ fn a_network_without_layers_has_no_pipeline() {
     let mut model = Model::new("x", &[1, 4]);
     model.quant("x", "y", 6, 0.25, true).output("y");
     assert!(matches!(pipeline(&model), Err(BuildError::Empty)));
+    // Neither has one whose layers are wires.
+    let mut model = Model::new("x", &[1, 4]);
+    model
+        .quant("x", "q", 6, 0.25, true)
+        .integers("shape", &[3], &[1, 2, 2]);
+    model.node("Reshape", &["q", "shape"], "y").output("y");
+    assert!(matches!(pipeline(&model), Err(BuildError::Empty)));
 }
 
 /// Signals of the cycle engine are words of 32 bits.

@@ -78,6 +78,7 @@ fn a_chain_of_two_layers_is_that_of_the_rtl() {
             channels: mh1 as usize,
             lanes: pe1 as usize,
             input: Encoding::Fixed(sums),
+            threshold: Encoding::Fixed(sums),
             output: Encoding::Fixed(counts),
             factor: vec![1],
             offset: vec![0],

@@ -40,6 +40,7 @@ fn thresholding_is_that_of_the_rtl() {
             channels: channels as usize,
             lanes: pe as usize,
             input: Encoding::Fixed(input),
+            threshold: Encoding::Fixed(input),
             output: Encoding::Fixed(output),
             factor: vec![1],
             offset: vec![0],

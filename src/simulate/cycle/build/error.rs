@@ -60,10 +60,12 @@ pub enum BuildError {
         layer: String,
     },
     /// Nothing is computed.
-    #[error("the network has no layers")]
+    #[error("the network has no layer that computes")]
     #[diagnostic(
         code(radstream::cycle::empty),
-        help("expected at least one layer between input and output; use the functional engine")
+        help(
+            "expected at least one layer that computes between input and output; use the functional engine"
+        )
     )]
     Empty,
     /// A stream or a stage of too many branches.

@@ -83,6 +83,10 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         builder.node(node)?;
     }
     builder.pipeline.output = builder.sink()?;
+    // Layers that only name elements anew are wires.
+    if builder.pipeline.stages.is_empty() {
+        return Err(BuildError::Empty);
+    }
     let Builder { pipeline, auto, .. } = builder;
     Ok(Built {
         pipeline: pipeline.laid_out(),
@@ -528,6 +532,7 @@ impl Builder<'_> {
             channels,
             lanes,
             input: tensor.encoding,
+            threshold: self.network.param(op.thresholds).encoding,
             output: self.network.tensor(node.output).encoding,
             factor: op.factor.clone(),
             offset: op.offset.clone(),

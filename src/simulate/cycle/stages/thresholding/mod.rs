@@ -27,6 +27,8 @@ pub struct ThresholdingShape {
     pub lanes: usize,
     /// What an input lane holds.
     pub input: Encoding,
+    /// What a stored threshold holds, with the fractional bits of the input.
+    pub threshold: Encoding,
     /// What an output lane holds.
     pub output: Encoding,
     /// Output mantissa per threshold reached, one per channel or one for all.

@@ -2,8 +2,9 @@
 
 use super::super::super::register::{RegisterClass, lane, mask, set_lane};
 use super::super::super::stage::{Edge, Wire};
-use super::super::layout::{Layout, Words};
+use super::super::layout::{Layout, Words, sign_extend};
 use super::ThresholdingShape;
+use crate::fixed_point::Format;
 
 /// Operations as the RTL codes them. A set upper bit leaves the pointer as it is.
 const NONE: u64 = 0b00;
@@ -27,8 +28,9 @@ pub(super) struct Search {
     /// without a register.
     thresholds: Words,
     read_back: Words,
-    /// Bits of a threshold register.
+    /// Bits of a threshold register, which holds every threshold and every value, and whether it is signed.
     threshold_bits: u32,
+    threshold_signed: bool,
     /// Whether the first stage's threshold is read without a register.
     first_is_wire: bool,
 }
@@ -51,7 +53,10 @@ impl Search {
         let class = RegisterClass::Pipeline;
         let lanes = shape.lanes;
         let pointer_bits = channel_bits + bits as u32;
-        let threshold_bits = shape.input.width();
+        let formats = [shape.input.arithmetic(), shape.threshold.arithmetic()];
+        let threshold_signed = formats.iter().any(|format| format.signed());
+        let bits_of = |format: &Format| format.width() + u32::from(threshold_signed && !format.signed());
+        let threshold_bits = formats.iter().map(bits_of).max().unwrap_or(1).min(64);
         let first_is_wire = channel_bits == 0;
         let reads = bits - usize::from(first_is_wire);
         Self {
@@ -63,6 +68,7 @@ impl Search {
             thresholds: layout.words(class, "threshold_read", reads, lanes, threshold_bits),
             read_back: layout.words(RegisterClass::Control, "read_back", bits, lanes, 1),
             threshold_bits,
+            threshold_signed,
             first_is_wire,
         }
     }
@@ -107,10 +113,14 @@ impl Search {
             lane(word, at, self.threshold_bits)
         };
         if link.operation & CONFIGURE == 0 {
-            let mantissa = |bits: u64| shape.input.mantissa_of_bits(bits);
+            let value = shape.input.mantissa_of_bits(link.value);
+            let threshold = match self.threshold_signed {
+                true => sign_extend(threshold, self.threshold_bits),
+                false => threshold as i64,
+            };
             // A threshold behind the last one of a row is never reached.
             let there = self.selected(stage, link.pointer).0 < shape.steps;
-            let reached = there && mantissa(threshold) <= mantissa(link.value);
+            let reached = there && threshold <= value;
             let struck = (edge.transients.iter()).any(|transient| {
                 (transient.wire, transient.lane, transient.bit) == (Wire::Comparison, at, stage as u32)
             });
