@@ -938,6 +938,15 @@ fn long_axes_of_constants_without_elements_are_refused() {
     refused("a reshape", &model);
 }
 
+#[test]
+fn a_border_of_the_lowest_number_is_refused() {
+    let model = after_input(&[1, 4], |model| {
+        model.integers("pads", &[4], &[0, i64::MIN, 0, 0]);
+        model.node("Pad", &["xq", "pads"], "y");
+    });
+    refused("a border", &model);
+}
+
 /// Long numbers cost more than short ones.
 #[test]
 fn exact_numbers_that_grow_are_counted() {

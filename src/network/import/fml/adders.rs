@@ -253,7 +253,7 @@ impl Graph {
             text.expect(">(")?;
             let mut value = self.operand(text, depth + 1)?;
             text.expect(")")?;
-            if shift.abs() > MAX_SHIFT {
+            if shift.unsigned_abs() > MAX_SHIFT.unsigned_abs() {
                 return Err(Trouble::Size);
             }
             value.exponent += shift;

@@ -10,7 +10,7 @@ use crate::network::import::onnx::OnnxNode;
 use crate::network::{Encoding, Op};
 
 /// Widest border.
-const MAX_BORDER: i64 = 1 << 20;
+const MAX_BORDER: u64 = 1 << 20;
 
 impl Importer<'_> {
     /// `Pad` on any axis but the batch; negative amounts crop.
@@ -76,7 +76,7 @@ impl Importer<'_> {
                 axes?
             }
         };
-        let within = stated.iter().all(|amount| amount.abs() < MAX_BORDER);
+        let within = stated.iter().all(|amount| amount.unsigned_abs() < MAX_BORDER);
         if stated.len() != 2 * axes.len() || axes.len() > rank || !within {
             return Err(wrong(format!("pads {} axes by {stated:?}", axes.len())));
         }
