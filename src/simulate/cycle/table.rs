@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::register::{Register, RegisterBit, RegisterClass};
+use super::register::{Register, RegisterBit};
 use crate::network::LayerId;
 
 /// One register of one stage.
@@ -237,16 +237,6 @@ impl RegisterTable {
             .collect();
         rows.sort_by(|a, b| b.0.total_cmp(&a.0));
         rows.iter().take(5).map(|(_, path)| format!("`{path}`")).collect()
-    }
-
-    /// All bits of the registers of some classes.
-    #[must_use]
-    pub fn bits(&self, classes: &[RegisterClass]) -> u64 {
-        let of_class = self
-            .rows
-            .iter()
-            .filter(|row| classes.contains(&row.register.class));
-        of_class.map(|row| row.register.bits()).sum()
     }
 }
 
