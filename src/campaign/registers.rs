@@ -248,7 +248,7 @@ impl Kind for RegisterStrikes {
                 let done = self.draw(strike).map(|(fault, window)| RegisterStrike {
                     fault,
                     window,
-                    outcome: benches[window].strike(&[fault]).1,
+                    outcome: benches[window].outcome(&[fault]),
                 });
                 monitor.advance(1);
                 Some(done)

@@ -1,6 +1,6 @@
 //! Single strikes at single cycles, each on its own in a run of the cycle engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt;
 use rayon::prelude::*;
@@ -11,7 +11,9 @@ use super::{Monitor, stream};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::outcome::{Evaluator, Scratch};
-use crate::simulate::cycle::{self, CycleFault, End, Pipeline, RegisterClass, Run, Settings};
+use crate::simulate::cycle::{
+    self, CycleFault, End, Engine, Pipeline, Recording, RegisterClass, Run, Settings,
+};
 
 /// What a strike came to, from harmless to fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,6 +63,9 @@ pub struct StrikeBench {
     fault_free: Run,
     classes: Vec<Vec<usize>>,
     bound: u64,
+    recording: Recording,
+    /// Engines that nobody uses now.
+    engines: Mutex<Vec<Engine>>,
 }
 
 /// Cycles beyond twice the fault-free run that a sample is waited for.
@@ -76,7 +81,9 @@ impl StrikeBench {
         evaluator: Arc<Evaluator>,
     ) -> Self {
         let fault_free = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
-        let bound = 2 * fault_free.timing.total + PATIENCE;
+        let total = fault_free.timing.total;
+        let bound = 2 * total + PATIENCE;
+        let recording = Recording::new(&pipeline, &accelerator, &inputs, (total, bound));
         let mut bench = Self {
             accelerator,
             pipeline,
@@ -85,6 +92,8 @@ impl StrikeBench {
             fault_free,
             classes: Vec::new(),
             bound,
+            recording,
+            engines: Mutex::default(),
         };
         bench.classes = bench.classes_of(&bench.fault_free.outputs);
         bench
@@ -127,14 +136,32 @@ impl StrikeBench {
         (run, outcome)
     }
 
+    /// What these faults come to. Strikes on registers and wires are simulated from the last recorded state before them
+    /// until the accelerator is as it would have been without them.
+    #[must_use]
+    pub fn outcome(&self, faults: &[CycleFault]) -> StrikeOutcome {
+        let free = || self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engine = free().pop().unwrap_or_else(|| self.recording.engine());
+        let struck = self.recording.strike(&mut engine, faults);
+        free().push(engine);
+        match struck {
+            Some(struck) => self.judged(struck.end, &struck.outputs),
+            None => self.strike(faults).1,
+        }
+    }
+
     /// What a run came to.
     #[must_use]
     pub fn judge(&self, run: &Run) -> StrikeOutcome {
-        match run.end {
+        self.judged(run.end, &run.outputs)
+    }
+
+    fn judged(&self, end: End, outputs: &[i64]) -> StrikeOutcome {
+        match end {
             End::Hang { .. } => StrikeOutcome::Hang,
             End::StreamCorrupted { .. } => StrikeOutcome::StreamCorrupted,
-            End::Completed if run.outputs == self.fault_free.outputs => StrikeOutcome::NoEffect,
-            End::Completed if self.classes_of(&run.outputs) == self.classes => StrikeOutcome::OutputChanged,
+            End::Completed if outputs == self.fault_free.outputs => StrikeOutcome::NoEffect,
+            End::Completed if self.classes_of(outputs) == self.classes => StrikeOutcome::OutputChanged,
             End::Completed => StrikeOutcome::ClassChanged,
         }
     }
@@ -148,7 +175,7 @@ impl StrikeBench {
                 if monitor.stopped() {
                     return None;
                 }
-                let (_, outcome) = self.strike(&[fault]);
+                let outcome = self.outcome(&[fault]);
                 monitor.advance(1);
                 Some(outcome)
             })

@@ -89,6 +89,22 @@ pub struct Engine {
     pub(super) traced: Vec<Option<Vec<u64>>>,
 }
 
+/// An engine at a cycle: everything that what follows depends on, but for the memories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Keyframe {
+    pub(super) cycle: u64,
+    state: Vec<u64>,
+    /// Words that passed the input and the output, and the cycles of the last ones.
+    ends: [(u64, Option<u64>); 2],
+}
+
+impl Keyframe {
+    /// Words that have left.
+    pub(super) fn words_out(&self) -> u64 {
+        self.ends[1].0
+    }
+}
+
 /// One end of the accelerator.
 #[derive(Clone, Debug)]
 pub(super) struct EndOfStream {
@@ -224,6 +240,52 @@ impl Engine {
             elements
         });
         Some(samples.collect())
+    }
+
+    /// The engine as it is now.
+    pub(super) fn keyframe(&mut self) -> Keyframe {
+        self.wake_all();
+        Keyframe {
+            cycle: self.cycle,
+            state: self.state.clone(),
+            ends: self.ends(),
+        }
+    }
+
+    fn ends(&self) -> [(u64, Option<u64>); 2] {
+        [&self.input, &self.output].map(|end| (end.passed, end.last))
+    }
+
+    /// Goes to where the engine of the same samples was; the words that left before are forgotten.
+    pub(super) fn restore(&mut self, frame: &Keyframe) {
+        self.schedule.rouse();
+        self.cycle = frame.cycle;
+        self.state.copy_from_slice(&frame.state);
+        self.transients.clear();
+        for (end, (passed, last)) in [&mut self.input, &mut self.output].into_iter().zip(frame.ends) {
+            (end.passed, end.last) = (passed, last);
+            end.cycles.clear();
+        }
+        self.output.words.clear();
+    }
+
+    /// Whether the engine is as it was, memories included.
+    pub(super) fn is_as(&mut self, frame: &Keyframe) -> bool {
+        self.wake_all();
+        (self.cycle, self.ends()) == (frame.cycle, frame.ends)
+            && self.state == frame.state
+            && self.transients.is_empty()
+            && !self.has_written_memories()
+    }
+
+    /// Words that have left since reset.
+    pub(super) fn words_out(&self) -> u64 {
+        self.output.passed
+    }
+
+    /// Whether a stage has written into a memory.
+    pub(super) fn has_written_memories(&self) -> bool {
+        self.memories.is_written()
     }
 
     /// Edges so far; the next edge has this number.

@@ -94,7 +94,7 @@ pub struct Run {
 
 impl CycleFault {
     /// Edges that come before the flip.
-    fn edges_before(&self) -> u64 {
+    pub(super) fn edges_before(&self) -> u64 {
         match (self.cycle, self.site) {
             (None, _) => 0,
             (Some(cycle), Site::Wire { .. }) => cycle,
