@@ -1,25 +1,38 @@
-//! The cycle engine: clock cycles per second, resting stages skipped against every stage at every edge.
+//! The cycle engine: clock cycles per second, resting stages skipped against every stage at every edge; fault-free
+//! samples by a recorded period; strikes by what differs from a recorded run.
 //!
 //! The networks of BNN-PYNQ and ECON-T are read from the shared data where they are; the embedded model
 //! always runs.
 
+#[path = "../tests/mvu_chain/mod.rs"]
+mod chain;
+#[path = "../tests/accelerator/nets.rs"]
+mod nets;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
+use chain::Chain;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use radstream::accelerator::{Accelerator, Hardware};
+use radstream::campaign::draw_strikes;
+use radstream::fault::Targets;
 use radstream::model::{Description, Files, load_network};
 use radstream::network::Network;
 use radstream::network::import::ImportOptions;
-use radstream::simulate::cycle::Pipeline;
-use radstream::simulate::cycle::{self, Settings};
+use radstream::simulate::Replay;
+use radstream::simulate::cycle::{self, Pipeline, Recording, RegisterClass, Settings};
 
-fn shared(name: &str) -> Option<Network> {
-    let data = std::env::var_os("RADSTREAM_SHARED_DATA").map_or_else(
+fn shared_data() -> PathBuf {
+    std::env::var_os("RADSTREAM_SHARED_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,
-    );
-    let file = data.join(name);
+    )
+}
+
+fn shared(name: &str) -> Option<Network> {
+    let file = shared_data().join(name);
     let parent = Files::Folder(file.parent()?.to_owned());
     load_network(&parent, Path::new(file.file_name()?), &ImportOptions::default()).ok()
 }
@@ -33,6 +46,13 @@ fn cases() -> Vec<(&'static str, Network, Hardware)> {
     )
     .expect("the embedded network reads");
     let mut cases = vec![("digits_medium_ae", network, Hardware::default())];
+    let data = |file: &str| shared_data().join(file);
+    for name in ["p1", "p2"] {
+        if let Some(network) = shared(&format!("rtl_faults/{name}.onnx")) {
+            let hardware = Hardware::read(&data(&format!("rtl_faults/{name}.ron")));
+            cases.push((name, network, hardware.expect("the hardware file reads")));
+        }
+    }
     if let Some(network) = shared("econt/econt_medium.qonnx.onnx") {
         cases.push(("econt_medium", network, Hardware::default()));
     }
@@ -47,7 +67,142 @@ fn cases() -> Vec<(&'static str, Network, Hardware)> {
     cases
 }
 
+/// Fault-free samples by a recorded period.
+fn replayed(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>, plain: f64) {
+    const SAMPLES: usize = 64;
+    let network = Arc::new(accelerator.network().clone());
+    let start = Instant::now();
+    let Some(mut replay) = Replay::new(pipeline, &network) else {
+        println!("{name}: no period");
+        return;
+    };
+    let recorded = start.elapsed().as_secs_f64();
+    let inputs = vec![1; SAMPLES * network.tensor(network.input).len()];
+    let start = Instant::now();
+    let run = replay.run(&inputs).expect("more samples than it takes to repeat");
+    let seconds = start.elapsed().as_secs_f64();
+    let per_second = run.timing.total as f64 / seconds;
+    println!(
+        "{name}: period of {} samples and {} edges recorded in {:.1} ms; {:.3} ms per sample by replay, {per_second:.3e} cycles/s, \
+         {:.0} times tick by tick",
+        replay.period().length().0,
+        replay.period().length().1,
+        recorded * 1e3,
+        seconds * 1e3 / SAMPLES as f64,
+        per_second * plain
+    );
+}
+
+/// Strikes on registers, uniform over bits and edges of three samples: what differs from a recorded run, against whole
+/// runs tick by tick.
+fn strikes(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>) {
+    const STRIKES: u64 = 500;
+    const WHOLE_RUNS: usize = 5;
+    let accelerator = Arc::new(accelerator.clone());
+    let network = accelerator.network();
+    let inputs = vec![1; 3 * network.tensor(network.input).len()];
+    let total = cycle::run(pipeline, &accelerator, &inputs, &[], Settings::default())
+        .timing
+        .total;
+    let bound = 2 * total + 1000;
+    let start = Instant::now();
+    let recording = Recording::new(pipeline, &inputs, bound).expect("the run ends");
+    let recorded = start.elapsed().as_secs_f64();
+    let targets = Targets::of(Arc::clone(&accelerator), pipeline);
+    let drawn = draw_strikes(&targets, &RegisterClass::ALL, total, STRIKES, 1);
+    let mut times: Vec<f64> = drawn
+        .iter()
+        .map(|&strike| {
+            let start = Instant::now();
+            let _ = recording.strike(&[strike], bound);
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    let sum: f64 = times.iter().sum();
+    let mut whole: Vec<f64> = drawn[..WHOLE_RUNS]
+        .iter()
+        .map(|&strike| {
+            let settings = Settings {
+                bound: Some(bound),
+                plain: true,
+                ..Settings::default()
+            };
+            let start = Instant::now();
+            let _ = cycle::run(pipeline, &accelerator, &inputs, &[strike], settings);
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    whole.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    println!(
+        "{name}: recorded in {:.1} ms; strike on three samples, median {:.1} us, worst {:.2} ms, {:.0} strikes/s; \
+         tick by tick {:.2} ms, {:.0} times the median, {:.0} times the mean",
+        recorded * 1e3,
+        median * 1e6,
+        times[times.len() - 1] * 1e3,
+        STRIKES as f64 / sum,
+        whole[WHOLE_RUNS / 2] * 1e3,
+        whole[WHOLE_RUNS / 2] / median,
+        whole[WHOLE_RUNS / 2] / (sum / STRIKES as f64)
+    );
+}
+
+/// The chain of units that `tests/mvu_chain` holds as SystemVerilog, by Verilator and here.
+fn verilator() {
+    const SAMPLES: usize = 64;
+    const STRUCK_SAMPLES: usize = 3;
+    const RUNS: usize = 200;
+    const STRIKES: u64 = 2000;
+    let chain = Chain::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(binary) = chain.built(folder.path()) else {
+        println!("skipped: no Verilator");
+        return;
+    };
+    let pipeline = Pipeline::new(&chain.accelerator).expect("the pipeline builds");
+    let samples = chain.samples(SAMPLES);
+    let simulated = chain.simulated(folder.path(), &binary, &samples, [RUNS, 0]);
+    let verilator = simulated.free.0 as f64 / simulated.free.1;
+    let network = Arc::new(chain.accelerator.network().clone());
+    let mut replay = Replay::new(&pipeline, &network).expect("it repeats itself");
+    let start = Instant::now();
+    let mut edges = 0;
+    for _ in 0..RUNS {
+        edges += replay.run(&samples).expect("enough samples").timing.total;
+    }
+    let ours = edges as f64 / start.elapsed().as_secs_f64();
+    println!(
+        "chain of two units, fault-free: Verilator {verilator:.3e} cycles/s, replay {ours:.3e}, {:.0} times",
+        ours / verilator
+    );
+    let samples = chain.samples(STRUCK_SAMPLES);
+    let simulated = chain.simulated(folder.path(), &binary, &samples, [1, STRIKES as usize]);
+    let verilator = simulated.struck / STRIKES as f64;
+    let accelerator = Arc::new(chain.accelerator.clone());
+    let total = cycle::run(&pipeline, &accelerator, &samples, &[], Settings::default())
+        .timing
+        .total;
+    let bound = 2 * total + 1000;
+    let targets = Targets::of(Arc::clone(&accelerator), &pipeline);
+    let drawn = draw_strikes(&targets, &RegisterClass::ALL, total, STRIKES, 1);
+    let start = Instant::now();
+    let recording = Recording::new(&pipeline, &samples, bound).expect("the run ends");
+    for &strike in &drawn {
+        let _ = recording.strike(&[strike], bound);
+    }
+    let ours = start.elapsed().as_secs_f64() / STRIKES as f64;
+    println!(
+        "chain of two units, {STRIKES} strikes on {STRUCK_SAMPLES} samples: Verilator {:.1} us each, ours {:.1} us each, \
+         {:.1} times",
+        verilator * 1e6,
+        ours * 1e6,
+        verilator / ours
+    );
+}
+
 fn cycles(criterion: &mut Criterion) {
+    verilator();
     for (name, network, hardware) in cases() {
         let accelerator = Accelerator::build(&network, &hardware).expect("the hardware file fits");
         let pipeline = Pipeline::new(&accelerator).expect("the pipeline builds");
@@ -82,6 +237,8 @@ fn cycles(criterion: &mut Criterion) {
             plain_seconds * 1e3,
             plain_seconds / fast_seconds
         );
+        replayed(name, &accelerator, &pipeline, plain_seconds / total as f64);
+        strikes(name, &accelerator, &pipeline);
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         group.throughput(Throughput::Elements(total));

@@ -5,6 +5,7 @@ mod common;
 mod nets;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use radstream::accelerator::{
     Accelerator, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, WeightMemory, WindowGenerator,
@@ -13,6 +14,7 @@ use radstream::accelerator::{
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::ImportOptions;
 use radstream::network::{Network, TensorId, Window};
+use radstream::simulate::Replay;
 use radstream::simulate::cycle;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
@@ -49,6 +51,26 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
     );
     assert_eq!(done.end, cycle::End::Completed, "{name}");
     assert_eq!(done.outputs, expected, "{name}");
+}
+
+/// A run of more samples by the recorded period against the run itself; whether there is a period.
+fn repeats(name: &str, network: &Network, hardware: &Hardware) -> bool {
+    let accelerator = Accelerator::build(network, hardware).unwrap();
+    let pipeline = Pipeline::new(&accelerator).unwrap();
+    let network = Arc::new(accelerator.network().clone());
+    let Some(mut replay) = Replay::new(&pipeline, &network) else {
+        return false;
+    };
+    let least = replay.period().least_samples() as usize;
+    assert!(replay.run(&any_inputs(&network, least - 1)).is_none());
+    let (period, _) = replay.period().length();
+    for samples in [0, 1, 3, 2 * period as usize].map(|more| least + more) {
+        let inputs = any_inputs(&network, samples);
+        let run = replay.run(&inputs).unwrap();
+        let whole = cycle::run(&pipeline, &accelerator, &inputs, &[], cycle::Settings::default());
+        assert_eq!(run, whole, "{name}: {samples} samples");
+    }
+    true
 }
 
 fn folder(path: &Path, samples: usize) {
@@ -164,7 +186,7 @@ fn cnv_networks_with_their_own_folding() {
 #[test]
 fn random_windows() {
     let mut numbers = nets::Numbers::new(3);
-    let mut done = 0;
+    let (mut done, mut periods) = (0, 0);
     while done < 150 {
         let channels = [1, 2, 3, 4, 6][numbers.below(5)];
         let input = numbers.pair(1, 8);
@@ -235,8 +257,12 @@ fn random_windows() {
         }
         let samples = any_inputs(&builder.network, 3);
         agree(&format!("case {done}"), &builder.network, &hardware, &samples);
+        if done % 5 == 0 && repeats(&format!("case {done}"), &builder.network, &hardware) {
+            periods += 1;
+        }
         done += 1;
     }
+    assert!(periods > 25, "{periods} of 30 repeat themselves");
 }
 
 /// A channels-first Flatten in front of a dense layer: the columns of its weights come in the order of the stream,

@@ -20,7 +20,7 @@ use radstream::simulate::cycle::BuildError;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::cycle::register::RegisterClass;
 use radstream::simulate::cycle::{self, CycleFault, End, Settings, Site};
-use radstream::simulate::cycle::{Engine, Rate, Recording};
+use radstream::simulate::cycle::{Engine, Rate};
 use radstream::simulate::functional::{Parameters, evaluate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -167,70 +167,6 @@ fn every_register_bit_has_one_path() {
             assert_eq!(targets.find_register(&path, bit.bit).unwrap(), site);
         }
     }
-}
-
-#[test]
-fn strikes_from_a_recording_end_as_whole_runs_do() {
-    let file = |name: &str| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hw_configs");
-        Hardware::read(&folder.join(name)).unwrap()
-    };
-    let decoupled = Hardware {
-        default: LayerHardware {
-            folding: Some(Folding::Finn { pe: 1, simd: 1 }),
-            weight_memory: Some(WeightMemory::Decoupled),
-            ..LayerHardware::default()
-        },
-        ..Hardware::default()
-    };
-    let mut settled = 0;
-    let mut ends = [0; 3];
-    for (name, samples, hardware, strikes) in [
-        ("digits_small_cls", 2, Hardware::default(), 300),
-        ("digits_small_cls", 2, decoupled, 150),
-        ("digits_medium_ae", 1, file("digits_medium_ae.finn.ron"), 60),
-    ] {
-        let chip = chip(name, samples, &hardware);
-        let run = |faults: &[CycleFault], settings| {
-            cycle::run(&chip.pipeline, &chip.accelerator, &chip.inputs, faults, settings)
-        };
-        let total = run(&[], Settings::default()).timing.total;
-        let bound = 2 * total + 1000;
-        let recording = Recording::new(&chip.pipeline, &chip.accelerator, &chip.inputs, (total, bound));
-        let mut engine = recording.engine();
-        let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
-        let drawn = draw_strikes(&targets, &RegisterClass::ALL, total, strikes, 7);
-        // One at a time, and two at a time.
-        let pairs = drawn.chunks_exact(2).step_by(5);
-        for faults in drawn.chunks(1).chain(pairs) {
-            let whole = run(
-                faults,
-                Settings {
-                    bound: Some(bound),
-                    ..Settings::default()
-                },
-            );
-            let struck = recording.strike(&mut engine, faults).unwrap();
-            assert_eq!(
-                (struck.end, &struck.outputs),
-                (whole.end, &whole.outputs),
-                "{name} {faults:?}"
-            );
-            settled += usize::from(struck.settled.is_some());
-            ends[match struck.end {
-                End::Completed => 0,
-                End::Hang { .. } => 1,
-                End::StreamCorrupted { .. } => 2,
-            }] += 1;
-        }
-        let stored = CycleFault {
-            cycle: Some(3),
-            site: Site::Stored(StoredBit(0)),
-        };
-        assert_eq!(recording.strike(&mut engine, &[stored]), None);
-    }
-    assert!(settled > 300, "{settled} settle");
-    assert!(ends[0] > 0 && ends[1] + ends[2] > 0, "{ends:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Single strikes at single cycles, each on its own in a run of the cycle engine.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use rand::RngExt;
 use rayon::prelude::*;
@@ -11,9 +11,7 @@ use super::{Monitor, stream};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::outcome::{Evaluator, Scratch};
-use crate::simulate::cycle::{
-    self, CycleFault, End, Engine, Pipeline, Recording, RegisterClass, Run, Settings,
-};
+use crate::simulate::cycle::{self, CycleFault, End, Pipeline, Recording, RegisterClass, Run, Settings};
 
 /// What a strike came to, from harmless to fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,9 +61,8 @@ pub struct StrikeBench {
     fault_free: Run,
     classes: Vec<Vec<usize>>,
     bound: u64,
-    recording: Recording,
-    /// Engines that nobody uses now.
-    engines: Mutex<Vec<Engine>>,
+    /// Made for the first strike.
+    recording: OnceLock<Option<Recording>>,
 }
 
 /// Cycles beyond twice the fault-free run that a sample is waited for.
@@ -83,7 +80,6 @@ impl StrikeBench {
         let fault_free = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
         let total = fault_free.timing.total;
         let bound = 2 * total + PATIENCE;
-        let recording = Recording::new(&pipeline, &accelerator, &inputs, (total, bound));
         let mut bench = Self {
             accelerator,
             pipeline,
@@ -92,8 +88,7 @@ impl StrikeBench {
             fault_free,
             classes: Vec::new(),
             bound,
-            recording,
-            engines: Mutex::default(),
+            recording: OnceLock::new(),
         };
         bench.classes = bench.classes_of(&bench.fault_free.outputs);
         bench
@@ -136,16 +131,17 @@ impl StrikeBench {
         (run, outcome)
     }
 
-    /// What these faults come to. Strikes on registers and wires are simulated from the last recorded state before them
-    /// until the accelerator is as it would have been without them.
+    /// What these faults come to: that of [`StrikeBench::strike`], but only what differs from the run without faults is
+    /// simulated, where they are in registers and wires.
     #[must_use]
     pub fn outcome(&self, faults: &[CycleFault]) -> StrikeOutcome {
-        let free = || self.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut engine = free().pop().unwrap_or_else(|| self.recording.engine());
-        let struck = self.recording.strike(&mut engine, faults);
-        free().push(engine);
-        match struck {
-            Some(struck) => self.judged(struck.end, &struck.outputs),
+        let recorded = || Recording::new(&self.pipeline, &self.inputs, self.bound);
+        let recording = self.recording.get_or_init(recorded).as_ref();
+        match recording.and_then(|recording| recording.strike(faults, self.bound)) {
+            Some(struck) => {
+                let outputs = struck.outputs.as_deref();
+                self.judged(struck.end, outputs.unwrap_or(&self.fault_free.outputs))
+            }
             None => self.strike(faults).1,
         }
     }

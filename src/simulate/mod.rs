@@ -2,3 +2,6 @@
 
 pub mod cycle;
 pub mod functional;
+mod replay;
+
+pub use replay::Replay;

@@ -89,22 +89,6 @@ pub struct Engine {
     pub(super) traced: Vec<Option<Vec<u64>>>,
 }
 
-/// An engine at a cycle: everything that what follows depends on, but for the memories.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Keyframe {
-    pub(super) cycle: u64,
-    state: Vec<u64>,
-    /// Words that passed the input and the output, and the cycles of the last ones.
-    ends: [(u64, Option<u64>); 2],
-}
-
-impl Keyframe {
-    /// Words that have left.
-    pub(super) fn words_out(&self) -> u64 {
-        self.ends[1].0
-    }
-}
-
 /// One end of the accelerator.
 #[derive(Clone, Debug)]
 pub(super) struct EndOfStream {
@@ -242,52 +226,6 @@ impl Engine {
         Some(samples.collect())
     }
 
-    /// The engine as it is now.
-    pub(super) fn keyframe(&mut self) -> Keyframe {
-        self.wake_all();
-        Keyframe {
-            cycle: self.cycle,
-            state: self.state.clone(),
-            ends: self.ends(),
-        }
-    }
-
-    fn ends(&self) -> [(u64, Option<u64>); 2] {
-        [&self.input, &self.output].map(|end| (end.passed, end.last))
-    }
-
-    /// Goes to where the engine of the same samples was; the words that left before are forgotten.
-    pub(super) fn restore(&mut self, frame: &Keyframe) {
-        self.schedule.rouse();
-        self.cycle = frame.cycle;
-        self.state.copy_from_slice(&frame.state);
-        self.transients.clear();
-        for (end, (passed, last)) in [&mut self.input, &mut self.output].into_iter().zip(frame.ends) {
-            (end.passed, end.last) = (passed, last);
-            end.cycles.clear();
-        }
-        self.output.words.clear();
-    }
-
-    /// Whether the engine is as it was, memories included.
-    pub(super) fn is_as(&mut self, frame: &Keyframe) -> bool {
-        self.wake_all();
-        (self.cycle, self.ends()) == (frame.cycle, frame.ends)
-            && self.state == frame.state
-            && self.transients.is_empty()
-            && !self.has_written_memories()
-    }
-
-    /// Words that have left since reset.
-    pub(super) fn words_out(&self) -> u64 {
-        self.output.passed
-    }
-
-    /// Whether a stage has written into a memory.
-    pub(super) fn has_written_memories(&self) -> bool {
-        self.memories.is_written()
-    }
-
     /// Edges so far; the next edge has this number.
     #[must_use]
     pub fn cycle(&self) -> u64 {
@@ -379,6 +317,42 @@ impl Engine {
             self.accepted[stage] >> port & 1 == 1
         });
         (valid, ready)
+    }
+
+    /// Whether a stream's word was offered and whether it was taken or would have been at the last edge of
+    /// [`Engine::tick`], and what its wires carried.
+    pub(super) fn seen(&self, stream: usize) -> (bool, bool, &[u64]) {
+        let Stream { from, to, shape, .. } = self.pipeline.streams[stream];
+        let cycle = self.cycle - 1;
+        let valid = match from {
+            Some((stage, port)) => self.offered[stage] >> port & 1 == 1,
+            None => {
+                let offered = !self.is_fed() && self.input.rate.is_open(cycle, self.input.last);
+                offered || self.input.last == Some(cycle)
+            }
+        };
+        let ready = match to {
+            Some((stage, port)) => self.accepted[stage] >> port & 1 == 1,
+            None => {
+                let last = self.output.last;
+                self.output.rate.is_open(cycle, last) || last == Some(cycle)
+            }
+        };
+        let wire = self.wire_at[stream];
+        (valid, ready, &self.wires[wire..wire + shape.limbs()])
+    }
+
+    /// The same engine in front of so many words at most, those that have entered included.
+    pub(super) fn with_input_cut(&self, words: u64) -> Self {
+        let mut engine = self.clone();
+        let limbs = self.pipeline.streams[self.pipeline.input].shape.limbs();
+        engine.input.words.truncate(words as usize * limbs);
+        engine
+    }
+
+    /// The words in front of the input, and those that left.
+    pub(super) fn words(&self) -> (Vec<u64>, Vec<u64>) {
+        (self.input.words.clone(), self.output.words.clone())
     }
 
     /// Mantissas that left so far, in their order.

@@ -12,8 +12,6 @@ pub struct Memories {
     encodings: Vec<Encoding>,
     flipped: BTreeSet<StoredBit>,
     packed: Vec<Vec<u64>>,
-    /// Whether a stage has overwritten packed words.
-    written: bool,
     version: u64,
 }
 
@@ -27,7 +25,6 @@ impl Memories {
             encodings: params.iter().map(|param| param.encoding).collect(),
             flipped: BTreeSet::new(),
             packed: Vec::new(),
-            written: false,
             version: 0,
         }
     }
@@ -41,7 +38,6 @@ impl Memories {
             encodings,
             flipped: BTreeSet::new(),
             packed: Vec::new(),
-            written: false,
             version: 0,
         }
     }
@@ -91,14 +87,7 @@ impl Memories {
             .and_then(|kept| kept.get_mut(at..at + words.len()));
         if let Some(kept) = kept {
             kept.copy_from_slice(words);
-            self.written = true;
         }
-    }
-
-    /// Whether packed words have been overwritten since they were packed for the last time.
-    #[must_use]
-    pub fn is_written(&self) -> bool {
-        self.written
     }
 
     /// A number that grows whenever a value changes.

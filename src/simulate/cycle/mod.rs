@@ -3,10 +3,12 @@
 mod advance;
 mod arithmetic;
 mod build;
+mod difference;
 mod engine;
 mod matrix;
 mod memory;
 mod operators;
+mod period;
 mod pipeline;
 mod recording;
 pub mod register;
@@ -19,11 +21,13 @@ mod watch;
 
 pub use arithmetic::Arithmetic;
 pub use build::BuildError;
+pub use difference::Struck;
 pub use engine::{Activity, Engine, Rate};
 pub use matrix::{LaneCode, Matrix, TooWide};
 pub use memory::Memories;
+pub use period::{Clock, Period};
 pub use pipeline::{Pipeline, Placed, RegisterTensor, Stream};
-pub use recording::{Recording, Struck};
+pub use recording::Recording;
 pub use register::{Register, RegisterBit, RegisterClass};
 pub use run::{CycleFault, End, Run, Settings, Site, Strike, Timing, drive, drive_watched, run};
 pub use stage::{Edge, Signals, Stage, StreamShape, Transient, Wire, WireShape};

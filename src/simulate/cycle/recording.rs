@@ -1,153 +1,251 @@
-//! A run without faults, kept every so many edges, and strikes that start from there and end where the accelerator is
-//! again as it would have been.
+//! A run without faults, written down: what every stream carries at every edge, and what every stage holds every so
+//! many edges.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::engine::{Engine, Keyframe};
+use bitvec::vec::BitVec;
+
+use super::engine::{Engine, MAX_PORTS};
+use super::memory::Memories;
 use super::pipeline::Pipeline;
-use super::run::{CycleFault, End, Site};
-use crate::accelerator::Accelerator;
+use super::stage::{Edge, Signals};
 
-/// Edges between two keyframes, at least.
-const LEAST_INTERVAL: u64 = 32;
+/// Limbs of all that is kept of one stage, about.
+const LIMBS_PER_STAGE: u64 = 1 << 15;
 
-/// Limbs of all keyframes together, about.
-const MOST_LIMBS: u64 = 8 << 20;
+/// Edges between two kept states of a stage, at least.
+const LEAST_INTERVAL: u64 = 16;
 
-/// The fault-free run of some samples with its state every so many edges.
+/// What a stream carries at every edge.
+struct Track {
+    limbs: usize,
+    valid: BitVec<u64>,
+    ready: BitVec<u64>,
+    /// The edges before which the word changes, ascending, and which word of the dictionary comes.
+    changes: Vec<(u64, u32)>,
+    words: Vec<u64>,
+    dictionary: HashMap<Vec<u64>, u32>,
+}
+
+impl Track {
+    fn new(limbs: usize) -> Self {
+        Self {
+            limbs,
+            valid: BitVec::new(),
+            ready: BitVec::new(),
+            changes: Vec::new(),
+            words: Vec::new(),
+            dictionary: HashMap::new(),
+        }
+    }
+
+    fn see(&mut self, cycle: u64, valid: bool, ready: bool, word: &[u64]) {
+        self.valid.push(valid);
+        self.ready.push(ready);
+        if let Some(&(_, last)) = self.changes.last()
+            && self.at(last) == word
+        {
+            return;
+        }
+        let fresh = self.dictionary.len() as u32;
+        let index = match self.dictionary.get(word) {
+            Some(&index) => index,
+            None => {
+                self.words.extend_from_slice(word);
+                self.dictionary.insert(word.to_vec(), fresh);
+                fresh
+            }
+        };
+        self.changes.push((cycle, index));
+    }
+
+    fn at(&self, index: u32) -> &[u64] {
+        let from = index as usize * self.limbs;
+        &self.words[from..from + self.limbs]
+    }
+
+    /// The word at an edge; `hint` is a place in the changes to look at first, and is moved there.
+    fn word(&self, cycle: u64, hint: &mut usize) -> &[u64] {
+        let is_at = |at: usize| {
+            let begun = self.changes.get(at).is_some_and(|&(since, _)| since <= cycle);
+            begun && self.changes.get(at + 1).is_none_or(|&(since, _)| since > cycle)
+        };
+        if !is_at(*hint) {
+            *hint += 1;
+            if !is_at(*hint) {
+                *hint = self.changes.partition_point(|&(since, _)| since <= cycle) - 1;
+            }
+        }
+        self.at(self.changes[*hint].1)
+    }
+}
+
+/// What a stage holds every so many edges.
+struct States {
+    interval: u64,
+    limbs: usize,
+    kept: Vec<u64>,
+}
+
+/// The fault-free run of some samples from reset until nothing moves any more.
 ///
-/// A strike on registers and wires starts from the last keyframe before it. Once the state, memories included, is that
-/// of the fault-free run at the same edge, everything that follows is too, so that the run ends there.
+/// A stage whose registers hold what they hold there does what it does there as long as the streams around it carry
+/// the same. So a strike concerns the struck stage alone, until what it offers or accepts differs
+/// ([`Recording::strike`]).
 pub struct Recording {
-    pipeline: Arc<Pipeline>,
-    accelerator: Arc<Accelerator>,
-    /// An engine after reset.
-    fresh: Engine,
-    keyframes: Vec<Keyframe>,
-    /// Mantissas of one output word.
-    width: usize,
-    outputs: Vec<i64>,
-    expected: u64,
-    bound: u64,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) memories: Memories,
+    /// Edges that are recorded; after them nothing changes.
+    pub(super) edges: u64,
+    /// Cycles in which words entered and left.
+    pub(super) entered: Vec<u64>,
+    pub(super) left: Vec<u64>,
+    /// The words that entered and left, packed.
+    pub(super) input: Vec<u64>,
+    pub(super) output: Vec<u64>,
+    /// Words that leave for all samples.
+    pub(super) expected: u64,
+    tracks: Vec<Track>,
+    states: Vec<States>,
 }
 
-/// What strikes came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Struck {
-    /// Output mantissas, as in [`super::Run::outputs`].
-    pub outputs: Vec<i64>,
-    /// How the run ends.
-    pub end: End,
-    /// The edge before which the accelerator is again as without the strikes; none where that is never seen.
-    pub settled: Option<u64>,
-    /// Edges that were simulated.
-    pub edges: u64,
-}
+/// Places in the tracks of all streams that were looked at last.
+pub(super) type Hints = Vec<usize>;
 
 impl Recording {
-    /// Records the run of these samples (mantissas, one after the other), which takes `total` edges; strikes are waited
-    /// for until cycle `bound`.
+    /// Records the run of these samples (mantissas, one after the other), tick by tick. None where something still
+    /// moves behind cycle `bound`.
     #[must_use]
-    pub fn new(
-        pipeline: &Arc<Pipeline>,
-        accelerator: &Arc<Accelerator>,
-        samples: &[i64],
-        (total, bound): (u64, u64),
-    ) -> Self {
-        let fresh = Engine::new(pipeline, samples);
-        let limbs = pipeline.limbs() as u64 + 8;
-        let interval = LEAST_INTERVAL.max(total.saturating_mul(limbs) / MOST_LIMBS + 1);
-        let mut engine = fresh.clone();
-        let mut keyframes = vec![engine.keyframe()];
-        // Some more behind the last word, until the stages have come to rest.
-        let last = total + 4 * interval;
-        while engine.cycle() < last.min(bound) {
-            let next = engine.cycle() + interval;
-            while engine.cycle() < next {
-                engine.advance(next);
-            }
-            keyframes.push(engine.keyframe());
-        }
-        let outputs = engine.outputs();
-        let words = engine.output_cycles().len().max(1);
-        Self {
-            pipeline: Arc::clone(pipeline),
-            accelerator: Arc::clone(accelerator),
-            width: outputs.len() / words,
-            expected: pipeline.streams[pipeline.output].words * engine.samples(),
-            fresh,
-            keyframes,
-            outputs,
-            bound,
-        }
-    }
-
-    /// An engine for [`Recording::strike`], to be used again and again.
-    #[must_use]
-    pub fn engine(&self) -> Engine {
-        self.fresh.clone()
-    }
-
-    /// The run with these faults; none where one of them is in a memory, which nothing brings back.
-    pub fn strike(&self, engine: &mut Engine, faults: &[CycleFault]) -> Option<Struck> {
-        if faults.iter().any(|fault| matches!(fault.site, Site::Stored(_))) {
-            return None;
-        }
-        let mut faults = faults.to_vec();
-        faults.sort_by_key(CycleFault::edges_before);
-        let first = faults.first().map_or(0, CycleFault::edges_before);
-        let mut next = self.keyframes.partition_point(|frame| frame.cycle <= first);
-        let from = &self.keyframes[next - 1];
-        engine.restore(from);
-        let mut faults = faults.into_iter().peekable();
-        let mut settled = None;
-        let end = loop {
-            while let Some(fault) = faults.next_if(|fault| fault.edges_before() <= engine.cycle()) {
-                engine.strike(&self.accelerator, fault);
-            }
-            let keyframe = self.keyframes.get(next).map_or(u64::MAX, |frame| frame.cycle);
-            let fault = faults.peek().map_or(u64::MAX, CycleFault::edges_before);
-            engine.advance((self.bound + 1).min(keyframe).min(fault));
-            let seen = engine.words_out();
-            let over = engine.cycle() > self.bound;
-            let words = self.pipeline.streams[self.pipeline.output].words.max(1);
-            if seen > self.expected {
-                let expected = self.expected;
-                break End::StreamCorrupted { expected, seen };
-            }
-            if over && seen == self.expected {
-                break End::Completed;
-            }
-            if over {
-                let (expected, cycle) = (self.expected, self.bound);
-                break match seen.is_multiple_of(words) {
-                    true => End::Hang { cycle },
-                    false => End::StreamCorrupted { expected, seen },
-                };
-            }
-            if engine.cycle() == keyframe {
-                if faults.peek().is_none() && engine.is_as(&self.keyframes[next]) {
-                    settled = Some(keyframe);
-                    break End::Completed;
+    pub fn new(pipeline: &Arc<Pipeline>, samples: &[i64], bound: u64) -> Option<Self> {
+        let mut engine = Engine::new(pipeline, samples);
+        let mut tracks: Vec<Track> = (pipeline.streams.iter())
+            .map(|stream| Track::new(stream.shape.limbs()))
+            .collect();
+        let mut states: Vec<States> = (pipeline.stages.iter())
+            .map(|placed| {
+                let limbs = placed.state.len();
+                let interval = bound.saturating_mul(limbs as u64) / LIMBS_PER_STAGE;
+                States {
+                    interval: interval.max(LEAST_INTERVAL),
+                    limbs,
+                    kept: Vec::new(),
                 }
-                next += 1;
+            })
+            .collect();
+        let mut quiet = 0u32;
+        loop {
+            let cycle = engine.cycle();
+            if cycle > bound {
+                return None;
             }
-        };
-        let before = from.words_out() as usize * self.width;
-        let mut outputs = self.outputs[..before].to_vec();
-        outputs.extend(engine.outputs());
-        if settled.is_some() {
-            outputs.extend_from_slice(&self.outputs[outputs.len()..]);
+            for (states, placed) in states.iter_mut().zip(&pipeline.stages) {
+                if cycle.is_multiple_of(states.interval) {
+                    states
+                        .kept
+                        .extend_from_slice(&engine.state()[placed.state.clone()]);
+                }
+            }
+            quiet = if engine.tick() { 0 } else { quiet + 1 };
+            for (at, track) in tracks.iter_mut().enumerate() {
+                let (valid, ready, word) = engine.seen(at);
+                track.see(cycle, valid, ready, word);
+            }
+            if quiet >= 4 && quiet.is_power_of_two() && engine.is_stuck() {
+                break;
+            }
         }
-        let struck = Struck {
-            outputs,
-            end,
-            settled,
-            edges: engine.cycle() - from.cycle,
-        };
-        if engine.has_written_memories() {
-            *engine = self.engine();
+        for track in &mut tracks {
+            track.dictionary = HashMap::new();
         }
-        Some(struck)
+        let (input, output) = engine.words();
+        Some(Self {
+            memories: engine.memories().clone(),
+            edges: engine.cycle(),
+            entered: engine.input_cycles().to_vec(),
+            left: engine.output_cycles().to_vec(),
+            expected: pipeline.streams[pipeline.output].words * engine.samples(),
+            input,
+            output,
+            pipeline: Arc::clone(pipeline),
+            tracks,
+            states,
+        })
+    }
+
+    /// Hints that know nothing yet.
+    pub(super) fn hints(&self) -> Hints {
+        vec![0; self.tracks.len()]
+    }
+
+    fn recorded(&self, cycle: u64) -> usize {
+        cycle.min(self.edges - 1) as usize
+    }
+
+    /// Whether a stream offers a word at an edge.
+    pub(super) fn valid(&self, stream: usize, cycle: u64) -> bool {
+        self.tracks[stream].valid[self.recorded(cycle)]
+    }
+
+    /// Whether a stream's word is taken at an edge, or would be.
+    pub(super) fn ready(&self, stream: usize, cycle: u64) -> bool {
+        self.tracks[stream].ready[self.recorded(cycle)]
+    }
+
+    /// What a stream's wires carry at an edge.
+    pub(super) fn word(&self, stream: usize, cycle: u64, hints: &mut Hints) -> &[u64] {
+        self.tracks[stream].word(cycle, &mut hints[stream])
+    }
+
+    /// What a stage sees at an edge.
+    pub(super) fn signals(&self, stage: usize, cycle: u64) -> Signals {
+        let placed = &self.pipeline.stages[stage];
+        let mask = |streams: &[usize], holds: &dyn Fn(usize) -> bool| {
+            let ports = streams.iter().enumerate();
+            ports.fold(0, |mask, (port, &stream)| mask | u32::from(holds(stream)) << port)
+        };
+        Signals {
+            valid: mask(&placed.inputs, &|stream| self.valid(stream, cycle)),
+            ready: mask(&placed.outputs, &|stream| self.ready(stream, cycle)),
+        }
+    }
+
+    /// One edge of a stage whose state is that of the run; whether it stays within its registers.
+    pub(super) fn edge(&self, stage: usize, cycle: u64, state: &mut [u64], hints: &mut Hints) -> bool {
+        let placed = &self.pipeline.stages[stage];
+        let signals = self.signals(stage, cycle);
+        let accepted = (placed.inputs.iter().enumerate()).fold(0, |mask, (port, &stream)| {
+            mask | u32::from(self.ready(stream, cycle)) << port
+        });
+        let offered = (placed.outputs.iter().enumerate()).fold(0, |mask, (port, &stream)| {
+            mask | u32::from(self.valid(stream, cycle)) << port
+        });
+        let mut words: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
+        for (slot, &stream) in words.iter_mut().zip(&placed.inputs) {
+            *slot = self.word(stream, cycle, hints);
+        }
+        let stays = placed.stage.stores(state, signals).is_none();
+        let edge = Edge {
+            signals,
+            taken: signals.valid & accepted,
+            given: signals.ready & offered,
+            words: &words[..placed.inputs.len()],
+            memories: &self.memories,
+            transients: &[],
+        };
+        placed.stage.edge(state, &edge);
+        stays
+    }
+
+    /// Puts a stage's state in front of an edge into `state`.
+    pub(super) fn state(&self, stage: usize, cycle: u64, state: &mut [u64], hints: &mut Hints) {
+        let kept = &self.states[stage];
+        let last = (kept.kept.len() / kept.limbs.max(1)).saturating_sub(1) as u64;
+        let nearest = (cycle / kept.interval).min(last);
+        let from = nearest as usize * kept.limbs;
+        state.copy_from_slice(&kept.kept[from..from + kept.limbs]);
+        for cycle in nearest * kept.interval..cycle {
+            self.edge(stage, cycle, state, hints);
+        }
     }
 }

@@ -64,12 +64,6 @@ impl Schedule {
         self.awake[stage / 64] |= 1 << (stage % 64);
     }
 
-    /// Wakes all stages, whatever their rests have left to do.
-    pub(super) fn rouse(&mut self) {
-        self.resting.fill(false);
-        (0..self.resting.len()).for_each(|stage| self.wake(stage));
-    }
-
     #[inline]
     pub(super) fn is_awake(&self, stage: usize) -> bool {
         self.awake[stage / 64] >> (stage % 64) & 1 == 1
