@@ -321,3 +321,102 @@ fn a_transposition_in_front_of_a_dense_product_is_no_hardware() {
         }
     }
 }
+
+#[test]
+fn elements_that_only_move_and_types_of_single_elements() {
+    use nets::{Numbers, signed};
+    use radstream::fixed_point::{Format, Overflow, Quantization};
+    use radstream::network::{CastEach, Encoding, Op, Pad};
+
+    let mut numbers = Numbers::new(5);
+    for case in 0..40 {
+        let shape = [1, 2, 3].map(|least| least + numbers.below(3)).to_vec();
+        let mut builder = nets::Builder::new(shape.clone(), signed(9));
+        let elements: usize = shape.iter().product();
+        let (op, output) = match case % 5 {
+            0 => {
+                let perm = [[2, 0, 1], [1, 0, 2], [0, 2, 1], [2, 1, 0], [0, 1, 2]][numbers.below(5)].to_vec();
+                let output = perm.iter().map(|&axis| shape[axis]).collect();
+                (Op::Transpose { perm }, output)
+            }
+            1 => {
+                let factors = numbers.pair(1, 4).to_vec();
+                let output = vec![shape[0] * factors[0], shape[1] * factors[1], shape[2]];
+                (Op::Upsample { factors }, output)
+            }
+            2 => {
+                let indices: Vec<Vec<usize>> = shape
+                    .iter()
+                    .map(|&extent| (0..1 + numbers.below(4)).map(|_| numbers.below(extent)).collect())
+                    .collect();
+                let output = indices.iter().map(Vec::len).collect();
+                (Op::Gather { indices }, output)
+            }
+            3 => {
+                let [[top, bottom], [left, right]] = [numbers.pair(0, 3), numbers.pair(0, 3)];
+                let pad = Pad {
+                    amounts: [top, bottom, left, right],
+                    value: -7,
+                };
+                let output = vec![shape[0] + top + bottom, shape[1] + left + right, shape[2]];
+                (Op::Pad(pad), output)
+            }
+            _ => {
+                let formats = (0..5).map(|which| {
+                    let width = 1 + numbers.below(12) as u32;
+                    let integer = numbers.below(14) as i32 - 2;
+                    let format = Format::new(width, integer, which % 2 == 0).unwrap();
+                    let format = format.with_quantization(
+                        [Quantization::Trn, Quantization::Rnd, Quantization::RndConv][numbers.below(3)],
+                    );
+                    let overflow = [Overflow::Sat, Overflow::Wrap { saturation_bits: 0 }][numbers.below(2)];
+                    (which > 0).then(|| format.with_overflow(overflow).unwrap())
+                });
+                let formats = formats.collect();
+                let of = (0..elements).map(|_| numbers.below(5) as u32).collect();
+                (Op::CastEach(CastEach { formats, of }), shape)
+            }
+        };
+        builder.node(
+            "moved",
+            op,
+            output,
+            Encoding::Fixed(Format::new(11, 8, true).unwrap()),
+        );
+        let inputs = any_inputs(&builder.network, 3);
+        agree(
+            &format!("{case}"),
+            &builder.network,
+            &Hardware::default(),
+            &inputs,
+        );
+    }
+}
+
+#[test]
+fn as_many_streams_as_a_stage_can_join() {
+    use nets::signed;
+    use radstream::network::Op;
+
+    for parts in [2, 16, 17, 31, 32] {
+        let mut builder = nets::Builder::new(vec![parts], signed(7));
+        let input = builder.network.output;
+        let mut joined = Vec::new();
+        for part in (0..parts).rev() {
+            builder.network.output = input;
+            let pick = Op::Gather {
+                indices: vec![vec![part]],
+            };
+            joined.push(builder.node(&format!("part{part}"), pick, vec![1], signed(7)));
+        }
+        builder.node("join", Op::Concat { axis: 0 }, vec![parts], signed(7));
+        builder.network.nodes.last_mut().unwrap().inputs = joined;
+        let inputs = any_inputs(&builder.network, 2);
+        agree(
+            &format!("{parts}"),
+            &builder.network,
+            &Hardware::default(),
+            &inputs,
+        );
+    }
+}

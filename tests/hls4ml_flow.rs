@@ -7,7 +7,7 @@ mod hls4ml_common;
 use std::path::{Path, PathBuf};
 
 use cli_common::Workplace;
-use hls4ml_common::archive::with_layers;
+use hls4ml_common::archive::{with_layers, with_member};
 use radstream::accelerator::{Accelerator, Hardware};
 use radstream::network::ParamKind;
 use radstream::network::import::fml;
@@ -623,47 +623,164 @@ fn catapult_is_followed_where_its_kernels_are_the_same() {
     assert!(error.map(|_| ()).is_err());
 }
 
+/// Bits of the narrowest format that holds a number, by dividing: zeros behind it are left out, a negative number has a
+/// sign.
+fn own_bits(mut value: i64) -> u64 {
+    if value == 0 {
+        return 0;
+    }
+    while value % 2 == 0 {
+        value /= 2;
+    }
+    let mut width = u64::from(value < 0);
+    while value != 0 && value != -1 {
+        value = value.div_euclid(2);
+        width += 1;
+    }
+    width
+}
+
+/// Writes a hardware file whose weights and biases lie in memories.
+fn in_memories(place: &Workplace) {
+    let text = "Hardware(default: (weights: (style: RegisterFile), biases: (style: RegisterFile)))";
+    place.bytes("memories.ron", text.as_bytes());
+}
+
 #[test]
-fn hgq2_weights_say_what_they_need() {
-    let bytes = with_layers(&golden("relu6.par_lat1"), |layers| {
-        layers["d"]["state"]["attributes"]["module"] = json!("hgq.layers.core.dense");
-    });
-    let network = fml::parse(Path::new("net.fml"), &bytes).expect("a sound file");
-    let layer = network.layer_named("d").expect("the layer");
-    let weight = network.param(network.param_of(layer, ParamKind::Weight).expect("weights"));
-    let radstream::network::Encoding::Fixed(format) = weight.encoding else {
-        panic!("a fixed-point type");
-    };
-    // A number without the zeros behind it, by dividing.
-    let own = |mut value: i64| {
-        if value == 0 {
-            return 0;
+fn parameters_of_hgq2_are_stored_in_their_own_widths() {
+    for name in ["hgq.par_lat1", "hgqe.par_lat1"] {
+        let network = fml::read(&golden(name)).expect("a sound file");
+        let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+        let (mut own, mut typed) = (0, 0);
+        for param in &network.params {
+            let needed: u64 = param.values.iter().map(|&value| own_bits(value)).sum();
+            let layer = &network.layer(param.layer).name;
+            let kind = param.kind.name();
+            let said = network.notes.iter().any(|note| {
+                note.place == *layer
+                    && note.text.starts_with(&format!("has a {kind} of HGQ2"))
+                    && note.text.contains(&format!("{needed} bits in all;"))
+            });
+            assert!(said, "{name} {layer} {kind}: {:?}", network.notes);
+            own += needed;
+            typed += param.values.len() as u64 * u64::from(param.encoding.width());
         }
-        while value % 2 == 0 {
-            value /= 2;
+        assert_eq!(accelerator.map().total_bits(), own, "{name}");
+
+        let place = Workplace::new();
+        in_memories(&place);
+        let file = golden(name);
+        let file = file.to_str().expect("a name");
+        for (more, bits) in [(&[][..], own), (&["--hardware", "memories.ron"], typed)] {
+            let mut words = vec!["inspect", file];
+            words.extend(more);
+            let report = place.json(&words);
+            assert_eq!(report["stored_bits"]["total"], bits, "{name} {more:?}");
         }
-        let mut width = u32::from(format.signed());
-        while value != 0 && value != -1 {
-            value = value.div_euclid(2);
-            width += 1;
-        }
-        width
-    };
-    let needed: u32 = weight.values.iter().map(|&value| own(value)).sum();
-    let note = network
-        .notes
+    }
+}
+
+#[test]
+fn a_layer_of_another_tool_keeps_the_type_of_its_tensor() {
+    let network = fml::parse(
+        Path::new("net.fml"),
+        &with_layers(&golden("hgq.par_lat1"), |layers| {
+            for layer in ["d1", "d2"] {
+                layers[layer]["state"]["attributes"]["module"] = json!("keras.src.layers.core.dense");
+            }
+        }),
+    )
+    .expect("a sound file");
+    let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+    let bits: u64 = network
+        .params
         .iter()
-        .find(|note| note.place == "d")
-        .expect("a note");
-    assert!(
-        note.text.contains(&format!("{needed} bits in all")),
-        "{}",
-        note.text
-    );
-    assert!(
-        note.text
-            .contains(&format!("these {} bits", 120 * format.width())),
-        "{}",
-        note.text
-    );
+        .map(|param| param.values.len() as u64 * u64::from(param.encoding.width()))
+        .sum();
+    assert_eq!(accelerator.map().total_bits(), bits);
+    assert!(network.notes.is_empty());
+}
+
+#[test]
+fn struck_bits_of_own_widths_give_one_answer_in_all_engines() {
+    let place = Workplace::new();
+    let file = golden("hgqe.par_lat1");
+    let file = file.to_str().expect("a name");
+    let vectors = file.replace("model.fml", "vectors.npz:x_raw");
+    let outputs: Vec<Value> = ["functional", "plain", "cycle"]
+        .into_iter()
+        .map(|engine| {
+            let report = place.json(&[
+                "run",
+                file,
+                "--raw-inputs",
+                "--inputs",
+                &vectors,
+                "--limit",
+                "6",
+                "--draw",
+                "12",
+                "--seed",
+                "3",
+                "--from",
+                "stored",
+                "--engine",
+                engine,
+                "--outputs",
+                &format!("{engine}.npz"),
+            ]);
+            report["faults"]["list"].clone()
+        })
+        .collect();
+    let read = |engine: &str| std::fs::read(place.path(&format!("{engine}.npz"))).expect("outputs");
+    assert!(read("functional") == read("plain") && read("functional") == read("cycle"));
+    let values = |list: &Value| -> Vec<(i64, i64)> {
+        let faults = list.as_array().expect("a list").iter();
+        let number = |fault: &Value, key: &str| fault[key].as_i64().expect("a number");
+        faults
+            .map(|fault| (number(fault, "value_before"), number(fault, "value_after")))
+            .collect()
+    };
+    assert!(!values(&outputs[0]).is_empty());
+    assert!(values(&outputs[0]).iter().all(|(before, after)| before != after));
+    assert_eq!(values(&outputs[0]), values(&outputs[1]));
+}
+
+#[test]
+fn quantizers_of_elements_that_cannot_be_are_refused_with_the_reason() {
+    type Change = fn(&mut Value);
+    let name = "conv2_iq";
+    let refused: [(&str, Change, &str); 6] = [
+        (name, |a| a["mask_kbi"] = json!([]), "three arrays"),
+        (
+            name,
+            |a| a["mask_kbi"][0] = json!("@ndarray:none.npy"),
+            "none.npy",
+        ),
+        (
+            name,
+            |a| a["mask_kbi"][2] = json!("@ndarray:d1_iq_mask_kbi_2.npy"),
+            "first axis",
+        ),
+        (
+            name,
+            |a| a["mask_kbi"][0] = json!("@ndarray:conv2_iq_mask_kbi_1.npy"),
+            "sign",
+        ),
+        (name, |a| a["SAT"] = json!("CLAMP"), "CLAMP"),
+        (name, |a| a["RND"] = json!("UP"), "UP"),
+    ];
+    for (layer, change, reason) in refused {
+        let bytes = with_layers(&golden("hgqe.par_lat1"), |layers| {
+            change(&mut layers[layer]["state"]["attributes"]);
+        });
+        let error = fml::parse(Path::new("net.fml"), &bytes).expect_err(reason);
+        let text = format!("{error} {} {}", error.expected, error.repair);
+        assert!(text.contains(reason), "{reason}: {text}");
+    }
+    let streamed = with_member(&golden("hgqe.par_lat1"), "config.json", |config| {
+        config["config"]["IOType"] = json!("io_stream");
+    });
+    let error = fml::parse(Path::new("net.fml"), &streamed).expect_err("a stream");
+    assert!(error.expected.contains("io_parallel"), "{error}");
 }

@@ -83,7 +83,7 @@ pub enum AddressError {
     },
     /// The element, or the word, has no such bit.
     #[error("{place} has no bit {bit}")]
-    #[diagnostic(code(radstream::address::bit), help("expected {}..={}, bit 0 least significant", bits.start, bits.end.saturating_sub(1)))]
+    #[diagnostic(code(radstream::address::bit), help("{}", bits_help(bits)))]
     Bit {
         /// Name of the tensor or memory.
         place: String,
@@ -131,6 +131,18 @@ pub enum AddressError {
 
 fn near<S: AsRef<str>>(name: &str, known: &[S]) -> String {
     crate::data::did_you_mean(name, known.iter().map(AsRef::as_ref))
+}
+
+fn bits_help(bits: &Range<u32>) -> String {
+    if bits.is_empty() {
+        "expected another element: this one is 0, and its own width is 0 bits".to_owned()
+    } else {
+        format!(
+            "expected {}..={}, bit 0 least significant",
+            bits.start,
+            bits.end - 1
+        )
+    }
 }
 
 fn padding_range(elements: u64, padding: u64) -> String {
@@ -201,10 +213,10 @@ impl Accelerator {
                 AddressError::Bit {
                     place: format!("element {element} of {layer}.{tensor}"),
                     bit,
-                    bits: 0..if element < elements {
-                        stored.code.width()
+                    bits: if element < elements {
+                        stored.element_bits(element)
                     } else {
-                        1
+                        0..1
                     },
                 }
             } else {

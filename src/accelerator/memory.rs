@@ -9,6 +9,7 @@ use super::code::StoredCode;
 use super::geometry::Geometry;
 use super::hardware::Style;
 use super::layout::{Layout, Place};
+use super::own_width::{OwnWidths, Window};
 use crate::network::{LayerId, Network, ParamId, ParamKind};
 
 /// Position of a memory in [`MemoryMap::memories`].
@@ -54,7 +55,8 @@ pub struct LogicalBit {
 /// One memory: `depth` words of `word_bits`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Memory {
-    /// `<layer>.<tensor>`, or `<layer>.<tensor>.<pe>` where each PE has its own.
+    /// `<layer>.<tensor>`, `<layer>.<tensor>.<pe>` where each PE has its own, or `<layer>.<tensor>.bits<low>_<high>`
+    /// of the elements whose own width is those bits.
     pub name: String,
     /// The layer that reads it.
     pub layer: LayerId,
@@ -105,20 +107,110 @@ pub struct StoredTensor {
     pub memories: Range<u32>,
     /// Its bits, consecutive.
     pub bits: Range<u64>,
-    layout: Layout,
+    layout: Arranged,
+}
+
+/// How a tensor's elements lie in its memories.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) enum Arranged {
+    /// In words of one width.
+    Words(Layout),
+    /// Each in its own width.
+    Own(OwnWidths),
+}
+
+impl Arranged {
+    fn memories(&self) -> u64 {
+        match self {
+            Self::Words(layout) => layout.memories(),
+            Self::Own(own) => own.memories(),
+        }
+    }
+
+    /// Words, bits of a word, and what the name of a memory ends in.
+    fn memory(&self, memory: u64) -> (u64, u32, Option<String>) {
+        match self {
+            Self::Words(layout) => {
+                let word_bits =
+                    u32::try_from(layout.word_bits()).expect("layouts of wider words are refused");
+                let suffix = layout.is_split().then(|| memory.to_string());
+                (layout.depth(), word_bits, suffix)
+            }
+            Self::Own(own) => {
+                let (depth, word_bits, suffix) = own.memory(memory);
+                (depth, word_bits, Some(suffix))
+            }
+        }
+    }
+
+    fn place(&self, element: u64, bit: u64) -> Option<Place> {
+        match self {
+            Self::Words(layout) => layout.place(element, bit),
+            Self::Own(own) => {
+                let (memory, word, bit) = own.place(element, bit)?;
+                Some(Place { memory, word, bit })
+            }
+        }
+    }
+
+    fn logical(&self, place: Place) -> (u64, u64) {
+        match self {
+            Self::Words(layout) => layout.logical(place),
+            Self::Own(own) => own.logical(place.memory, place.word, place.bit),
+        }
+    }
 }
 
 impl StoredTensor {
     /// Number of elements, padding not counted.
     #[must_use]
     pub fn elements(&self) -> u64 {
-        self.layout.elements()
+        match &self.layout {
+            Arranged::Words(layout) => layout.elements(),
+            Arranged::Own(own) => own.elements(),
+        }
     }
 
     /// Number of stored bits that hold no element.
     #[must_use]
     pub fn padding_bits(&self) -> u64 {
-        self.layout.padding_bits()
+        match &self.layout {
+            Arranged::Words(layout) => layout.padding_bits(),
+            Arranged::Own(_) => 0,
+        }
+    }
+
+    /// Whether every element is stored in its own width, so that some bits of [`StoredTensor::code`] do not exist.
+    #[must_use]
+    pub fn has_own_widths(&self) -> bool {
+        matches!(self.layout, Arranged::Own(_))
+    }
+
+    /// The bits of an element that are stored, counted in [`StoredTensor::code`]; empty beyond the elements.
+    #[must_use]
+    pub fn element_bits(&self, element: u64) -> Range<u32> {
+        match &self.layout {
+            Arranged::Words(layout) if element < layout.elements() => 0..self.code.width(),
+            Arranged::Words(_) => 0..0,
+            Arranged::Own(own) => own
+                .window(element)
+                .map_or(0..0, |window| window.low..window.end()),
+        }
+    }
+
+    /// The mantissa of an element that held `mantissa` after the bits of `mask` have been inverted.
+    pub(super) fn flipped(&self, element: u64, mantissa: i64, mask: u64) -> i64 {
+        match self.window(element) {
+            Some(window) => window.flipped(mantissa, mask),
+            None => self.code.mantissa_of(self.code.bits_of(mantissa) ^ mask),
+        }
+    }
+
+    fn window(&self, element: u64) -> Option<Window> {
+        match &self.layout {
+            Arranged::Words(_) => None,
+            Arranged::Own(own) => own.window(element),
+        }
     }
 
     /// Number of stored bits, padding included.
@@ -146,7 +238,7 @@ impl MemoryMap {
         }
     }
 
-    /// Appends the memories of one tensor. `word_bits` of the layout fits 32 bits.
+    /// Appends the memories of one tensor. `word_bits` of a layout fits 32 bits.
     pub(super) fn push(
         &mut self,
         network: &Network,
@@ -154,31 +246,27 @@ impl MemoryMap {
         code: StoredCode,
         style: Style,
         (interleave, banks): (u32, u32),
-        layout: Layout,
+        layout: Arranged,
     ) {
         let param = network.param(id);
         let base = format!("{}.{}", network.layer(param.layer).name, param.kind.name());
-        let word_bits = u32::try_from(layout.word_bits()).expect("layouts of wider words are refused");
         let first_memory = self.memories.len() as u32;
         let first_bit = self.total_bits;
         for part in 0..layout.memories() {
+            let (depth, word_bits, suffix) = layout.memory(part);
             self.memories.push(Memory {
-                name: if layout.is_split() {
-                    format!("{base}.{part}")
-                } else {
-                    base.clone()
-                },
+                name: suffix.map_or_else(|| base.clone(), |suffix| format!("{base}.{suffix}")),
                 layer: param.layer,
                 param: id,
                 kind: param.kind,
                 style,
                 word_bits,
-                depth: layout.depth(),
+                depth,
                 interleave,
                 banks,
                 first: StoredBit(self.total_bits),
             });
-            self.total_bits += layout.depth() * layout.word_bits();
+            self.total_bits += depth * u64::from(word_bits);
         }
         self.of_param[id.index()] = Some(self.tensors.len() as u32);
         self.tensors.push(StoredTensor {
@@ -192,7 +280,8 @@ impl MemoryMap {
         });
     }
 
-    /// All memories: layers in order, within a layer weight, bias, threshold, scale, slope.
+    /// All memories: layers in order, within a layer weight, bias, threshold, scale, slope; of a tensor whose elements
+    /// have their own widths the lower bits first, then the narrower ones.
     #[must_use]
     pub fn memories(&self) -> &[Memory] {
         &self.memories
@@ -298,9 +387,9 @@ impl MemoryMap {
     pub fn find(&self, bit: LogicalBit) -> Option<StoredBit> {
         let tensor = self.tensor(bit.param)?;
         let place = tensor.layout.place(bit.element, u64::from(bit.bit))?;
-        let offset =
-            (place.memory * tensor.layout.depth() + place.word) * tensor.layout.word_bits() + place.bit;
-        Some(StoredBit(tensor.bits.start + offset))
+        let memory = &self.memories[tensor.memories.start as usize + place.memory as usize];
+        let offset = place.word * u64::from(memory.word_bits) + place.bit;
+        Some(StoredBit(memory.first.0 + offset))
     }
 
     /// Logical address of a stored bit.
@@ -377,7 +466,11 @@ impl MemoryImage {
             return image;
         };
         let values = &network.param(memory.param).values;
-        let width = tensor.code.width() as usize;
+        let width = if tensor.has_own_widths() {
+            image.word_bits
+        } else {
+            tensor.code.width() as usize
+        };
         for word in 0..memory.depth {
             for lane in 0..image.word_bits / width {
                 let address = BitAddress {
@@ -390,7 +483,10 @@ impl MemoryImage {
                     continue;
                 }
                 if let Some(&value) = values.get(element as usize) {
-                    let bits = tensor.code.bits_of(value);
+                    let bits = match tensor.window(element) {
+                        Some(window) => window.bits_of(value),
+                        None => tensor.code.bits_of(value),
+                    };
                     let start = word as usize * image.word_bits + lane * width;
                     for bit in 0..width {
                         image.bits.set(start + bit, bits >> bit & 1 == 1);

@@ -36,6 +36,7 @@ mod geometry;
 mod hardware;
 mod layout;
 mod memory;
+mod own_width;
 mod reuse;
 mod target;
 mod technology;
@@ -73,6 +74,8 @@ use crate::fixed_point::Format;
 use crate::network::{Encoding, LayerId, Mac, Network, Note, Op, Param, ParamId, ParamKind};
 use code::CodeError;
 use layout::Layout;
+use memory::Arranged;
+use own_width::OwnWidths;
 
 /// All kinds of stored tensors in the order of a layer's memories.
 pub const STORED_KINDS: [ParamKind; 5] = [
@@ -157,8 +160,12 @@ impl Accelerator {
                 stage: stages.iter().find(|stage| stage.layer == layer),
                 thresholds: thresholds.iter().find(|stage| stage.layer == layer),
             };
-            let layout =
-                layout(&network, id, &name, storage.packing, code.width(), folded).map_err(refuse)?;
+            let layout = if has_own_widths(&network, id, storage) {
+                Arranged::Own(OwnWidths::of(&network.param(id).values))
+            } else {
+                let packed = layout(&network, id, &name, storage.packing, code.width(), folded);
+                Arranged::Words(packed.map_err(refuse)?)
+            };
             hold_every_code(&mut network.params[id.index()], code);
             map.push(
                 &network,
@@ -306,7 +313,8 @@ impl Accelerator {
         MemoryImage::initial(&self.network, &self.map, memory)
     }
 
-    /// Bits of one stored element; none where the tensor is not stored.
+    /// Bits of the type of a stored tensor, of which an element has all, or those of
+    /// [`StoredTensor::element_bits`]; none where the tensor is not stored.
     #[must_use]
     pub fn stored_width(&self, param: ParamId) -> Option<u32> {
         self.map.tensor(param).map(|tensor| tensor.code.width())
@@ -329,11 +337,11 @@ impl Accelerator {
     /// the tensor is not stored or has no such element.
     #[must_use]
     pub fn flipped_value(&self, param: ParamId, element: u64, mask: u64) -> Option<i64> {
-        let code = self.map.tensor(param)?.code;
+        let tensor = self.map.tensor(param)?;
         let value = *self.network.params[param.index()]
             .values
             .get(usize::try_from(element).ok()?)?;
-        Some(code.mantissa_of(code.bits_of(value) ^ mask))
+        Some(tensor.flipped(element, value, mask))
     }
 }
 
@@ -341,6 +349,16 @@ impl Accelerator {
 fn is_logic(network: &Network, layer: LayerId, kind: ParamKind) -> bool {
     let hint = network.layer(layer).hints.tensor(kind);
     hint.is_some_and(|hint| hint.logic)
+}
+
+/// Whether each element of a tensor has a register of its own width: where the network file says that elements have
+/// such widths, and no word is shared.
+fn has_own_widths(network: &Network, id: ParamId, storage: ThresholdStorage) -> bool {
+    let param = network.param(id);
+    let hint = network.layer(param.layer).hints.tensor(param.kind);
+    hint.is_some_and(|hint| hint.own_widths)
+        && storage.style == Style::Registers
+        && storage.packing == Packing::Element
 }
 
 /// Parameters by layer, then by kind.

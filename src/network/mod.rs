@@ -24,8 +24,9 @@ pub use input::InputError;
 pub use layout::{ArrayOrder, Layout, Mark, Marks, Part, Reading};
 pub use note::{Note, NoteKind};
 pub use op::{
-    Accumulator, Affine, ArgMax, Average, Broadcast, Combine, CombineOp, Geometry, Mac, MultiThreshold, Op,
-    Order, Pad, Pool, PoolKind, Relu, ScaledBias, Slope, Softmax, Table, TableIndex, ThresholdRule, Window,
+    Accumulator, Affine, ArgMax, Average, Broadcast, CastEach, Combine, CombineOp, Geometry, Mac,
+    MultiThreshold, Op, Order, Pad, Pool, PoolKind, Relu, ScaledBias, Slope, Softmax, Table, TableIndex,
+    ThresholdRule, Window,
 };
 pub use output::{OffChip, OutputMeaning, RealFunction};
 pub use preprocessing::{Exact, Preprocessing, RealQuantizer, RealStep};
@@ -324,6 +325,9 @@ pub struct TensorHint {
     pub name: Option<String>,
     /// Whether it is part of the logic, so that no bit of it is stored.
     pub logic: bool,
+    /// Whether each element has a width of its own (HGQ2), the narrowest that holds its value.
+    #[serde(default)]
+    pub own_widths: bool,
 }
 
 /// How real inputs become the mantissas of the first tensor.

@@ -16,6 +16,8 @@ pub enum Op {
     Mac(Mac),
     /// Cast of one tensor to the output's format.
     Cast,
+    /// Cast of each element to a format of its own, and then to the output's.
+    CastEach(CastEach),
     /// `x > 0 ? x : slope * x`, then cast.
     Relu(Relu),
     /// Per-channel `x * scale + bias`, then one cast.
@@ -92,6 +94,7 @@ impl Op {
             },
             // No wildcard: a new operation has to say what it reads, or faults would miss it.
             Op::Cast
+            | Op::CastEach(_)
             | Op::Table(_)
             | Op::Softmax(_)
             | Op::Pool(_)
@@ -182,6 +185,15 @@ pub enum Order {
         /// The reuse factor.
         factor: usize,
     },
+}
+
+/// Formats of single elements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CastEach {
+    /// The formats that occur; an element without one becomes 0.
+    pub formats: Vec<Option<Format>>,
+    /// Which of them each element of the tensor has, row-major.
+    pub of: Vec<u32>,
 }
 
 /// Rectified linear unit and its relatives.

@@ -88,7 +88,12 @@ fn check(accelerator: &Accelerator) {
             padding.get(&tensor.param).copied().unwrap_or(0),
             tensor.padding_bits()
         );
-        let of_elements = tensor.elements() * u64::from(tensor.code.width());
+        let of_elements: u64 = (0..tensor.elements())
+            .map(|element| tensor.element_bits(element).len() as u64)
+            .sum();
+        if !tensor.has_own_widths() {
+            assert_eq!(of_elements, tensor.elements() * u64::from(tensor.code.width()));
+        }
         assert_eq!(tensor.total_bits(), of_elements + tensor.padding_bits());
         assert_eq!(map.bits_of_elements(tensor.param).count() as u64, of_elements);
         let beyond = LogicalBit {
@@ -183,6 +188,118 @@ proptest! {
             }
         }
     }
+}
+
+/// The narrowest format that holds a number, by trying: whether it has a sign, its last bit, its width.
+fn narrowest(number: i64) -> (bool, u32, u32) {
+    let number = i128::from(number);
+    for width in 0..64 {
+        for last in 0..64 {
+            let unit = 1i128 << last;
+            let patterns = 1i128 << width;
+            if number % unit == 0 && (0..patterns).contains(&(number / unit)) {
+                return (false, last, width);
+            }
+            if width > 0 && number % unit == 0 && (-patterns / 2..patterns / 2).contains(&(number / unit)) {
+                return (true, last, width);
+            }
+        }
+    }
+    unreachable!("no format holds {number}")
+}
+
+/// One dense layer of these weights, each with a width of its own.
+fn own_widths(values: &[i64], width: u32) -> Network {
+    let mut builder = Builder::new(vec![values.len()], signed(8));
+    let geometry = radstream::network::Geometry::dense(1, values.len(), 1);
+    builder.product("fc", geometry, signed(width), values.to_vec(), false);
+    let hints = &mut builder.network.layers[0].hints;
+    hints.tensors.push(radstream::network::TensorHint {
+        kind: ParamKind::Weight,
+        name: Some("w2".to_owned()),
+        logic: false,
+        own_widths: true,
+    });
+    builder.network
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Registers of one element keep the bits of its own format, and what is left in them is that format's number;
+    /// words of a memory keep the tensor's type.
+    #[test]
+    fn widths_of_their_own_keep_their_bits_and_no_others(
+        raw in proptest::collection::vec((any::<i64>(), 0u32..40, any::<bool>()), 1..30),
+        width in 1u32..41,
+    ) {
+        let fits = |(value, shift, zero): &(i64, u32, bool)| {
+            if *zero { 0 } else { signed(width).mantissa_of_bits((*value as u64) << shift) }
+        };
+        let values: Vec<i64> = raw.iter().map(fits).collect();
+        let network = own_widths(&values, width);
+        let accelerator = Accelerator::build(&network, &Hardware::default()).unwrap();
+        check(&accelerator);
+        let map = accelerator.map();
+        let mut total = 0;
+        for (element, &value) in (0u64..).zip(&values) {
+            let (has_sign, last, own) = narrowest(value);
+            total += u64::from(own);
+            for bit in 0..64 {
+                let logical = LogicalBit { param: ParamId(0), element, bit };
+                let exists = (last..last + own).contains(&bit) && own > 0;
+                prop_assert_eq!(map.find(logical).is_some(), exists, "{} bit {}", value, bit);
+                prop_assert_eq!(accelerator.find_logical("fc", "w2", element, bit).is_ok(), exists);
+                if !exists {
+                    continue;
+                }
+                // One bit inverted adds or takes its weight; the first bit of a sign counts negative.
+                let weight = if has_sign && bit + 1 == last + own { -(1i64 << bit) } else { 1i64 << bit };
+                let is_set = i128::from(value) >> bit & 1 == 1;
+                let expected = if is_set { value - weight } else { value + weight };
+                prop_assert_eq!(accelerator.flipped_value(ParamId(0), element, 1 << bit), Some(expected));
+                let changes = radstream::fault::changes(&accelerator, &[map.find(logical).unwrap()]);
+                prop_assert_eq!(changes.len(), 1);
+                prop_assert_eq!((changes[0].element, changes[0].mantissa), (element as u32, expected));
+            }
+        }
+        prop_assert_eq!(map.total_bits(), total);
+        for memory in map.memories() {
+            let part = memory.name.strip_prefix("fc.weight").unwrap();
+            prop_assert_eq!(accelerator.find_memory(&format!("w2{part}")), map.memory_named(&memory.name));
+        }
+
+        let words = Packing::Words { elements_per_word: 1, word_bits: None };
+        let rest = [(Style::Registers, words), (Style::RegisterFile, Packing::Element)];
+        for (style, packing) in rest {
+            let mut hardware = hardware(None, packing);
+            hardware.default.weights = Some(Storage { style, packing, ..Storage::default() });
+            let accelerator = Accelerator::build(&network, &hardware).unwrap();
+            check(&accelerator);
+            prop_assert_eq!(accelerator.map().total_bits(), values.len() as u64 * u64::from(width));
+        }
+    }
+}
+
+#[test]
+fn a_bit_beside_an_elements_own_width_is_refused_with_what_is_there() {
+    let accelerator = Accelerator::build(&own_widths(&[0, 12, -4], 7), &Hardware::default()).unwrap();
+    let help = |element, bit| {
+        let error = accelerator
+            .find_logical("fc", "weight", element, bit)
+            .unwrap_err();
+        miette::Diagnostic::help(&error).unwrap().to_string()
+    };
+    assert!(help(0, 0).contains("this one is 0"), "{}", help(0, 0));
+    assert!(help(1, 1).contains("2..=3"), "{}", help(1, 1));
+    assert!(help(2, 3).contains("2..=2"), "{}", help(2, 3));
+    let names: Vec<_> = accelerator
+        .map()
+        .memories()
+        .iter()
+        .map(|memory| (memory.name.as_str(), memory.depth, memory.word_bits))
+        .collect();
+    assert_eq!(names, [("fc.weight.bits2_2", 1, 1), ("fc.weight.bits2_3", 1, 2)]);
 }
 
 #[test]

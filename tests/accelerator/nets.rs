@@ -151,6 +151,27 @@ impl Builder {
         Some(layer)
     }
 
+    /// An operation on the last tensor as a layer of its own; returns the tensor that it makes.
+    pub fn node(&mut self, name: &str, op: Op, shape: Vec<usize>, encoding: Encoding) -> TensorId {
+        let layer = LayerId::from(self.network.layers.len());
+        let input = self.network.output;
+        let output = self.tensor(shape, encoding);
+        self.network.layers.push(Layer {
+            name: name.into(),
+            kind: "Moved".into(),
+            output,
+            hints: BuildHints::default(),
+        });
+        self.network.nodes.push(Node {
+            name: name.into(),
+            layer,
+            op,
+            inputs: vec![input],
+            output,
+        });
+        output
+    }
+
     /// A transposition and a flattening behind the last tensor, as a layer of its own.
     pub fn transposed(&mut self, name: &str, perm: Vec<usize>) {
         let layer = LayerId::from(self.network.layers.len());

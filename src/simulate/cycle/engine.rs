@@ -592,4 +592,4 @@ impl Engine {
 }
 
 /// Most inputs of one stage.
-pub const MAX_PORTS: usize = 16;
+pub const MAX_PORTS: usize = u32::BITS as usize;

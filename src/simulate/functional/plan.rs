@@ -188,6 +188,7 @@ fn step(network: &Network, node: &Node) -> Step {
             }
         },
         Op::Cast
+        | Op::CastEach(_)
         | Op::Relu(_)
         | Op::Affine(_)
         | Op::ScaledBias(_)

@@ -38,8 +38,8 @@ impl<'a> Builder<'a> {
         let product = exact_product(record, &input_format, &scale.hls_type.format)?;
         self.expect_alignable(record, &[product, bias.hls_type.format])?;
         let bias_param = (!bias.is_dummy_bias()).then_some(bias);
-        let scale = self.param(site, ParamKind::Scale, vec![count], scale);
-        let bias = bias_param.map(|bias| self.param(site, ParamKind::Bias, vec![count], bias));
+        let scale = self.param(record, site, ParamKind::Scale, vec![count], scale);
+        let bias = bias_param.map(|bias| self.param(record, site, ParamKind::Bias, vec![count], bias));
         self.last(record, site, Op::Affine(Affine { scale, bias }), vec![input]);
         Ok(())
     }
@@ -108,7 +108,7 @@ impl<'a> Builder<'a> {
                 .help("train the layer without shared axes"));
         }
         exact_product(record, &self.format(input), &slopes.hls_type.format)?;
-        let slopes = self.param(site, ParamKind::Slope, vec![count], slopes);
+        let slopes = self.param(record, site, ParamKind::Slope, vec![count], slopes);
         self.last(
             record,
             site,

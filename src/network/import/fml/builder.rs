@@ -273,6 +273,7 @@ impl<'a> Builder<'a> {
     /// Adds a stored tensor.
     pub(super) fn param(
         &mut self,
+        record: &Record<'a>,
         site: Site,
         kind: ParamKind,
         shape: Vec<usize>,
@@ -283,6 +284,7 @@ impl<'a> Builder<'a> {
             kind,
             name: variable.name,
             logic: false,
+            own_widths: record.is_hgq(),
         });
         self.params.push(Param {
             layer: site.layer,

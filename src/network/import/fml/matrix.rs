@@ -1,8 +1,7 @@
 //! Dense layers and convolutions.
 
-use serde_json::Value;
-
 use super::super::ImportError;
+use super::super::limits::MAX_WINDOW_READS;
 use super::adders::{self, Coefficients};
 use super::builder::{Builder, IoType, Site};
 use super::record::Record;
@@ -155,6 +154,20 @@ impl<'a> Builder<'a> {
             geometry.window.stride[axis] = stride;
             geometry.window.pad[axis] = before;
         }
+        let reads = geometry.output[..2]
+            .iter()
+            .chain(&geometry.window.kernel)
+            .try_fold(1usize, |reads, &extent| reads.checked_mul(extent));
+        if reads.is_none_or(|reads| reads > MAX_WINDOW_READS) {
+            return Err(record
+                .unsupported(format!(
+                    "moves a window of {:?} to {:?} places",
+                    geometry.window.kernel,
+                    &geometry.output[..2]
+                ))
+                .expected(format!("at most {MAX_WINDOW_READS} reads per channel"))
+                .help("check window, stride and padding against the input's size"));
+        }
         let expected: Vec<usize> = geometry.input[2 - axes..].to_vec();
         if self.shape(input) != expected {
             return Err(record
@@ -232,7 +245,6 @@ impl<'a> Builder<'a> {
             order,
         };
         let bias = (!bias.is_dummy_bias()).then_some(bias);
-        self.remark_widths(record, &weight);
         self.multiply(
             record,
             (site, input),
@@ -242,34 +254,6 @@ impl<'a> Builder<'a> {
             accumulator,
         );
         Ok(())
-    }
-
-    /// Says what the weights of HGQ2 need, each in its own width, beside what the project stores.
-    fn remark_widths(&mut self, record: &Record<'a>, weight: &Variable) {
-        let module = record.get("module").and_then(Value::as_str).unwrap_or_default();
-        if !(module.starts_with("hgq.") || module.starts_with("hgq2.")) {
-            return;
-        }
-        let format = &weight.hls_type.format;
-        let widths = weight
-            .values
-            .iter()
-            .map(|&value| own_width(value, format.signed()));
-        let (needed, largest) = widths.clone().fold((0, 0), |(sum, largest), width| {
-            (sum + u64::from(width), width.max(largest))
-        });
-        let zeros = widths.filter(|&width| width == 0).count();
-        let count = weight.values.len() as u64;
-        self.notes.push(Note::new(
-            NoteKind::NotStored,
-            record.name,
-            format!(
-                "comes from HGQ2, whose weights have widths of their own: {zeros} of {count} are 0, the others need \
-                 up to {largest} bits, {needed} bits in all; the project stores each in {format}, and these {} bits \
-                 are counted here",
-                count * u64::from(format.width())
-            ),
-        ));
     }
 
     /// The exact product of an adder graph, whose weights are part of the logic.
@@ -339,8 +323,8 @@ impl<'a> Builder<'a> {
             let [rows, columns] = geometry.window.kernel;
             vec![outputs, rows, columns, taps / (rows * columns)]
         };
-        let weight = self.param(site, ParamKind::Weight, shape, weight);
-        let bias = bias.map(|bias| self.param(site, ParamKind::Bias, vec![outputs], bias));
+        let weight = self.param(record, site, ParamKind::Weight, shape, weight);
+        let bias = bias.map(|bias| self.param(record, site, ParamKind::Bias, vec![outputs], bias));
         let mac = Mac {
             weight,
             bias,
@@ -450,16 +434,6 @@ impl<'a> Builder<'a> {
             }
         }
     }
-}
-
-/// Bits of a number without the zeros behind it; a sign takes one where numbers have signs.
-fn own_width(value: i64, signed: bool) -> u32 {
-    if value == 0 {
-        return 0;
-    }
-    let odd = value >> value.trailing_zeros();
-    let magnitude = 64 - if odd < 0 { !odd } else { odd }.leading_zeros();
-    magnitude + u32::from(signed)
 }
 
 /// Whether a layer is an adder graph.

@@ -12,6 +12,7 @@ mod builder;
 mod catapult;
 mod matrix;
 mod pooling;
+mod quantizer;
 mod record;
 mod shaping;
 mod tables;
@@ -34,7 +35,7 @@ use record::{Record, excerpt};
 const KNOWN: &str = "Input, Dense, Conv1D, Conv2D, PointwiseConv1D, PointwiseConv2D, DepthwiseConv1D, \
     DepthwiseConv2D, BatchNormalization, ApplyAlpha, Activation, ParametrizedActivation, HardActivation, \
     PReLU, Softmax, Pooling1D, Pooling2D, GlobalPooling1D, GlobalPooling2D, ZeroPadding1D, ZeroPadding2D, \
-    Reshape, Repack, Merge, Concatenate, Clone, Resize, Transpose";
+    Reshape, Repack, Merge, Concatenate, Clone, Resize, Transpose, FixedPointQuantizer";
 
 /// Reads a `.fml` file.
 ///
@@ -81,6 +82,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Network, ImportError> {
         add(&mut builder, &record)?;
         builder.check_total(&record)?;
     }
+    quantizer::remark_own_widths(&mut builder);
     let end = |key: &str, name: &str| -> Result<TensorId, ImportError> {
         builder.named(name).ok_or_else(|| {
             let name: String = name.chars().take(100).collect();
@@ -160,6 +162,7 @@ fn add<'a>(builder: &mut Builder<'a>, record: &Record<'a>) -> Result<(), ImportE
         "Clone" => builder.copies(record),
         "Resize" => builder.resize(record),
         "Transpose" => builder.transpose(record),
+        "FixedPointQuantizer" => builder.own_types(record),
         other => {
             let domain = record.class.strip_suffix(other).unwrap_or_default();
             Err(record
@@ -194,7 +197,6 @@ fn nearest(kind: &str) -> &'static str {
             "Dense with fixed weights"
         }
         "Cropping1D" | "Cropping2D" => "Pooling with a window of 1, or a smaller input",
-        "FixedPointQuantizer" => "Activation: give the quantizer of HGQ2 one width for the whole tensor",
         "TernaryTanh" | "UnaryLUT" => "Activation with tanh, or a QONNX file with MultiThreshold",
         "LayerNormalization" => "BatchNormalization",
         "Broadcast" => "Merge of equal shapes",

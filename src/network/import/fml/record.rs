@@ -58,6 +58,12 @@ impl<'a> Record<'a> {
         self.class.rsplit('.').next().unwrap_or(self.class)
     }
 
+    /// Whether the layer comes from HGQ2, by the module of its class in Keras.
+    pub(super) fn is_hgq(&self) -> bool {
+        let module = self.get("module").and_then(Value::as_str);
+        module.is_some_and(|module| module.starts_with("hgq.") || module.starts_with("hgq2."))
+    }
+
     /// How diagnostics name the layer.
     pub(super) fn place(&self) -> String {
         format!("layer `{}` (class `{}`)", self.name, self.class)

@@ -78,25 +78,10 @@ pub(super) fn variable(
     let missing = |what: &str| record.structure(format!("`{key}` has no {what}"));
     let hls_type = record.stored_type_of(key, state.get("type").ok_or_else(|| missing("type"))?)?;
     let data = state.get("data").ok_or_else(|| missing("data"))?;
-    let member = data
-        .as_str()
-        .and_then(|text| text.strip_prefix("@ndarray:"))
-        .ok_or_else(|| {
-            record
-                .structure(format!("the data of `{key}` is {}", excerpt(data)))
-                .expected("the name of an array member after `@ndarray:`")
-        })?;
-    let bytes = archive.member(member).ok_or_else(|| {
-        record
-            .structure(format!(
-                "`{key}` names the member `{}`, which is not there",
-                shorten(member)
-            ))
-            .expected("an array member of that name")
-    })?;
+    let (member, bytes) = member(archive, record, key, data)?;
     // A layer may name an array that another has read.
     archive.charge(&record.place(), bytes.len() / size_of::<f32>())?;
-    let (shape, reals) = decode(bytes).map_err(|problem| {
+    let (shape, reals) = decode(bytes, Elements::Floats).map_err(|problem| {
         ImportError::structure(record.file, format!("member `{}`", shorten(member)), problem)
             .expected("a complete array of 32-bit or 64-bit floats as numpy.save writes it")
             .help("write the file again with hls4ml.utils.serialization.serialize_model")
@@ -131,6 +116,54 @@ pub(super) fn variable(
     })
 }
 
+/// Shape and elements, in logical row-major order, of an array of whole numbers that an attribute names.
+pub(super) fn integers(
+    archive: &Archive<'_>,
+    record: &Record<'_>,
+    key: &str,
+    data: &Value,
+) -> Result<(Vec<usize>, Vec<i64>), ImportError> {
+    let (member, bytes) = member(archive, record, key, data)?;
+    archive.charge(&record.place(), bytes.len() / 2)?;
+    let refused = |problem: String| {
+        ImportError::structure(record.file, format!("member `{}`", shorten(member)), problem)
+            .expected("a complete array of whole numbers as numpy.save writes it")
+            .help("write the file again with hls4ml.utils.serialization.serialize_model")
+    };
+    let (shape, numbers) = decode(bytes, Elements::Any).map_err(refused)?;
+    let whole = |&number: &f64| (number.fract() == 0.0 && number.abs() < 1e9).then_some(number as i64);
+    match numbers.iter().map(whole).collect() {
+        Some(numbers) => Ok((shape, numbers)),
+        None => Err(refused("holds a number that is not whole".to_owned())),
+    }
+}
+
+/// Name and bytes of the array member that an attribute names.
+fn member<'a, 'v>(
+    archive: &'a Archive<'_>,
+    record: &Record<'_>,
+    key: &str,
+    data: &'v Value,
+) -> Result<(&'v str, &'a [u8]), ImportError> {
+    let member = data
+        .as_str()
+        .and_then(|text| text.strip_prefix("@ndarray:"))
+        .ok_or_else(|| {
+            record
+                .structure(format!("the data of `{key}` is {}", excerpt(data)))
+                .expected("the name of an array member after `@ndarray:`")
+        })?;
+    let bytes = archive.member(member).ok_or_else(|| {
+        record
+            .structure(format!(
+                "`{key}` names the member `{}`, which is not there",
+                shorten(member)
+            ))
+            .expected("an array member of that name")
+    })?;
+    Ok((member, bytes))
+}
+
 /// Whether a name is one of C++, as all names of the project are.
 fn is_identifier(name: &str) -> bool {
     name.len() <= MAX_NAME
@@ -161,8 +194,16 @@ pub(super) fn as_assigned(real: f64, format: &Format) -> i64 {
     from_f64_with(real, format, Deviations::HEADERS).map_or(0, |mantissa| mantissa as i64)
 }
 
-/// Shape and elements in logical row-major order of a `.npy` member of floats.
-fn decode(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), String> {
+/// Which elements an array may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Elements {
+    Floats,
+    /// Floats, integers of up to 64 bits, truth values.
+    Any,
+}
+
+/// Shape and elements in logical row-major order of a `.npy` member.
+fn decode(bytes: &[u8], elements: Elements) -> Result<(Vec<usize>, Vec<f64>), String> {
     let short = || "ends within its header".to_owned();
     if bytes.get(..6) != Some(b"\x93NUMPY") {
         return Err("is not an array".to_owned());
@@ -184,13 +225,28 @@ fn decode(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), String> {
     let header = std::str::from_utf8(header).map_err(|_| "has a header that is not text".to_owned())?;
     let body = &bytes[end..];
 
-    let bytes_per_element = match entry(header, "descr") {
-        Some(kind) if kind.starts_with("'<f4'") => 4,
-        Some(kind) if kind.starts_with("'<f8'") => 8,
-        kind => {
-            let kind: String = kind.unwrap_or("nothing").chars().take(10).collect();
-            return Err(format!("holds elements of the kind {kind}"));
-        }
+    let kind = entry(header, "descr").unwrap_or("nothing");
+    type Read = fn(&[u8]) -> f64;
+    let floats: [(&str, usize, Read); 2] = [
+        ("'<f4'", 4, |b| f64::from(f32::from_le_bytes(bytes_of(b)))),
+        ("'<f8'", 8, |b| f64::from_le_bytes(bytes_of(b))),
+    ];
+    let integers: [(&str, usize, Read); 6] = [
+        ("'|b1'", 1, |b| f64::from(b[0])),
+        ("'|i1'", 1, |b| f64::from(i8::from_le_bytes(bytes_of(b)))),
+        ("'|u1'", 1, |b| f64::from(b[0])),
+        ("'<i2'", 2, |b| f64::from(i16::from_le_bytes(bytes_of(b)))),
+        ("'<i4'", 4, |b| f64::from(i32::from_le_bytes(bytes_of(b)))),
+        ("'<i8'", 8, |b| i64::from_le_bytes(bytes_of(b)) as f64),
+    ];
+    let integers = integers.iter().filter(|_| elements == Elements::Any);
+    let Some(&(_, bytes_per_element, read)) = floats
+        .iter()
+        .chain(integers)
+        .find(|(name, ..)| kind.starts_with(name))
+    else {
+        let kind: String = kind.chars().take(10).collect();
+        return Err(format!("holds elements of the kind {kind}"));
     };
     let column_major = match entry(header, "fortran_order") {
         Some(text) if text.starts_with("True") => true,
@@ -211,21 +267,18 @@ fn decode(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>), String> {
             body.len()
         ));
     }
-    let stored: Vec<f64> = if bytes_per_element == 4 {
-        body.chunks_exact(4)
-            .map(|four| f64::from(f32::from_le_bytes([four[0], four[1], four[2], four[3]])))
-            .collect()
-    } else {
-        body.chunks_exact(8)
-            .map(|eight| f64::from_le_bytes(eight.try_into().unwrap_or_default()))
-            .collect()
-    };
+    let stored: Vec<f64> = body.chunks_exact(bytes_per_element).map(read).collect();
     let logical = if column_major {
         from_column_major(&shape, &stored)
     } else {
         stored
     };
     Ok((shape, logical))
+}
+
+/// The first bytes of a slice; 0 behind its end.
+fn bytes_of<const N: usize>(slice: &[u8]) -> [u8; N] {
+    std::array::from_fn(|at| slice.get(at).copied().unwrap_or_default())
 }
 
 /// What follows a key of the header's dictionary.

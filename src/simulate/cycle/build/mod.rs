@@ -6,6 +6,7 @@ mod reorder;
 
 use std::collections::HashMap;
 
+use super::engine::MAX_PORTS;
 use super::matrix::LaneCode;
 use super::operators::{
     Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, PoolFunction,
@@ -215,7 +216,6 @@ impl Builder<'_> {
 
     /// Refuses streams and stages of more branches than a signal has bits.
     fn check_ports(&self) -> Result<(), BuildError> {
-        const MAX_PORTS: usize = u32::BITS as usize;
         let too_many = |layer: &str, ports: usize, what: &'static str| {
             Err(BuildError::Ports {
                 layer: layer.to_owned(),

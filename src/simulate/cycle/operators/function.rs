@@ -1,6 +1,7 @@
 //! Functions of one element.
 
 use super::value::ToOutput;
+use crate::fixed_point::{Cast, Format};
 use crate::network::{
     MultiThreshold, Network, Node, Op, ParamId, Relu, ScaledBias, Slope, Table, TableIndex,
 };
@@ -10,6 +11,11 @@ use crate::simulate::cycle::memory::Memories;
 #[derive(Clone, Debug)]
 enum Kind {
     Cast,
+    CastEach {
+        /// To the formats that occur, and from them to the output.
+        casts: Vec<Option<(Cast, ToOutput)>>,
+        of: Vec<u32>,
+    },
     Relu {
         relu: Relu,
         slope: ToOutput,
@@ -64,6 +70,19 @@ impl Function {
         let values = |param: ParamId| network.param(param).values.len();
         let (kind, to_output, period) = match &node.op {
             Op::Cast | Op::Reshape => (Kind::Cast, plain, 1),
+            Op::CastEach(each) => {
+                let through =
+                    |format: &Format| (Cast::new(frac, format), ToOutput::new(format.frac(), output));
+                let kind = Kind::CastEach {
+                    casts: each
+                        .formats
+                        .iter()
+                        .map(|format| format.as_ref().map(through))
+                        .collect(),
+                    of: each.of.clone(),
+                };
+                (kind, plain, each.of.len())
+            }
             Op::Relu(relu) => {
                 let (slope_frac, period) = match relu.slope {
                     None => (0, 1),
@@ -164,6 +183,10 @@ impl Function {
         let x = self.input.decode(bits);
         match &self.kind {
             Kind::Cast => self.output.lane(i128::from(x)),
+            Kind::CastEach { casts, of } => match &casts[of[index % of.len()] as usize] {
+                Some((own, to_output)) => to_output.lane(own.apply(i128::from(x))),
+                None => self.output.lane(0),
+            },
             Kind::Relu { relu, slope } => {
                 let x = relu.ceiling.map_or(x, |ceiling| x.min(ceiling));
                 if x > relu.threshold {

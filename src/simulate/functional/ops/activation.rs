@@ -1,7 +1,10 @@
 //! Element-wise operations.
 
 use super::{Parameters, Watch, cast_from};
-use crate::network::{Affine, MultiThreshold, Network, Node, Relu, ScaledBias, Slope, Table, TableIndex};
+use crate::fixed_point::Cast;
+use crate::network::{
+    Affine, CastEach, MultiThreshold, Network, Node, Relu, ScaledBias, Slope, Table, TableIndex,
+};
 
 /// One element of a rectifier.
 pub fn relu(
@@ -86,6 +89,25 @@ pub fn multi_threshold(
     let thresholds = &parameters.values(op.thresholds)[row * steps..][..steps];
     let count = op.rule.reached(thresholds, input[index]);
     op.offset[index % op.offset.len()] + op.factor[index % op.factor.len()] * count as i64
+}
+
+/// One element in its own format, then in the tensor's.
+pub fn cast_each(
+    network: &Network,
+    node: &Node,
+    each: &CastEach,
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i64 {
+    let frac = network.tensor(node.inputs[0]).encoding.frac();
+    match each.formats[each.of[index] as usize] {
+        Some(format) => {
+            let own = Cast::new(frac, &format).apply(i128::from(input[index]));
+            cast_from(network, node, format.frac(), own, watch)
+        }
+        None => cast_from(network, node, frac, 0, watch),
+    }
 }
 
 /// One element of a tabulated function.

@@ -64,6 +64,7 @@ pub fn element_watched(
             activation::multi_threshold(network, node, thresholds, parameters, operands[0], index)
         }
         Op::Table(table) => activation::table(network, node, table, operands[0], index, watch),
+        Op::CastEach(each) => activation::cast_each(network, node, each, operands[0], index, watch),
         Op::Clip { low, high } => cast_to_output(
             network,
             node,

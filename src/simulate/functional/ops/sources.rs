@@ -45,6 +45,7 @@ pub fn sources(network: &Network, node: &Node, op: &Op, index: usize, read: &mut
         Op::Program(_) => (0..network.tensor(node.inputs[0]).len()).for_each(|at| read(0, at)),
         Op::Mac(_)
         | Op::Cast
+        | Op::CastEach(_)
         | Op::Relu(_)
         | Op::Affine(_)
         | Op::ScaledBias(_)
