@@ -639,3 +639,38 @@ fn coefficients_of_adder_graphs_are_counted() {
     let error = refused(&pack(&members));
     assert!(error.problem.contains("beyond that of"), "{error}");
 }
+
+#[test]
+fn windows_of_more_reads_than_any_chip_makes_are_refused_before_they_are_listed() {
+    for kind in ["Conv1D", "Pooling1D"] {
+        let mut members = unpack(&golden("conv1d.par_lat1"));
+        let mut layer = String::new();
+        edit(&mut members, "model_arch.json", |arch| {
+            let layers = arch.as_object_mut().expect("layers");
+            let of_kind = |entry: &Value| {
+                entry["class_name"]
+                    .as_str()
+                    .is_some_and(|class| class.ends_with(&format!(".{kind}")))
+            };
+            let (name, entry) = layers
+                .iter_mut()
+                .find(|(_, entry)| of_kind(entry))
+                .expect("a layer of the kind");
+            layer = name.clone();
+            let attributes = &mut entry["state"]["attributes"];
+            let [size_in, size_out, window] = match kind {
+                "Conv1D" => ["in_width", "out_width", "filt_width"],
+                _ => ["n_in", "n_out", "pool_width"],
+            };
+            attributes[size_in] = json!(1 << 20);
+            attributes[size_out] = json!((1 << 20) - (1 << 10) + 1);
+            attributes[window] = json!(1 << 10);
+            for key in ["stride_width", "pad_left", "pad_right"] {
+                attributes[key] = json!(u8::from(key == "stride_width"));
+            }
+        });
+        let error = refused(&pack(&members));
+        assert!(error.place.contains(&format!("`{layer}`")), "{error}");
+        assert!(error.expected.contains("reads per channel"), "{}", error.expected);
+    }
+}

@@ -84,14 +84,14 @@ fn way(network: &Network, product: &Node, mac: &Mac) -> Option<Vec<(TensorId, Ve
         tensors.push(tensor);
         let maker = network.nodes.iter().find(|node| node.output == tensor)?;
         match (&maker.op, FrameOp::of(network, maker)) {
-            (Op::Transpose { .. }, Some(FrameOp::Gather { sources, .. })) => {
+            (Op::Transpose { .. }, Some(FrameOp::Gather { moves, .. })) => {
                 let same = network.tensor(maker.inputs[0]).encoding == network.tensor(maker.output).encoding;
                 if !same {
                     return None;
                 }
                 let mut brought = vec![0; elements];
-                for (element, source) in sources.into_iter().enumerate() {
-                    *brought.get_mut(source? as usize)? = element as u32;
+                for element in 0..moves.len() {
+                    *brought.get_mut(moves.source(element)?)? = element as u32;
                 }
                 return Some(
                     tensors

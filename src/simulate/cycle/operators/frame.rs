@@ -13,10 +13,10 @@ use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
 /// What is computed from the whole tensors.
 #[derive(Clone, Debug)]
 pub enum FrameOp {
-    /// Output element `i` is element `sources[i]` of the only operand, or a constant.
+    /// Output elements are elements of the only operand, or a constant.
     Gather {
-        /// Element of the operand; none for the constant.
-        sources: Vec<Option<u32>>,
+        /// Which of them; none for the constant.
+        moves: Moves,
         /// The constant's mantissa.
         border: i64,
     },
@@ -75,62 +75,13 @@ impl FrameOp {
         let from = network.tensor(node.inputs[0]);
         let to = network.tensor(node.output);
         Some(match &node.op {
-            Op::Transpose { perm } => Self::Gather {
-                sources: gather(from, to, |coordinates| {
-                    let mut source = vec![0; coordinates.len()];
-                    for (axis, &coordinate) in coordinates.iter().enumerate() {
-                        source[perm[axis]] = coordinate;
-                    }
-                    Some(source)
-                }),
-                border: 0,
-            },
-            Op::Upsample { factors } => Self::Gather {
-                sources: gather(from, to, |coordinates| {
-                    let factor = |axis: usize| factors.get(axis).copied().unwrap_or(1);
-                    Some(
-                        coordinates
-                            .iter()
-                            .enumerate()
-                            .map(|(axis, &at)| at / factor(axis))
-                            .collect(),
-                    )
-                }),
-                border: 0,
-            },
-            Op::Gather { indices } => Self::Gather {
-                sources: gather(from, to, |coordinates| {
-                    Some(
-                        coordinates
-                            .iter()
-                            .zip(indices)
-                            .map(|(&at, picked)| picked[at])
-                            .collect(),
-                    )
-                }),
-                border: 0,
-            },
-            Op::Pad(pad) => {
-                let [top, _, left, _] = pad.amounts;
-                let spatial = from.shape.len().saturating_sub(1);
-                let before = move |axis: usize| match (spatial, axis) {
-                    (2, 0) => top,
-                    (2, 1) | (1, 0) => left,
+            Op::Transpose { .. } | Op::Upsample { .. } | Op::Gather { .. } | Op::Pad(_) => Self::Gather {
+                moves: Moves::of(&node.op, from, to),
+                border: match &node.op {
+                    Op::Pad(pad) => pad.value,
                     _ => 0,
-                };
-                Self::Gather {
-                    sources: gather(from, to, |coordinates| {
-                        coordinates
-                            .iter()
-                            .enumerate()
-                            .map(|(axis, &at)| {
-                                at.checked_sub(before(axis)).filter(|&at| at < from.shape[axis])
-                            })
-                            .collect()
-                    }),
-                    border: pad.value,
-                }
-            }
+                },
+            },
             Op::Softmax(softmax) => Self::Softmax(Box::new(softmax.clone())),
             Op::ArgMax(op) => Self::ArgMax {
                 op: *op,
@@ -146,13 +97,7 @@ impl FrameOp {
     pub fn is_wire(network: &Network, node: &Node) -> bool {
         let (from, to) = (network.tensor(node.inputs[0]), network.tensor(node.output));
         let same = from.encoding == to.encoding && from.len() == to.len();
-        same && match Self::of(network, node) {
-            Some(Self::Gather { sources, .. }) => sources
-                .iter()
-                .enumerate()
-                .all(|(at, source)| *source == Some(at as u32)),
-            _ => false,
-        }
+        same && matches!(Self::of(network, node), Some(Self::Gather { moves, .. }) if moves.is_identity())
     }
 
     fn to_output(&self, network: &Network, node: &Node) -> ToOutput {
@@ -165,26 +110,83 @@ impl FrameOp {
     }
 }
 
-/// For each output element the input element that `source` finds for its coordinates.
-fn gather(from: &Tensor, to: &Tensor, source: impl Fn(&[usize]) -> Option<Vec<usize>>) -> Vec<Option<u32>> {
-    let mut coordinates = vec![0; to.shape.len()];
-    (0..to.len())
-        .map(|_| {
-            let found = source(&coordinates).map(|at| {
-                at.iter()
-                    .zip(&from.shape)
-                    .fold(0, |flat, (at, extent)| flat * extent + at) as u32
-            });
-            for axis in (0..coordinates.len()).rev() {
-                coordinates[axis] += 1;
-                if coordinates[axis] < to.shape[axis] {
-                    break;
+/// Which element of the operand an output element is, axis by axis: the element is the sum of what each of its
+/// coordinates adds, and there is none where one of them adds none.
+#[derive(Clone, Debug)]
+pub struct Moves {
+    /// What each coordinate of each axis of the output adds.
+    axes: Vec<Vec<Option<usize>>>,
+}
+
+impl Moves {
+    /// Those of an operation that only moves elements.
+    fn of(op: &Op, from: &Tensor, to: &Tensor) -> Self {
+        let strides = strides(&from.shape);
+        let source = |axis: usize, at: usize| -> Option<usize> {
+            match op {
+                Op::Transpose { perm } => Some(at * strides[perm[axis]]),
+                Op::Upsample { factors } => {
+                    Some(at / factors.get(axis).copied().unwrap_or(1) * strides[axis])
                 }
-                coordinates[axis] = 0;
+                Op::Gather { indices } => Some(indices[axis][at] * strides[axis]),
+                Op::Pad(pad) => {
+                    let [top, _, left, _] = pad.amounts;
+                    let spatial = from.shape.len().saturating_sub(1);
+                    let before = match (spatial, axis) {
+                        (2, 0) => top,
+                        (2, 1) | (1, 0) => left,
+                        _ => 0,
+                    };
+                    let at = at.checked_sub(before).filter(|&at| at < from.shape[axis])?;
+                    Some(at * strides[axis])
+                }
+                _ => None,
             }
-            found
+        };
+        let axis = |(axis, &extent): (usize, &usize)| (0..extent).map(|at| source(axis, at)).collect();
+        Self {
+            axes: to.shape.iter().enumerate().map(axis).collect(),
+        }
+    }
+
+    /// The element of the operand that output element `index` is; none in a border, and beyond the output.
+    #[must_use]
+    #[inline]
+    pub fn source(&self, index: usize) -> Option<usize> {
+        let mut rest = index;
+        let mut source = 0;
+        for axis in self.axes.iter().rev() {
+            source += axis[rest % axis.len()]?;
+            rest /= axis.len();
+        }
+        (rest == 0).then_some(source)
+    }
+
+    /// Elements of the output.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.axes.iter().map(Vec::len).product()
+    }
+
+    /// Whether every element stays where it is.
+    fn is_identity(&self) -> bool {
+        let shape: Vec<usize> = self.axes.iter().map(Vec::len).collect();
+        let strides = strides(&shape);
+        self.axes.iter().zip(strides).all(|(axis, stride)| {
+            axis.iter()
+                .enumerate()
+                .all(|(at, source)| *source == Some(at * stride))
         })
-        .collect()
+    }
+}
+
+/// Distance of neighbours along each axis.
+fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
 }
 
 impl Frame {
@@ -244,9 +246,9 @@ impl Frame {
         let first = &self.inputs[0];
         let of_first = |element: usize| first.element(state, element % first.elements);
         match &self.op {
-            FrameOp::Gather { sources, border } => {
-                let value = match sources.get(index).copied().flatten() {
-                    Some(source) => of_first(source as usize),
+            FrameOp::Gather { moves, border } => {
+                let value = match moves.source(index) {
+                    Some(source) => of_first(source),
                     None => *border,
                 };
                 self.to_output.lane(i128::from(value))

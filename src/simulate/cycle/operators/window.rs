@@ -1,5 +1,9 @@
 //! In which order a window generator takes pixels and hands out windows.
 
+use std::sync::{Arc, OnceLock};
+
+use crate::network::Geometry;
+
 /// One iteration of the loop over a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Iteration {
@@ -11,98 +15,53 @@ pub struct Iteration {
 
 /// The loop over one frame: every pixel is taken once, and every window is handed out as soon as its
 /// last pixel has been taken.
+///
+/// The iterations and the taps of all windows are listed when the loop first runs; what a unit has to hold is known
+/// without them.
 #[derive(Clone, Debug)]
 pub struct WindowProgram {
+    geometry: Geometry,
+    transposed: bool,
+    size: Size,
+    listed: OnceLock<Arc<Listed>>,
+}
+
+/// What a unit has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size {
+    iterations: usize,
+    ring: usize,
+    reads_again: bool,
+}
+
+/// Everything that a frame does.
+#[derive(Debug)]
+struct Listed {
     iterations: Vec<Iteration>,
     windows: Vec<Vec<Option<u32>>>,
-    ring: usize,
 }
 
 impl WindowProgram {
-    /// `windows` has the input pixel of every tap, none in the border, for each output pixel in the
-    /// order of the output.
+    /// The windows of a gathering or scattering ([`crate::network::Mac::transposed`]) geometry.
     #[must_use]
-    pub fn new(pixels: usize, windows: Vec<Vec<Option<u32>>>) -> Self {
-        let needs: Vec<usize> = windows
-            .iter()
-            .map(|taps| taps.iter().flatten().max().map_or(0, |&last| last as usize + 1))
-            .collect();
-        // The oldest pixel that a window or any later one reads.
-        let mut oldest = vec![pixels; windows.len() + 1];
-        for at in (0..windows.len()).rev() {
-            let own = windows[at]
-                .iter()
-                .flatten()
-                .min()
-                .map_or(pixels, |&first| first as usize);
-            oldest[at] = own.min(oldest[at + 1]);
-        }
-        let mut iterations = Vec::new();
-        let (mut taken, mut ring) = (0, 1);
-        for (window, &need) in needs.iter().enumerate() {
-            while taken + 1 < need {
-                iterations.push(Iteration {
-                    takes: true,
-                    window: None,
-                });
-                taken += 1;
-                ring = ring.max(taken.saturating_sub(oldest[window]));
-            }
-            let takes = taken < need;
-            taken += usize::from(takes);
-            ring = ring.max(taken.saturating_sub(oldest[window]));
-            iterations.push(Iteration {
-                takes,
-                window: Some(window as u32),
-            });
-        }
-        iterations.extend((taken..pixels).map(|_| Iteration {
-            takes: true,
-            window: None,
-        }));
+    pub fn of_geometry(geometry: &Geometry, transposed: bool) -> Self {
         Self {
-            iterations,
-            windows,
-            ring,
+            geometry: *geometry,
+            transposed,
+            size: Size::of(geometry, transposed),
+            listed: OnceLock::new(),
         }
     }
 
-    /// The windows of a gathering or scattering ([`crate::network::Mac::transposed`]) geometry.
-    #[must_use]
-    pub fn of_geometry(geometry: &crate::network::Geometry, transposed: bool) -> Self {
-        let window = &geometry.window;
-        let source = |axis: usize, at: usize, tap: usize| {
-            let offset = tap * window.dilation[axis];
-            let source = if transposed {
-                let shifted = (at + window.pad[axis]).checked_sub(offset)?;
-                shifted
-                    .is_multiple_of(window.stride[axis])
-                    .then(|| shifted / window.stride[axis])?
-            } else {
-                (at * window.stride[axis] + offset).checked_sub(window.pad[axis])?
-            };
-            (source < geometry.input[axis]).then_some(source)
-        };
-        let mut windows = Vec::with_capacity(geometry.output[0] * geometry.output[1]);
-        for oy in 0..geometry.output[0] {
-            for ox in 0..geometry.output[1] {
-                let mut taps = Vec::with_capacity(window.kernel[0] * window.kernel[1]);
-                for ky in 0..window.kernel[0] {
-                    for kx in 0..window.kernel[1] {
-                        let at = source(0, oy, ky).zip(source(1, ox, kx));
-                        taps.push(at.map(|(y, x)| (y * geometry.input[1] + x) as u32));
-                    }
-                }
-                windows.push(taps);
-            }
-        }
-        Self::new(geometry.input[0] * geometry.input[1], windows)
+    fn listed(&self) -> &Listed {
+        self.listed
+            .get_or_init(|| Arc::new(Listed::of(&self.geometry, self.transposed)))
     }
 
     /// Number of iterations of one frame.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.iterations.len()
+        self.size.iterations
     }
 
     /// An iteration; beyond the last one, where only an upset counter leads, a pixel is taken and
@@ -116,7 +75,7 @@ impl WindowProgram {
         };
         usize::try_from(at)
             .ok()
-            .and_then(|at| self.iterations.get(at))
+            .and_then(|at| self.listed().iterations.get(at))
             .copied()
             .unwrap_or(beyond)
     }
@@ -124,29 +83,142 @@ impl WindowProgram {
     /// The taps of a window.
     #[must_use]
     pub fn taps(&self, window: u32) -> &[Option<u32>] {
-        &self.windows[window as usize]
+        &self.listed().windows[window as usize]
     }
 
     /// Whether a window is handed out where no pixel is taken, so that what it reads has to be kept.
     #[must_use]
     pub fn reads_again(&self) -> bool {
-        self.iterations.iter().any(|iteration| {
-            let reads = |window: u32| self.windows[window as usize].iter().any(Option::is_some);
-            !iteration.takes && iteration.window.is_some_and(reads)
-        })
+        self.size.reads_again
     }
 
     /// Pixels that have to be kept at most, the one just taken included.
     #[must_use]
     pub fn ring(&self) -> usize {
-        self.ring
+        self.size.ring
+    }
+}
+
+/// The input row, or column, that a tap of an output row, or column, reads; none in the border.
+fn source(geometry: &Geometry, transposed: bool, axis: usize, at: usize, tap: usize) -> Option<usize> {
+    let window = &geometry.window;
+    let offset = tap * window.dilation[axis];
+    let source = if transposed {
+        let shifted = (at + window.pad[axis]).checked_sub(offset)?;
+        shifted
+            .is_multiple_of(window.stride[axis])
+            .then(|| shifted / window.stride[axis])?
+    } else {
+        (at * window.stride[axis] + offset).checked_sub(window.pad[axis])?
+    };
+    (source < geometry.input[axis]).then_some(source)
+}
+
+impl Size {
+    /// Walks over the windows with the first and last row and column of each alone: a window reads its last pixel in
+    /// the last of its rows and columns, and its first one in the first of them.
+    fn of(geometry: &Geometry, transposed: bool) -> Self {
+        let width = geometry.input[1];
+        let pixels = geometry.input[0] * width;
+        let ends = |axis: usize| -> Vec<Option<(usize, usize)>> {
+            let ends_of = |at: usize| {
+                let taps = 0..geometry.window.kernel[axis];
+                let sources = taps.filter_map(|tap| source(geometry, transposed, axis, at, tap));
+                sources.fold(None, |ends: Option<(usize, usize)>, at| {
+                    Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
+                })
+            };
+            (0..geometry.output[axis]).map(ends_of).collect()
+        };
+        let (rows, columns) = (ends(0), ends(1));
+        // The first column that a window of a row, or a later one of that row, reads.
+        let mut first_columns = vec![None; columns.len() + 1];
+        for at in (0..columns.len()).rev() {
+            let own = columns[at].map(|(first, _)| first);
+            first_columns[at] = own.into_iter().chain(first_columns[at + 1]).min();
+        }
+        let pixel = |row: Option<(usize, usize)>, column: Option<usize>| {
+            row.zip(column)
+                .map_or(pixels, |((row, _), column)| row * width + column)
+        };
+        // The oldest pixel that a row of windows or any later one reads.
+        let mut oldest = vec![pixels; rows.len() + 1];
+        for at in (0..rows.len()).rev() {
+            oldest[at] = pixel(rows[at], first_columns[0]).min(oldest[at + 1]);
+        }
+        let mut size = Self {
+            iterations: 0,
+            ring: 1,
+            reads_again: false,
+        };
+        let mut taken = 0;
+        for (y, &row) in rows.iter().enumerate() {
+            for (x, &column) in columns.iter().enumerate() {
+                let last = row
+                    .zip(column)
+                    .map(|((_, row), (_, column))| row * width + column);
+                let need = last.map_or(0, |last| last + 1);
+                size.reads_again |= last.is_some() && need <= taken;
+                size.iterations += need.saturating_sub(taken).max(1);
+                taken = taken.max(need);
+                let kept = pixel(row, first_columns[x]).min(oldest[y + 1]);
+                size.ring = size.ring.max(taken.saturating_sub(kept));
+            }
+        }
+        size.iterations += pixels - taken;
+        size
+    }
+}
+
+impl Listed {
+    fn of(geometry: &Geometry, transposed: bool) -> Self {
+        let [rows, columns] = geometry.window.kernel;
+        let mut windows = Vec::with_capacity(geometry.output[0] * geometry.output[1]);
+        for oy in 0..geometry.output[0] {
+            for ox in 0..geometry.output[1] {
+                let mut taps = Vec::with_capacity(rows * columns);
+                for ky in 0..rows {
+                    for kx in 0..columns {
+                        let at = source(geometry, transposed, 0, oy, ky)
+                            .zip(source(geometry, transposed, 1, ox, kx));
+                        taps.push(at.map(|(y, x)| (y * geometry.input[1] + x) as u32));
+                    }
+                }
+                windows.push(taps);
+            }
+        }
+        let mut iterations = Vec::new();
+        let mut taken = 0;
+        for (window, taps) in windows.iter().enumerate() {
+            let need = taps.iter().flatten().max().map_or(0, |&last| last as usize + 1);
+            while taken + 1 < need {
+                iterations.push(Iteration {
+                    takes: true,
+                    window: None,
+                });
+                taken += 1;
+            }
+            let takes = taken < need;
+            taken += usize::from(takes);
+            iterations.push(Iteration {
+                takes,
+                window: Some(window as u32),
+            });
+        }
+        let pixels = geometry.input[0] * geometry.input[1];
+        iterations.extend((taken..pixels).map(|_| Iteration {
+            takes: true,
+            window: None,
+        }));
+        Self { iterations, windows }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Geometry, Window};
+    use crate::network::Window;
+    use proptest::prelude::*;
 
     /// Every tap of every window is in the ring when the window is handed out, and a smaller ring
     /// would have lost one.
@@ -154,52 +226,50 @@ mod tests {
         let mut taken = 0usize;
         let mut windows = 0;
         let mut complete = true;
+        let mut again = false;
         for at in 0..program.len() as u64 {
             let iteration = program.iteration(at);
             taken += usize::from(iteration.takes);
             if let Some(window) = iteration.window {
                 assert_eq!(window, windows);
                 windows += 1;
-                complete &= program
-                    .taps(window)
-                    .iter()
-                    .flatten()
-                    .all(|&tap| (tap as usize) < taken && tap as usize + ring >= taken);
+                let mut taps = program.taps(window).iter().flatten();
+                again |= !iteration.takes && taps.clone().next().is_some();
+                complete &= taps.all(|&tap| (tap as usize) < taken && tap as usize + ring >= taken);
             }
         }
-        assert_eq!(taken, 7 * 6, "pixels of the frame");
+        assert_eq!(again, program.reads_again());
+        assert_eq!(program.listed().iterations.len(), program.len());
+        let [rows, columns, _] = program.geometry.input;
+        assert_eq!(taken, rows * columns, "pixels of the frame");
         complete
     }
 
-    #[test]
-    fn the_ring_is_as_small_as_it_can_be() {
-        for (kernel, stride, pad, transposed) in [
-            ([3, 3], [1, 1], [0, 0], false),
-            ([3, 2], [2, 1], [1, 0], false),
-            ([2, 2], [2, 2], [0, 0], true),
-            ([3, 3], [2, 2], [1, 1], true),
-            ([1, 1], [1, 1], [0, 0], false),
-        ] {
-            let extent = |axis: usize, input: usize| {
+    proptest! {
+        #[test]
+        fn the_ring_is_as_small_as_it_can_be(
+            (input, kernel, stride) in ([1usize..9, 1usize..9], [1usize..5, 1usize..5], [1usize..4, 1usize..4]),
+            (dilation, pad, transposed) in ([1usize..4, 1usize..4], [0usize..4, 0usize..4], any::<bool>()),
+            spare in [0usize..3, 0usize..3],
+        ) {
+            let extent = |axis: usize| {
+                let span = (kernel[axis] - 1) * dilation[axis] + 1;
                 if transposed {
-                    (input - 1) * stride[axis] + kernel[axis] - 2 * pad[axis]
+                    ((input[axis] - 1) * stride[axis] + span + spare[axis]).saturating_sub(2 * pad[axis])
                 } else {
-                    (input + 2 * pad[axis] - kernel[axis]) / stride[axis] + 1
+                    let padded = input[axis] + 2 * pad[axis] + spare[axis];
+                    padded.checked_sub(span).map_or(0, |room| room / stride[axis] + 1)
                 }
             };
+            prop_assume!(extent(0) > 0 && extent(1) > 0);
             let geometry = Geometry {
-                input: [7, 6, 3],
-                output: [extent(0, 7), extent(1, 6), 5],
-                window: Window {
-                    kernel,
-                    stride,
-                    dilation: [1, 1],
-                    pad,
-                },
+                input: [input[0], input[1], 3],
+                output: [extent(0), extent(1), 5],
+                window: Window { kernel, stride, dilation, pad },
             };
             let program = WindowProgram::of_geometry(&geometry, transposed);
-            assert!(holds(&program, program.ring()));
-            assert!(program.ring() == 1 || !holds(&program, program.ring() - 1));
+            prop_assert!(holds(&program, program.ring()));
+            prop_assert!(program.ring() == 1 || !holds(&program, program.ring() - 1));
         }
     }
 }
