@@ -516,6 +516,19 @@ fn paths_that_name_no_register_are_refused_with_what_there_is() {
                 "conv_0.".into(),
             ],
         ),
+        // Of the layer that is named, and none of another.
+        (
+            "conv_9.nothing,0,0".to_owned(),
+            vec![
+                "begins with no layer".to_owned(),
+                "conv_0, ".into(),
+                "did you mean `conv_0`?".into(),
+            ],
+        ),
+        (
+            "accumulator,0,0".to_owned(),
+            vec!["begins with no layer".to_owned()],
+        ),
         (
             format!("{words_path},0,0"),
             vec![format!("{words} words"), format!("[{}]", words - 1)],

@@ -28,6 +28,33 @@ fn letters(status: &[Status]) -> Vec<char> {
 }
 
 #[test]
+fn every_name_of_a_preset_is_suggested_for_one_that_is_nearly_it() {
+    let said = |error: Box<dyn miette::Diagnostic>| error.help().map(|help| help.to_string());
+    let near = |name: &str| format!("{}x", &name[..name.len() - 1]);
+    let is_said = |said: Option<String>, name: &str| {
+        let said = said.unwrap_or_default();
+        assert!(
+            said.contains(&format!("did you mean `{name}`?")),
+            "{name}: {said}"
+        );
+    };
+    for preset in environment_presets() {
+        for name in preset.aliases.iter().map(String::as_str).chain([preset.name]) {
+            if let Err(error) = Environment::find(&near(name), here()) {
+                is_said(said(Box::new(error)), name);
+            }
+        }
+    }
+    let aliases = [("nyc_k7_bran", "nyc_k7_bram"), ("econt_hehh", "econt_heh")];
+    for (asked, name) in aliases {
+        let error = MemoryTechnology::find(asked, here()).expect_err("no such preset");
+        is_said(said(Box::new(error)), name);
+    }
+    let error = ClusterTable::find("burst8_sed004", here()).expect_err("no such preset");
+    is_said(said(Box::new(error)), "burst8_seed004");
+}
+
+#[test]
 fn every_environment_of_the_facts_is_a_preset() {
     let Some(facts) = facts() else { return };
     let rows = facts["environments"].as_array().unwrap();

@@ -88,13 +88,16 @@ pub(super) fn find<T: Named>(
             None => Ok(file),
         };
     }
+    let mut aliases = Vec::new();
     for preset in presets {
         let file = parse(preset)?;
         if file.aliases().iter().any(|alias| alias == name) {
             return Ok(file);
         }
+        aliases.extend_from_slice(file.aliases());
     }
     let names = presets.iter().map(|(preset, _)| *preset);
+    let names = names.chain(aliases.iter().map(String::as_str));
     Err(RadiationError::Unknown {
         what,
         name: name.to_owned(),

@@ -7,6 +7,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use super::register::{Register, RegisterBit};
+use crate::data::suggest;
 use crate::network::LayerId;
 
 /// One register of one stage.
@@ -72,6 +73,22 @@ pub enum PathError {
         /// Paths of registers that are called alike.
         known: Vec<String>,
     },
+    /// No layer with registers is called as the path begins.
+    #[error("there is no register `{path}`: it begins with no layer that has registers")]
+    #[diagnostic(
+        code(radstream::register::layer),
+        help(
+            "expected <layer>.<unit>.<register>[word].lane, the layer being {}{}",
+            listed(layers),
+            near_layer(path, layers)
+        )
+    )]
+    Layer {
+        /// What was asked for.
+        path: String,
+        /// The layers that have registers.
+        layers: Vec<String>,
+    },
     /// The register has no such word, or several and none is named.
     #[error("register `{path}` has {words} words{}", asked.map_or_else(String::new, |word| format!(" and no word {word}")))]
     #[diagnostic(code(radstream::register::word), help("expected `{path}[0]` to `{path}[{}]`", words - 1))]
@@ -117,6 +134,27 @@ fn similar(known: &[String]) -> String {
     }
 }
 
+fn listed(layers: &[String]) -> String {
+    match layers {
+        [layer] => format!("`{layer}`"),
+        layers => format!("one of: {}", layers.join(", ")),
+    }
+}
+
+/// The layer that is most like the beginning of a path, as far as names have as many dots.
+fn near_layer(path: &str, layers: &[String]) -> String {
+    let beginning = |layer: &str| {
+        let dots = layer.matches('.').count();
+        let end = path.match_indices('.').nth(dots);
+        end.map_or(path, |(end, _)| &path[..end])
+    };
+    let near = layers
+        .iter()
+        .filter_map(|layer| Some((beginning(layer), suggest(beginning(layer), [layer.as_str()])?)))
+        .min_by_key(|(asked, layer)| strsim::osa_distance(asked, layer));
+    near.map_or_else(String::new, |(_, layer)| format!("; did you mean `{layer}`?"))
+}
+
 /// A stage whose registers are listed.
 pub(super) struct Unit<'a> {
     /// Its number.
@@ -136,12 +174,19 @@ pub(super) struct Unit<'a> {
 pub struct RegisterTable {
     rows: Vec<RegisterRow>,
     by_path: HashMap<String, usize>,
+    /// Names of the layers, in the order of the stages.
+    layers: Vec<(LayerId, String)>,
 }
 
 impl RegisterTable {
     pub(super) fn of<'a>(units: impl Iterator<Item = Unit<'a>>) -> Self {
         let mut rows: Vec<RegisterRow> = Vec::new();
+        let mut layers: Vec<(LayerId, String)> = Vec::new();
         for unit in units {
+            if !unit.registers.is_empty() && layers.iter().all(|(layer, _)| *layer != unit.layer) {
+                let layer = unit.name.rsplit_once('.').map_or(unit.name, |(layer, _)| layer);
+                layers.push((unit.layer, layer.to_owned()));
+            }
             let mut limb = unit.limb;
             for register in unit.registers {
                 rows.push(RegisterRow {
@@ -156,7 +201,11 @@ impl RegisterTable {
         }
         let by_path = rows.iter().enumerate();
         let by_path = by_path.map(|(at, row)| (row.path.clone(), at)).collect();
-        Self { rows, by_path }
+        Self {
+            rows,
+            by_path,
+            layers,
+        }
     }
 
     /// The registers in the order of the stages.
@@ -182,10 +231,7 @@ impl RegisterTable {
             (Some(row), _) => (row, None, None),
             (None, Some(row)) => (row, word, lane),
             (None, None) => {
-                return Err(PathError::Register {
-                    path: path.to_owned(),
-                    known: self.similar(base),
-                });
+                return Err(self.unknown(path, base));
             }
         };
         let Register { words, lanes, .. } = row.register;
@@ -230,9 +276,30 @@ impl RegisterTable {
         Some(row.path_of(word, bit.lane))
     }
 
-    /// Up to five paths that are most like one that is not there.
-    fn similar(&self, path: &str) -> Vec<String> {
+    /// Why a path names no register; `base` is the path without indices.
+    fn unknown(&self, path: &str, base: &str) -> PathError {
+        let path = path.to_owned();
+        let begins = |layer: &str| {
+            base.strip_prefix(layer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let of_path = self.layers.iter().filter(|(_, layer)| begins(layer));
+        match of_path.max_by_key(|(_, layer)| layer.len()) {
+            Some(&(layer, _)) => PathError::Register {
+                path,
+                known: self.similar(layer, base),
+            },
+            None => PathError::Layer {
+                path,
+                layers: self.layers.iter().map(|(_, layer)| layer.clone()).collect(),
+            },
+        }
+    }
+
+    /// Up to five paths of a layer that are most like one that is not there.
+    fn similar(&self, layer: LayerId, path: &str) -> Vec<String> {
         let mut rows: Vec<(f64, &str)> = (self.rows.iter())
+            .filter(|row| row.layer == layer)
             .map(|row| (strsim::jaro(&row.path, path), row.path.as_str()))
             .collect();
         rows.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -151,12 +151,6 @@ impl Thresholding {
         })
     }
 
-    /// Registers of the pipeline in front of the queue.
-    #[must_use]
-    pub fn pipeline_registers(&self) -> usize {
-        self.stages
-    }
-
     fn load(&self, state: &[u64]) -> Machine {
         Machine {
             fold: self.fold.get(state),
