@@ -34,11 +34,30 @@ pub fn from_f64_with(value: f64, to: &Format, deviations: Deviations) -> Result<
 /// # Errors
 /// [`NotFinite`] for NaN and infinities without [`Deviation::DoubleByItsFields`].
 pub fn from_printed_f64(value: f64, to: &Format, deviations: Deviations) -> Result<i128, NotFinite> {
-    from_f64_with(
-        round_decimal(value, to.frac().max(0).unsigned_abs()),
-        to,
-        deviations,
-    )
+    let read = if is_printed_beside_no_border(value, to) {
+        value
+    } else {
+        round_decimal(value, to.frac().max(0).unsigned_abs())
+    };
+    from_f64_with(read, to, deviations)
+}
+
+/// Whether a double that is printed with as many decimals as the type has fractional bits, and read back, stays between
+/// the same two neighbours among the multiples of half the type's last bit. Every mode then rounds the two alike.
+///
+/// The decimals move the double by `10^-frac / 2` at most, which is `5^-frac` such halves, and reading them by half its
+/// last bit.
+#[must_use]
+pub fn is_printed_beside_no_border(value: f64, to: &Format) -> bool {
+    let frac = to.frac();
+    if !(1..=64).contains(&frac) || value == 0.0 || !value.is_normal() {
+        return false;
+    }
+    let halves = value * power_of_two(i64::from(frac) + 1);
+    let room = (halves - halves.round()).abs();
+    // Twice the bound, for what the comparison itself rounds.
+    let reach = 2.0 * (0.2f64.powi(frac) + halves.abs() * f64::EPSILON);
+    halves.abs() < 2f64.powi(50) && room > reach
 }
 
 /// The double nearest to `mantissa * 2^-frac`, ties to even; exact where a double holds it,

@@ -18,7 +18,7 @@ mod quantize;
 mod typed;
 
 pub use cast::Cast;
-pub use convert::{from_f64, from_f64_with, from_printed_f64, to_f64};
+pub use convert::{from_f64, from_f64_with, from_printed_f64, is_printed_beside_no_border, to_f64};
 pub use decimal::{Decimal, DecimalError, has_short_decimal, parse_decimal, print_decimal, round_decimal};
 pub use deviations::{Deviation, Deviations};
 pub use dyadic::{Dyadic, NotFinite};

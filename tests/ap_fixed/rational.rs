@@ -6,8 +6,8 @@ use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 use proptest::prelude::*;
 use radstream::fixed_point::{
-    Cast, Deviations, Dyadic, Format, FormatError, Number, Overflow, Quantization, from_f64,
-    from_printed_f64, round_decimal, to_f64,
+    Cast, Deviations, Dyadic, Format, FormatError, Number, Overflow, Quantization, from_f64, from_f64_with,
+    from_printed_f64, is_printed_beside_no_border, round_decimal, to_f64,
 };
 
 use crate::rows::{QUANTIZATIONS, overflow};
@@ -352,6 +352,30 @@ proptest! {
             from_printed_f64(v, &to, Deviations::TEXTBOOK),
             from_f64(text.parse().unwrap(), &to)
         );
+    }
+
+    /// Near a multiple of half the last bit the decimals decide; away from it they do not.
+    #[test]
+    fn printed_weights_near_the_borders_of_a_format(
+        halves in -9000..9000i64,
+        beside in prop_oneof![Just(0.0), -1.2..1.2f64, -0.5..0.5f64],
+        near in 0..60i32,
+        to in formats(24),
+    ) {
+        let half = 2f64.powi(-to.frac() - 1);
+        let v = (halves as f64 + beside * 2f64.powi(-near)) * half;
+        let read = round_decimal(v, to.frac().max(0).unsigned_abs());
+        for deviations in [Deviations::TEXTBOOK, Deviations::HEADERS] {
+            prop_assert_eq!(
+                from_printed_f64(v, &to, deviations),
+                from_f64_with(read, &to, deviations)
+            );
+        }
+        // The two lie strictly between the same neighbours.
+        if is_printed_beside_no_border(v, &to) {
+            prop_assert_eq!((v / half).floor(), (read / half).floor(), "{} {}", v, read);
+            prop_assert!((read / half).fract() != 0.0);
+        }
     }
 }
 

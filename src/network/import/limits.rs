@@ -67,7 +67,7 @@ pub const MAX_ARCHIVE_EFFORT: usize = 1 << 26;
 pub const JSON_VALUE_EFFORT: usize = 16;
 
 /// Effort of one weight whose decimals have to be printed and read again.
-pub const PRINTED_ELEMENT_EFFORT: usize = 16;
+pub const PRINTED_ELEMENT_EFFORT: usize = 48;
 
 /// Effort of one entry of a table, and of one term or coefficient of an adder graph.
 pub const TABULATED_ELEMENT_EFFORT: usize = 4;

@@ -131,38 +131,24 @@ impl Size {
             (0..geometry.output[axis]).map(ends_of).collect()
         };
         let (rows, columns) = (ends(0), ends(1));
-        // The first column that a window of a row, or a later one of that row, reads.
-        let mut first_columns = vec![None; columns.len() + 1];
-        for at in (0..columns.len()).rev() {
-            let own = columns[at].map(|(first, _)| first);
-            first_columns[at] = own.into_iter().chain(first_columns[at + 1]).min();
-        }
-        let pixel = |row: Option<(usize, usize)>, column: Option<usize>| {
-            row.zip(column)
-                .map_or(pixels, |((row, _), column)| row * width + column)
-        };
-        // The oldest pixel that a row of windows or any later one reads.
-        let mut oldest = vec![pixels; rows.len() + 1];
-        for at in (0..rows.len()).rev() {
-            oldest[at] = pixel(rows[at], first_columns[0]).min(oldest[at + 1]);
-        }
         let mut size = Self {
             iterations: 0,
             ring: 1,
             reads_again: false,
         };
         let mut taken = 0;
-        for (y, &row) in rows.iter().enumerate() {
-            for (x, &column) in columns.iter().enumerate() {
-                let last = row
-                    .zip(column)
-                    .map(|((_, row), (_, column))| row * width + column);
-                let need = last.map_or(0, |last| last + 1);
-                size.reads_again |= last.is_some() && need <= taken;
+        for row in &rows {
+            for column in &columns {
+                let ends = row.zip(*column).map(|(row, column)| {
+                    let pixel = |row: usize, column: usize| row * width + column;
+                    (pixel(row.0, column.0), pixel(row.1, column.1))
+                });
+                let need = ends.map_or(0, |(_, last)| last + 1);
+                size.reads_again |= ends.is_some() && need <= taken;
                 size.iterations += need.saturating_sub(taken).max(1);
                 taken = taken.max(need);
-                let kept = pixel(row, first_columns[x]).min(oldest[y + 1]);
-                size.ring = size.ring.max(taken.saturating_sub(kept));
+                // What a later window reads is kept for that one, which has at least as many pixels behind it.
+                size.ring = size.ring.max(ends.map_or(0, |(first, _)| taken - first));
             }
         }
         size.iterations += pixels - taken;
