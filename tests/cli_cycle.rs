@@ -352,13 +352,18 @@ fn registers_are_listed_by_class_layer_and_stage() {
     assert_eq!(find("matmul_1", "product"), (2048, 2048 * 18));
     assert_eq!(find("matmul_1", "accumulator"), (16, 16 * 26));
     // Two words of 8 channels of 12 bits.
-    assert_eq!(find("flatten_1", "fifo"), (16, 16 * 12));
+    assert_eq!(find("matmul_1", "fifo"), (16, 16 * 12));
 
-    // A FIFO's depth shows in its bits.
-    place.text("deep.ron", "(layers: { \"flatten_1\": (fifo: Words(9)) })");
-    let deep = place.json(&["inspect", "--hardware", "deep.ron"]);
+    // A FIFO's depth shows in its bits, and one in front of a layer that is no hardware is there if it is stated.
     let fifo_bits = |document: &Value| number(&document["registers"]["fifo"]);
-    assert_eq!(fifo_bits(&deep) - fifo_bits(&document), 7 * 8 * 12);
+    for (layer, words) in [("matmul_1", 7), ("flatten_1", 9)] {
+        place.text(
+            "deep.ron",
+            &format!("(layers: {{ \"{layer}\": (fifo: Words(9)) }})"),
+        );
+        let deep = place.json(&["inspect", "--hardware", "deep.ron"]);
+        assert_eq!(fifo_bits(&deep) - fifo_bits(&document), words * 8 * 12, "{layer}");
+    }
     let said = place.done(&["inspect"]);
     for word in ["line_buffer", "FIFO depth", "bits that an upset can hit"] {
         assert!(said.contains(word), "{word}: {said}");
@@ -898,8 +903,8 @@ fn faults_outside_are_refused_with_what_is_inside() {
             &["line 2", "latch", "line_buffer", "product_wire"],
         ),
         (
-            "flatten_1,fifo,99999,0,0".to_owned(),
-            &["line 2", "99999", "flatten_1"],
+            "matmul_1,fifo,99999,0,0".to_owned(),
+            &["line 2", "99999", "matmul_1"],
         ),
         ("matmul_1,accumulator,0,26,0".to_owned(), &["line 2", "26", "25"]),
         (

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use radstream::accelerator::{
-    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, WeightMemory, WindowGenerator,
-    WindowUnit,
+    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, Packing, Storage, WeightMemory,
+    WindowGenerator, WindowUnit,
 };
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::ImportOptions;
@@ -418,5 +418,242 @@ fn as_many_streams_as_a_stage_can_join() {
             &Hardware::default(),
             &inputs,
         );
+    }
+}
+
+/// What FINN's `absorb` transformations do to the weights: the memory holds the columns in the order of the stream,
+/// and an address names the element of the network file.
+#[test]
+fn absorbed_transpositions_move_columns_in_memory_and_no_address() {
+    let mut numbers = nets::Numbers::new(23);
+    for case in 0..40 {
+        let input = [1 + numbers.below(4), 1 + numbers.below(4), 1 + numbers.below(5)];
+        let columns: usize = input.iter().product();
+        let perm = [vec![2, 0, 1], vec![1, 0, 2], vec![2, 1, 0]][numbers.below(3)].clone();
+        let mut builder = nets::Builder::new(input.to_vec(), nets::signed(4));
+        builder.transposed("flatten", perm.clone());
+        let values: Vec<i64> = (0..columns * 4).map(|_| numbers.below(7) as i64 - 3).collect();
+        let geometry = radstream::network::Geometry::dense(1, columns, 4);
+        builder.product("fc", geometry, nets::signed(3), values.clone(), false);
+        let (pe, simd) = (numbers.divisor(4), numbers.divisor(columns));
+        let packing = [Packing::Memblock, Packing::PerPe][numbers.below(2)];
+        let mut hardware = Hardware::default();
+        hardware.layers.insert(
+            "fc".into(),
+            LayerHardware {
+                folding: Some(Folding::Finn { pe, simd }),
+                weights: Some(Storage {
+                    packing,
+                    ..Storage::default()
+                }),
+                ..LayerHardware::default()
+            },
+        );
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        let map = accelerator.map();
+        let (pe, simd) = (pe as usize, simd as usize);
+        for row in 0..4 {
+            for place in 0..columns {
+                // The map's element that comes at a place, and its column in the file's order.
+                let at = [
+                    place / (input[1] * input[2]),
+                    place / input[2] % input[1],
+                    place % input[2],
+                ];
+                let column = perm
+                    .iter()
+                    .fold(0, |column, &axis| column * input[axis] + at[axis]);
+                let word = row / pe * (columns / simd) + place / simd;
+                let (memory, lane) = match packing {
+                    Packing::PerPe => (format!("fc.weight.{}", row % pe), place % simd),
+                    _ => ("fc.weight".to_owned(), row % pe * simd + place % simd),
+                };
+                let memory = map.memory_named(&memory).expect("a memory");
+                let image = accelerator.image(memory);
+                let word = image.word(word);
+                let bits = (0..3).fold(0, |bits, bit| bits | u128::from(word[lane * 3 + bit]) << bit);
+                let value = values[row * columns + column];
+                let radstream::network::Encoding::Fixed(format) = nets::signed(3) else {
+                    unreachable!("a number")
+                };
+                assert_eq!(format.mantissa_of_bits(bits) as i64, value, "case {case}");
+            }
+        }
+        // Both engines under flips of stored bits.
+        let samples = any_inputs(&builder.network, 2);
+        let pipeline = Pipeline::new(&accelerator).unwrap();
+        for _ in 0..6 {
+            let number = numbers.below(map.total_bits() as usize);
+            let bit = map.bits().nth(number).expect("a stored bit");
+            let fault = cycle::CycleFault {
+                cycle: None,
+                site: cycle::Site::Stored(bit),
+            };
+            let run = cycle::run(
+                &pipeline,
+                &accelerator,
+                &samples,
+                &[fault],
+                cycle::Settings::default(),
+            );
+            let network = accelerator.network();
+            let changed = radstream::fault::changes(&accelerator, &[bit]);
+            let parameters = Parameters::under(network, &changed);
+            let expected: Vec<i64> = samples
+                .chunks_exact(columns)
+                .flat_map(|input| {
+                    evaluate(network, &parameters, input)
+                        .tensor(network.output)
+                        .to_vec()
+                })
+                .collect();
+            assert_eq!(run.outputs, expected, "case {case}");
+        }
+    }
+}
+
+/// Depthwise convolutions as FINN builds them, with all foldings, windows and paddings.
+#[test]
+fn depthwise_convolutions_are_windows_and_vector_vector_units() {
+    let mut numbers = nets::Numbers::new(31);
+    let (mut done, mut units, mut parallel_windows) = (0, 0, 0);
+    while done < 120 {
+        let channels = [1, 2, 3, 4, 6][numbers.below(5)];
+        let input = numbers.pair(2, 8);
+        let window = Window {
+            kernel: numbers.pair(1, 4),
+            stride: numbers.pair(1, 3),
+            dilation: numbers.pair(1, 3),
+            pad: numbers.pair(0, 2),
+        };
+        let after = numbers.pair(0, 2);
+        let mut builder = nets::Builder::new(vec![input[0], input[1], channels], nets::signed(4));
+        if builder
+            .depthwise("dw", window, after, |at| (at * 5 + 3) as i64 % 7 - 3)
+            .is_none()
+        {
+            continue;
+        }
+        let taps = window.kernel[0] * window.kernel[1];
+        let folding = Folding::Finn {
+            pe: numbers.divisor(channels),
+            simd: numbers.divisor(taps),
+        };
+        let parallel = [None, Some(true), Some(false)][numbers.below(3)];
+        let unit = WindowUnit {
+            parallel,
+            ..WindowUnit::default()
+        };
+        let mut hardware = Hardware::default();
+        hardware.default = LayerHardware {
+            folding: Some(folding),
+            weight_memory: [None, Some(WeightMemory::Decoupled)][numbers.below(2)],
+            window: (channels > 1 && taps > 1).then_some(unit),
+            ..LayerHardware::default()
+        };
+        hardware.window_generator =
+            [WindowGenerator::Rtl, WindowGenerator::Hls][usize::from(numbers.below(5) == 0)];
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        let pipeline = match Pipeline::new(&accelerator) {
+            Ok(pipeline) => pipeline,
+            Err(error) => {
+                let hls = hardware.window_generator == WindowGenerator::Hls;
+                assert!(hls || error.to_string().contains("stride"), "{error}");
+                continue;
+            }
+        };
+        let kinds: Vec<&str> = pipeline.stages().iter().map(|placed| placed.kind).collect();
+        if channels > 1 {
+            let rtl = hardware.window_generator == WindowGenerator::Rtl;
+            assert!(
+                !rtl || kinds.contains(&"mvau") && !kinds.contains(&"product"),
+                "{kinds:?}"
+            );
+            units += usize::from(kinds.contains(&"mvau"));
+            parallel_windows += usize::from(parallel == Some(true) && kinds.contains(&"swg"));
+        }
+        let samples = any_inputs(&builder.network, 3);
+        agree(
+            &format!("depthwise {done} {window:?} {hardware:?}"),
+            &builder.network,
+            &hardware,
+            &samples,
+        );
+        done += 1;
+    }
+    assert!(units > 60 && parallel_windows > 10, "{units} {parallel_windows}");
+}
+
+/// Deep pipelines of thresholds, which leave the order under flips: both engines search alike, and every step of the
+/// search takes one cycle more.
+#[test]
+fn deep_pipelines_search_as_shallow_ones_do() {
+    let mut numbers = nets::Numbers::new(47);
+    for case in 0..25 {
+        let rows = [1, 2, 4, 6][numbers.below(4)];
+        let steps = [1, 3, 7, 15][numbers.below(4)];
+        let mut builder = nets::Builder::new(vec![4], nets::signed(4));
+        let weights = (0..rows * 4).map(|_| numbers.below(7) as i64 - 3).collect();
+        let geometry = radstream::network::Geometry::dense(1, 4, rows);
+        let layer = builder.product("fc", geometry, nets::signed(3), weights, false);
+        let thresholds = (0..rows)
+            .flat_map(|_| {
+                (0..steps)
+                    .map(|step| step as i64 * 3 - steps as i64)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        builder.thresholds(layer, steps, thresholds, nets::signed(6));
+        let mut hardware = Hardware::default();
+        let entry = LayerHardware {
+            folding: Some(Folding::Finn {
+                pe: numbers.divisor(rows),
+                simd: 2,
+            }),
+            ..LayerHardware::default()
+        };
+        hardware.layers.insert("fc".into(), entry);
+        let samples = any_inputs(&builder.network, 4);
+        let shallow = Accelerator::build(&builder.network, &hardware).unwrap();
+        hardware.layers["fc"].deep_pipeline = Some(true);
+        let deep = Accelerator::build(&builder.network, &hardware).unwrap();
+        agree(&format!("deep {case}"), &builder.network, &hardware, &samples);
+        let pipelines = [&shallow, &deep].map(|accelerator| Pipeline::new(accelerator).unwrap());
+        let latencies = [(&shallow, 0), (&deep, 1)].map(|(accelerator, at)| {
+            let run = cycle::run(
+                &pipelines[at],
+                accelerator,
+                &samples,
+                &[],
+                cycle::Settings::default(),
+            );
+            run.timing.latency.unwrap()
+        });
+        let bits = u64::from((steps + 1).ilog2());
+        assert_eq!(latencies[1], latencies[0] + bits, "case {case}");
+        for bit in deep.map().bits().step_by(7) {
+            let fault = cycle::CycleFault {
+                cycle: None,
+                site: cycle::Site::Stored(bit),
+            };
+            let run = cycle::run(
+                &pipelines[1],
+                &deep,
+                &samples,
+                &[fault],
+                cycle::Settings::default(),
+            );
+            let network = deep.network();
+            let parameters = Parameters::under(network, &radstream::fault::changes(&deep, &[bit]));
+            let expected: Vec<i64> = samples
+                .chunks_exact(4)
+                .flat_map(|input| {
+                    evaluate(network, &parameters, input)
+                        .tensor(network.output)
+                        .to_vec()
+                })
+                .collect();
+            assert_eq!(run.outputs, expected, "case {case}");
+        }
     }
 }

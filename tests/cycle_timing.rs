@@ -355,3 +355,73 @@ fn the_interval_is_the_period_of_the_slowest_generator() {
         "{compared:?}"
     );
 }
+
+/// The windows of FINN's RTL generator behind a network file: interval of a layer whose product keeps up, for every
+/// row that was simulated.
+#[test]
+fn layers_wait_for_their_windows_as_the_rtl_does() {
+    let Some(data) = common::shared_data() else { return };
+    let mut reader = csv::Reader::from_path(data.join("rtl_timing/rtl_swg.csv")).unwrap();
+    let mut compared = 0;
+    for row in reader.deserialize() {
+        let row: std::collections::HashMap<String, String> = row.unwrap();
+        let number = |key: &str| row[key].parse::<usize>().unwrap();
+        let stalls = |key: &str| row.get(key).is_some_and(|value| value != "0");
+        if stalls("GI") || stalls("GO") {
+            continue;
+        }
+        let (height, width) = (number("H"), number("W"));
+        let window = Window {
+            kernel: [number("KH"), number("KW")],
+            stride: [number("SH"), number("SW")],
+            dilation: [if height == 1 { 1 } else { number("DIL") }, number("DIL")],
+            pad: [0, 0],
+        };
+        let (channels, lanes) = (number("CH"), number("SIMD") as u32);
+        let (depthwise, parallel) = (number("DW") == 1, number("MMV") > 1);
+        let taps = window.kernel.iter().product::<usize>() as u32;
+        let mut builder = nets::Builder::new(vec![height, width, channels], nets::signed(4));
+        let folding = if depthwise {
+            builder.depthwise("conv", window, [0, 0], |_| 1).unwrap();
+            let simd = if parallel { taps } else { 1 };
+            Folding::Finn { pe: lanes, simd }
+        } else {
+            builder.convolution("conv", 2, window, [0, 0], |_| 1).unwrap();
+            let simd = if parallel { taps * lanes } else { lanes };
+            Folding::Finn { pe: 2, simd }
+        };
+        let mut hardware = Hardware::default();
+        hardware.default.folding = Some(folding);
+        let (_, timing) = timing(&builder.network, &hardware, 3);
+        let period = number("period12") as u64;
+        assert_eq!(timing.initiation_interval, Some(period), "{row:?}");
+        compared += 1;
+    }
+    assert!(compared >= 23, "{compared}");
+}
+
+/// FINN's RTL (`shared/facts/cycle.md`, E): a strided convolution with padding on all sides has its windows on the
+/// whole padded map, and a depthwise one a generator of its own.
+#[test]
+fn padded_strides_and_depthwise_layers_take_the_cycles_of_the_rtl() {
+    let window = |stride: usize, pad: usize| Window {
+        kernel: [3, 3],
+        stride: [stride, stride],
+        dilation: [1, 1],
+        pad: [pad, pad],
+    };
+    let mut builder = nets::Builder::new(vec![8, 8, 4], nets::signed(4));
+    builder
+        .convolution("conv", 2, window(2, 1), [1, 1], |_| 1)
+        .unwrap();
+    let mut hardware = Hardware::default();
+    hardware.default.folding = Some(Folding::Finn { pe: 2, simd: 4 });
+    let (_, strided) = timing(&builder.network, &hardware, 4);
+    assert_eq!(strided.initiation_interval, Some(161));
+
+    let mut builder = nets::Builder::new(vec![8, 8, 4], nets::signed(4));
+    builder.depthwise("conv", window(1, 0), [0, 0], |_| 1).unwrap();
+    hardware.default.folding = Some(Folding::Finn { pe: 1, simd: 1 });
+    let (_, depthwise) = timing(&builder.network, &hardware, 4);
+    assert_eq!(depthwise.initiation_interval, Some(1_362));
+}

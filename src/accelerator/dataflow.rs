@@ -11,12 +11,16 @@ use crate::network::{LayerId, Network};
 pub struct LayerDataflow {
     /// The FIFOs in front of it.
     pub fifo: Option<FifoDepth>,
+    /// Whether its own entry states them, not only the one for all layers.
+    pub own_fifo: bool,
     /// Elements of a word in these FIFOs; otherwise what the stage in front hands out.
     pub fifo_lanes: Option<u32>,
     /// Its loop.
     pub timing: Option<LoopTiming>,
     /// Where its weights are.
     pub weight_memory: WeightMemory,
+    /// Whether its thresholding has a second register behind every step of the search.
+    pub deep_pipeline: bool,
 }
 
 /// How the stages are coupled.
@@ -46,10 +50,14 @@ impl Dataflow {
             .map(|layer| {
                 let found = LayerDataflow {
                     fifo: hardware.field(&layer.name, |entry| entry.fifo),
+                    own_fifo: (hardware.layers.get(&layer.name)).is_some_and(|entry| entry.fifo.is_some()),
                     fifo_lanes: hardware.field(&layer.name, |entry| entry.fifo_lanes),
                     timing: hardware.field(&layer.name, |entry| entry.timing),
                     weight_memory: hardware
                         .field(&layer.name, |entry| entry.weight_memory)
+                        .unwrap_or_default(),
+                    deep_pipeline: hardware
+                        .field(&layer.name, |entry| entry.deep_pipeline)
                         .unwrap_or_default(),
                 };
                 if found.fifo == Some(FifoDepth::Words(0)) || found.fifo_lanes == Some(0) {

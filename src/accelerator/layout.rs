@@ -4,6 +4,8 @@
 //! element is left for, are padding. The `j`-th padding bit of a tensor, counted over its memories,
 //! words and bits in this order, is bit 0 of element `n + j`, where `n` is the number of elements.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 /// Order of the elements over memories, words and lanes.
@@ -27,10 +29,23 @@ pub(super) struct Place {
     pub bit: u64,
 }
 
+/// An order of the columns of every row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Columns {
+    /// The column that lies at each place.
+    at: Arc<[u32]>,
+    /// Where each column lies.
+    #[serde(skip)]
+    place: Arc<[u32]>,
+}
+
 /// Memories of one tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Layout {
     arrangement: Arrangement,
+    /// Columns of a row in another order than the network file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<Columns>,
     elements: u64,
     element_bits: u64,
     memories: u64,
@@ -50,6 +65,7 @@ impl Layout {
         let element_bits = u64::from(element_bits);
         Self {
             arrangement: Arrangement::Linear,
+            columns: None,
             elements,
             element_bits,
             memories: 1,
@@ -67,6 +83,7 @@ impl Layout {
         let full_words = elements - lanes.saturating_sub(1) * factor;
         Self {
             arrangement: Arrangement::Strided { factor },
+            columns: None,
             elements,
             element_bits: u64::from(element_bits),
             memories: 1,
@@ -83,6 +100,7 @@ impl Layout {
         let depth = (rows / pe) * (columns / simd);
         Self {
             arrangement: Arrangement::PerPe { columns, pe, simd },
+            columns: None,
             elements: rows * columns,
             element_bits: u64::from(element_bits),
             memories: pe,
@@ -102,6 +120,45 @@ impl Layout {
             word_bits: pe * simd * u64::from(element_bits),
             lanes: pe * simd,
             ..Self::per_pe(rows, columns, element_bits, pe, simd)
+        }
+    }
+
+    /// The same memories with the columns of every row in another order: column `at[place]` lies at each place.
+    /// Arrangements without rows and columns stay as they are.
+    pub(super) fn with_columns(self, at: &Arc<[u32]>) -> Self {
+        let (Arrangement::PerPe { columns, .. } | Arrangement::Memblock { columns, .. }) = self.arrangement
+        else {
+            return self;
+        };
+        if columns != at.len() as u64 {
+            return self;
+        }
+        let mut place = vec![0; at.len()];
+        for (to, &column) in at.iter().enumerate() {
+            place[column as usize] = to as u32;
+        }
+        Self {
+            columns: Some(Columns {
+                at: Arc::clone(at),
+                place: place.into(),
+            }),
+            ..self
+        }
+    }
+
+    /// Where a column of a row lies.
+    fn place_of_column(&self, column: u64) -> u64 {
+        match &self.columns {
+            Some(columns) => columns.place[column as usize].into(),
+            None => column,
+        }
+    }
+
+    /// The column that lies at a place of a row.
+    fn column_at(&self, place: u64) -> u64 {
+        match &self.columns {
+            Some(columns) => columns.at[place as usize].into(),
+            None => place,
         }
     }
 
@@ -148,12 +205,12 @@ impl Layout {
             Arrangement::Linear => (0, element / self.lanes, element % self.lanes),
             Arrangement::Strided { factor } => (0, element % factor, element / factor),
             Arrangement::PerPe { columns, pe, simd } => {
-                let (row, column) = (element / columns, element % columns);
+                let (row, column) = (element / columns, self.place_of_column(element % columns));
                 let word = (row / pe) * (columns / simd) + column / simd;
                 (row % pe, word, column % simd)
             }
             Arrangement::Memblock { columns, pe, simd } => {
-                let (row, column) = (element / columns, element % columns);
+                let (row, column) = (element / columns, self.place_of_column(element % columns));
                 let word = (row / pe) * (columns / simd) + column / simd;
                 (0, word, (row % pe) * simd + column % simd)
             }
@@ -167,11 +224,11 @@ impl Layout {
             Arrangement::Strided { factor } => lane * factor + word,
             Arrangement::PerPe { columns, pe, simd } => {
                 let (nf, sf) = (word / (columns / simd), word % (columns / simd));
-                (nf * pe + memory) * columns + sf * simd + lane
+                (nf * pe + memory) * columns + self.column_at(sf * simd + lane)
             }
             Arrangement::Memblock { columns, pe, simd } => {
                 let (nf, sf) = (word / (columns / simd), word % (columns / simd));
-                (nf * pe + lane / simd) * columns + sf * simd + lane % simd
+                (nf * pe + lane / simd) * columns + self.column_at(sf * simd + lane % simd)
             }
         }
     }

@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod absorbed;
 mod accumulator;
 mod address;
 pub mod area;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use std::collections::HashSet;
 
+pub use absorbed::Absorbed;
 pub use address::{AddressError, NamedBit};
 pub use code::StoredCode;
 pub use dataflow::{Dataflow, LayerDataflow};
@@ -105,6 +107,9 @@ pub struct Accelerator {
     map: MemoryMap,
     /// Follows from the network and the stages.
     #[serde(skip)]
+    absorbed: Absorbed,
+    /// Follows from the network and the stages.
+    #[serde(skip)]
     remarks: Vec<Note>,
 }
 
@@ -144,6 +149,7 @@ impl Accelerator {
         let target = Target::of(hardware, &stages);
         target.apply(&mut network);
 
+        let absorbed = Absorbed::of(&network, &stages);
         let mut map = MemoryMap::new(network.params.len());
         for (id, layer, kind) in storage_order(&network) {
             let name = network.layer(layer).name.clone();
@@ -164,7 +170,11 @@ impl Accelerator {
                 Arranged::Own(OwnWidths::of(&network.param(id).values))
             } else {
                 let packed = layout(&network, id, &name, storage.packing, code.width(), folded);
-                Arranged::Words(packed.map_err(refuse)?)
+                let packed = packed.map_err(refuse)?;
+                Arranged::Words(match absorbed.columns(id) {
+                    Some(columns) => packed.with_columns(columns),
+                    None => packed,
+                })
             };
             hold_every_code(&mut network.params[id.index()], code);
             map.push(
@@ -194,6 +204,7 @@ impl Accelerator {
             thresholds,
             dataflow,
             map,
+            absorbed,
             remarks,
         })
     }
@@ -290,6 +301,12 @@ impl Accelerator {
         let products = self.stages.iter().map(Stage::initiation_interval);
         let thresholds = self.thresholds.iter().map(|stage| stage.cycles);
         products.chain(thresholds).max()
+    }
+
+    /// Transpositions that are no hardware.
+    #[must_use]
+    pub fn absorbed(&self) -> &Absorbed {
+        &self.absorbed
     }
 
     /// How the stages are coupled and timed.

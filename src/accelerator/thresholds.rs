@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::hardware::{Hardware, Problem};
-use crate::network::{LayerId, Network, Op};
+use crate::network::{LayerId, Network, Node, Op};
 
 /// A thresholding stage of stated width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,11 +45,16 @@ pub(super) fn stages(network: &Network, hardware: &Hardware) -> Result<Vec<Thres
         });
     }
     for (name, entry) in &hardware.layers {
-        let Some(layer) = network.layer_named(name).filter(|_| entry.pe.is_some()) else {
-            continue;
+        let field = match (entry.pe, entry.deep_pipeline) {
+            (Some(_), _) => "pe",
+            (None, Some(_)) => "deep_pipeline",
+            (None, None) => continue,
         };
-        if !stages.iter().any(|stage| stage.layer == layer) {
-            return Err(Problem::NoThresholds { layer: name.clone() });
+        let compares =
+            |node: &Node| matches!(node.op, Op::MultiThreshold(_)) && network.layer(node.layer).name == *name;
+        if network.layer_named(name).is_some() && !network.nodes.iter().any(compares) {
+            let layer = name.clone();
+            return Err(Problem::NoThresholds { layer, field });
         }
     }
     Ok(stages)

@@ -1,7 +1,7 @@
 //! Ranges that follow from formats alone.
 
 use super::{Encoding, Geometry, Window};
-use crate::fixed_point::{Format, FormatError};
+use crate::fixed_point::{Format, FormatError, Overflow};
 
 /// The narrowest exact accumulator of a matrix product: it holds the bias plus `taps` products of
 /// any mantissas that the operands' *formats* allow, so that no flip of a stored bit overflows it.
@@ -94,5 +94,48 @@ impl Window {
         let tap = self.pad[axis].saturating_sub(start).div_ceil(self.dilation[axis]);
         let reached = start + tap * self.dilation[axis] - self.pad[axis];
         tap < self.kernel[axis] && reached < extent
+    }
+}
+
+/// Whether the order of additions of a matrix product of so many taps cannot matter: no product is rounded, and
+/// the running sum, which has that format, either wraps or holds every partial sum. With `popcount` matching bits
+/// are counted.
+#[must_use]
+pub fn order_is_free(
+    taps: usize,
+    weight: &Encoding,
+    input: &Encoding,
+    bias: Option<&Encoding>,
+    format: &Format,
+    popcount: bool,
+) -> bool {
+    let product_frac = if popcount {
+        0
+    } else {
+        weight.frac().saturating_add(input.frac())
+    };
+    if format.frac() < product_frac {
+        return false;
+    }
+    if format.overflow() == (Overflow::Wrap { saturation_bits: 0 }) {
+        return true;
+    }
+    if popcount {
+        return taps as i128 <= format.max_mantissa();
+    }
+    let Ok(exact) = exact_accumulator(taps, weight, input, bias) else {
+        return false;
+    };
+    let Ok(raise) = u32::try_from(format.frac() - exact.frac()) else {
+        return false;
+    };
+    let raised = |value: i128| value.checked_mul(1i128.checked_shl(raise)?);
+    match (raised(exact.min_mantissa()), raised(exact.max_mantissa())) {
+        // A symmetric saturation moves the lowest mantissa.
+        (Some(low), Some(high)) => {
+            (low > format.min_mantissa() || !format.signed() && low >= format.min_mantissa())
+                && high <= format.max_mantissa()
+        }
+        _ => false,
     }
 }

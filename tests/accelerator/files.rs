@@ -393,6 +393,7 @@ fn generators_and_thresholds_that_cannot_be_are_refused() {
         (finn.to_owned(), "window: (simd: 1)", "no window generator"),
         ("pe: 4".to_owned(), "", "pe = 4"),
         (finn.to_owned(), "pe: 1", "no thresholds"),
+        (finn.to_owned(), "deep_pipeline: true", "no `deep_pipeline`"),
     ] {
         let text = format!("(layers: {{\"conv\": ({conv}), \"fc\": ({fc})}})");
         let error = Accelerator::build(&builder.network, &parse(&text).unwrap()).unwrap_err();

@@ -172,6 +172,34 @@ impl Builder {
         output
     }
 
+    /// A depthwise convolution with stated padding behind the map too, as a layer of its own; none where the window
+    /// does not fit.
+    pub fn depthwise(
+        &mut self,
+        name: &str,
+        window: Window,
+        after: [usize; 2],
+        weight: impl Fn(usize) -> i64,
+    ) -> Option<LayerId> {
+        let channels = self.network.tensor(self.network.output).channels();
+        let layer = self.convolution(name, channels, window, after, &weight)?;
+        let [kh, kw] = window.kernel;
+        let param = self.network.params.last_mut().expect("its weights");
+        param.shape = vec![channels, kh, kw, 1];
+        param.values = (0..channels * kh * kw).map(weight).collect();
+        let encoding = param.encoding;
+        let node = self.network.nodes.last_mut().expect("its product");
+        let Op::Mac(mac) = &mut node.op else {
+            unreachable!("a product")
+        };
+        mac.groups = channels;
+        let operand = self.network.tensors[node.inputs[0].index()].encoding;
+        let format = bounds::exact_accumulator(kh * kw, &encoding, &operand, None).unwrap();
+        mac.accumulator.format = format;
+        self.network.tensors[node.output.index()].encoding = Encoding::Fixed(format);
+        Some(layer)
+    }
+
     /// A transposition and a flattening behind the last tensor, as a layer of its own.
     pub fn transposed(&mut self, name: &str, perm: Vec<usize>) {
         let layer = LayerId::from(self.network.layers.len());

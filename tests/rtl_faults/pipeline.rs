@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use radstream::accelerator::{Accelerator, Hardware, StoredBit};
+use radstream::accelerator::{Accelerator, FifoDepth, Hardware, StoredBit};
 use radstream::data::{self, Elements, Source};
 use radstream::fault::{self, Targets};
 use radstream::model::{Files, load_network};
@@ -50,7 +50,33 @@ impl Design {
         let files = Files::Folder(folder.to_owned());
         let network =
             load_network(&files, Path::new("p1.onnx"), &ImportOptions::default()).expect("a network");
-        let hardware = Hardware::read(&folder.join("p1.ron")).expect("a hardware file");
+        let mut reader = csv::Reader::from_path(folder.join("register_bits.csv")).expect("register bits");
+        let units: Vec<Unit> = reader
+            .records()
+            .map(|record| {
+                let record = record.expect("a row");
+                let bits: u64 = record[2].parse().expect("bits");
+                let debug = record[4].split_whitespace().filter_map(|register| {
+                    let (name, bits) = register.split_once(':')?;
+                    (name == "maxcount_reg").then(|| bits.parse::<u64>().expect("bits"))
+                });
+                Unit {
+                    name: record[0].to_owned(),
+                    stage: record[1].to_owned(),
+                    bits: bits - debug.sum::<u64>(),
+                }
+            })
+            .collect();
+        let mut hardware = Hardware::read(&folder.join("p1.ron")).expect("a hardware file");
+        // The bench has a FIFO in front of a layer that is no hardware.
+        for unit in &units {
+            if let Some(layer) = unit.stage.strip_suffix(".fifo")
+                && network.layer_named(layer).is_some()
+            {
+                let entry = hardware.layers.entry(layer.to_owned()).or_default();
+                entry.fifo.get_or_insert(FifoDepth::Words(2));
+            }
+        }
         let accelerator = Arc::new(Accelerator::build(&network, &hardware).expect("an accelerator"));
         let pipeline = Pipeline::new(&accelerator).expect("a pipeline");
         let targets = Targets::of(Arc::clone(&accelerator), &pipeline);
@@ -58,26 +84,12 @@ impl Design {
         let (_, outputs) = values(folder, "p1.npz", "outputs");
         let (edges, _) = values(folder, "p1.npz", "word_edges");
         let word = outputs.len() / edges[0];
-        let mut reader = csv::Reader::from_path(folder.join("register_bits.csv")).expect("register bits");
-        let units = reader.records().map(|record| {
-            let record = record.expect("a row");
-            let bits: u64 = record[2].parse().expect("bits");
-            let debug = record[4].split_whitespace().filter_map(|register| {
-                let (name, bits) = register.split_once(':')?;
-                (name == "maxcount_reg").then(|| bits.parse::<u64>().expect("bits"))
-            });
-            Unit {
-                name: record[0].to_owned(),
-                stage: record[1].to_owned(),
-                bits: bits - debug.sum::<u64>(),
-            }
-        });
         Self {
             accelerator,
             pipeline,
             targets,
             inputs,
-            units: units.collect(),
+            units,
             expected_words: outputs.chunks(word).map(<[i64]>::to_vec).collect(),
             word,
         }

@@ -635,6 +635,13 @@ impl<'a> Reader<'a> {
         for &(attribute, value) in &node.attributes {
             match attribute {
                 "PE" => pe = self.count(node, attribute, value)?,
+                "deep_pipeline" => {
+                    self.entry(layer).deep_pipeline = Some(match value.as_u64() {
+                        Some(0) => false,
+                        Some(1) => true,
+                        _ => return Err(self.wrong(node, attribute, value, "0 or 1")),
+                    });
+                }
                 "ram_style" | "ram_style_thresholds" => style = self.style(node, attribute, value)?,
                 "inFIFODepths" | "outFIFODepths" | "inFIFODepth" | "outFIFODepth" => {}
                 _ => self.left_out(node, attribute),

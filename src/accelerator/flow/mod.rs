@@ -176,6 +176,7 @@ impl FlowHardware {
             let known = own.layers.entry(layer).or_default();
             known.folding = entry.folding.or(known.folding);
             known.pe = entry.pe.or(known.pe);
+            known.deep_pipeline = entry.deep_pipeline.or(known.deep_pipeline);
             known.window = entry.window.or(known.window);
             known.weights = entry.weights.or(known.weights);
             known.thresholds = entry.thresholds.or(known.thresholds);

@@ -56,6 +56,7 @@ fn fields(entry: &LayerHardware) -> Vec<String> {
         None => {}
     }
     lines.extend(entry.pe.map(|pe| format!("pe: {pe}")));
+    lines.extend(entry.deep_pipeline.map(|deep| format!("deep_pipeline: {deep}")));
     if let Some(window) = entry.window {
         let parts = [
             window.simd.map(|simd| format!("simd: {simd}")),

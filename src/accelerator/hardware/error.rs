@@ -75,11 +75,13 @@ pub enum Problem {
         /// Channels of the map.
         channels: u64,
     },
-    /// A width for thresholds that a layer does not have.
-    #[error("layer `{layer}` has no thresholds, so no `pe`")]
+    /// A thresholding stage of a layer that has none.
+    #[error("layer `{layer}` has no thresholds, so no `{field}`")]
     NoThresholds {
         /// The layer.
         layer: String,
+        /// `pe` or `deep_pipeline`.
+        field: &'static str,
     },
     /// PE does not divide the rows, or SIMD the columns.
     #[error("layer `{layer}`: {what} = {value} does not divide the {count} {counted}")]
@@ -265,7 +267,7 @@ impl Problem {
             | Problem::NoProduct { layer, .. }
             | Problem::NoWindow { layer }
             | Problem::ParallelWindow { layer, .. }
-            | Problem::NoThresholds { layer }
+            | Problem::NoThresholds { layer, .. }
             | Problem::DuplicateTensor { layer, .. }
             | Problem::NotDividing { layer, .. }
             | Problem::Logic { layer, .. }
@@ -335,9 +337,9 @@ impl Problem {
             Problem::ParallelWindow { channels, .. } => format!(
                 "expected simd: {channels} with parallel: true, or parallel: false; only depthwise layers and kernels of one pixel offer parts of the channels at once"
             ),
-            Problem::NoThresholds { .. } => {
-                "expected a layer that compares with thresholds; a product's PE is that of its `folding`; remove `pe`".to_owned()
-            }
+            Problem::NoThresholds { field, .. } => format!(
+                "expected a layer that compares with thresholds; a product's PE is that of its `folding`; remove `{field}`"
+            ),
             Problem::DuplicateTensor { .. } => {
                 "expected at most one tensor of each kind per layer; split the layer in the network file"
                     .to_owned()

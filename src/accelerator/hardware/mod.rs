@@ -120,6 +120,9 @@ pub struct LayerHardware {
     /// Channels per word of the stage that compares with the layer's thresholds (PE of FINN's
     /// Thresholding); otherwise as many as the stage in front hands out.
     pub pe: Option<u32>,
+    /// Whether that stage has a second register behind every step of its search (`deep_pipeline` of FINN's
+    /// Thresholding).
+    pub deep_pipeline: Option<bool>,
     /// The sliding window generator in front of a FINN convolution.
     pub window: Option<WindowUnit>,
     /// How the weights are stored.

@@ -5,14 +5,15 @@ use super::arithmetic::Arithmetic;
 use super::memory::Memories;
 use super::register::{lane, limbs, mask, set_lane};
 use super::stages::Dsp48Shape;
-use crate::fixed_point::{Cast, Format, Overflow};
-use crate::network::bounds::exact_accumulator;
+use crate::fixed_point::Cast;
+use crate::network::bounds::{exact_accumulator, order_is_free};
 use crate::network::{Encoding, Mac, Network, Node, Order, ParamId};
 
 /// Which weights are multiplied in which step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// FINN: step `nf*SF + sf` multiplies columns `sf*SIMD..` of rows `nf*PE..`; lane `pe*SIMD + simd`.
+    /// FINN: step `nf*SF + sf` multiplies columns `sf*SIMD..` of rows `nf*PE..`; lane `pe*SIMD + simd`. Of a
+    /// depthwise product every row has activations of its own, in lane `simd*PE + pe`.
     Finn {
         /// Rows per step.
         pe: usize,
@@ -188,15 +189,7 @@ impl Matrix {
                 w.signed() || x.signed(),
             )
         };
-        let tree = associative(
-            taps,
-            &weight,
-            &input,
-            bias.as_ref(),
-            &format,
-            product_frac,
-            mac.popcount,
-        );
+        let tree = order_is_free(taps, &weight, &input, bias.as_ref(), &format, mac.popcount);
         let (steps, lanes, per_sum) = match schedule {
             Schedule::Finn { pe, simd } => ((rows / pe) * (taps / simd), pe * simd, simd),
             Schedule::Strided { reuse } => (reuse, rows * taps.div_ceil(reuse), taps.div_ceil(reuse)),
@@ -266,6 +259,11 @@ impl Matrix {
         })
     }
 
+    /// Whether every row has activations of its own, as in FINN's vector-vector units.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && matches!(self.schedule, Schedule::Finn { .. })
+    }
+
     /// The same product of a stream that brings tap `brought[place]` at each place: the columns of the weights
     /// change places, and no activation does. None where the order of additions matters.
     #[must_use]
@@ -305,7 +303,8 @@ impl Matrix {
         let (weight, activation, sum) = (self.weight_code, self.activation_code, self.accumulator_code);
         let integers =
             !weight.bipolar && !activation.bipolar && !self.popcount && weight.signed && sum.signed;
-        let sums = self.tree && self.bias.is_none() && self.hands_sums_on && self.holds_sums;
+        let sums =
+            self.tree && self.groups == 1 && self.bias.is_none() && self.hands_sums_on && self.holds_sums;
         let shape = Dsp48Shape {
             synapse_fold: (self.taps / simd) as u64,
             neuron_fold: (self.rows / pe) as u64,
@@ -385,6 +384,7 @@ impl Matrix {
     /// Where a lane finds its activation in the word that a step multiplies.
     fn activation_lane(&self, row: usize, tap: usize, at: usize) -> usize {
         match self.schedule {
+            Schedule::Finn { pe, simd } if self.is_depthwise() => at % simd * pe + at / simd,
             Schedule::Finn { simd, .. } => at % simd,
             _ if self.groups == 1 => tap,
             _ => {
@@ -424,43 +424,6 @@ impl Matrix {
     }
 }
 
-/// Whether the order of additions cannot matter: no product is rounded, and the running sum either
-/// wraps or holds every partial sum.
-fn associative(
-    taps: usize,
-    weight: &Encoding,
-    input: &Encoding,
-    bias: Option<&Encoding>,
-    format: &Format,
-    product_frac: i32,
-    popcount: bool,
-) -> bool {
-    if format.frac() < product_frac {
-        return false;
-    }
-    if format.overflow() == (Overflow::Wrap { saturation_bits: 0 }) {
-        return true;
-    }
-    if popcount {
-        return taps as i128 <= format.max_mantissa();
-    }
-    let Ok(exact) = exact_accumulator(taps, weight, input, bias) else {
-        return false;
-    };
-    let Ok(raise) = u32::try_from(format.frac() - exact.frac()) else {
-        return false;
-    };
-    let raised = |value: i128| value.checked_mul(1i128.checked_shl(raise)?);
-    match (raised(exact.min_mantissa()), raised(exact.max_mantissa())) {
-        // A symmetric saturation moves the lowest mantissa.
-        (Some(low), Some(high)) => {
-            (low > format.min_mantissa() || !format.signed() && low >= format.min_mantissa())
-                && high <= format.max_mantissa()
-        }
-        _ => false,
-    }
-}
-
 impl Arithmetic for Matrix {
     fn weight_bits(&self) -> u32 {
         self.weight_code.bits
@@ -470,6 +433,7 @@ impl Arithmetic for Matrix {
     }
     fn activation_lanes(&self) -> usize {
         match self.schedule {
+            Schedule::Finn { pe, simd } if self.is_depthwise() => pe * simd,
             Schedule::Finn { simd, .. } => simd,
             _ => self.taps * self.groups,
         }
@@ -525,7 +489,8 @@ impl Arithmetic for Matrix {
 
     fn products(&self, step: u64, activations: &[u64], weights: &[u64], products: &mut [u64]) {
         let step = usize::try_from(step).unwrap_or(usize::MAX);
-        if let (true, Schedule::Finn { pe, simd }) = (self.popcount, self.schedule) {
+        let shared = !self.is_depthwise();
+        if let (true, true, Schedule::Finn { pe, simd }) = (shared, self.popcount, self.schedule) {
             for row in 0..pe {
                 for from in (0..simd).step_by(64) {
                     let count = (simd - from).min(64) as u32;
@@ -536,7 +501,7 @@ impl Arithmetic for Matrix {
             }
             return;
         }
-        if let Schedule::Finn { pe, simd } = self.schedule {
+        if let (true, Schedule::Finn { pe, simd }) = (shared, self.schedule) {
             let (w_bits, x_bits, bits) = (
                 self.weight_code.bits,
                 self.activation_code.bits,

@@ -2,7 +2,6 @@
 
 mod error;
 mod products;
-mod reorder;
 
 use std::collections::HashMap;
 
@@ -15,10 +14,9 @@ use super::operators::{
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
 use super::stages::{Fifo, Thresholding, ThresholdingShape, Unbuildable, WidthConverter};
-use crate::accelerator::{Accelerator, FifoDepth, Folding};
+use crate::accelerator::{Absorbed, Accelerator, FifoDepth, Folding, Target};
 use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, Program, TensorId};
 pub use error::BuildError;
-use reorder::Orders;
 
 /// Depths of FIFOs by their name.
 pub type Depths = HashMap<String, usize>;
@@ -44,8 +42,8 @@ struct Builder<'a> {
     made_by: HashMap<usize, LayerId>,
     fifos: Fifos<'a>,
     auto: Vec<String>,
-    /// Orders of elements that products take as they come, by the tensor that the product reads.
-    orders: Orders,
+    /// Orders of elements that products take as they come.
+    orders: &'a Absorbed,
     /// How many inputs of nodes and ends of the network read each tensor.
     readers: Vec<usize>,
 }
@@ -71,7 +69,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         made_by: HashMap::new(),
         fifos,
         auto: Vec::new(),
-        orders: Orders::of(accelerator),
+        orders: accelerator.absorbed(),
         readers: readers(network),
     };
     if network.nodes.is_empty() {
@@ -248,7 +246,7 @@ impl Builder<'_> {
     /// Hands a tensor's stream to its consumers, through a fork where there are several.
     fn produce(&mut self, tensor: TensorId, stream: usize, layer: LayerId) {
         self.pipeline.carried.push((tensor, stream));
-        if let Some(brought) = self.orders.brought(tensor) {
+        if let Some(brought) = self.orders.order(tensor) {
             self.pipeline.brought.insert(tensor, brought.to_vec());
         }
         let consumers = self.consumers(tensor);
@@ -323,15 +321,17 @@ impl Builder<'_> {
     }
 
     /// Lanes that the first stage of a node takes, where it is particular.
-    fn wanted_lanes(&self, node: &Node) -> Option<usize> {
+    fn wanted_lanes(&mut self, node: &Node) -> Option<usize> {
         match &node.op {
             Op::Mac(mac) => {
                 let channels = mac.geometry.input[2];
-                let stage = self.accelerator.stage(node.layer)?;
+                let stage = *self.accelerator.stage(node.layer)?;
+                let unit = mac.groups == 1 || self.is_vector_vector(mac, &stage);
                 match (stage.folding, stage.window) {
-                    (Folding::Finn { simd, .. }, window) if mac.groups == 1 && !mac.transposed => {
+                    (Folding::Finn { pe, simd }, window) if unit && !mac.transposed => {
                         let first = window.map(|window| window.padding_simd.unwrap_or(window.simd));
-                        Some(first.map_or(gcd(simd as usize, channels), |simd| simd as usize))
+                        let lanes = if mac.groups == 1 { simd } else { pe };
+                        Some(first.map_or(gcd(lanes as usize, channels), |simd| simd as usize))
                     }
                     _ => Some(channels),
                 }
@@ -359,8 +359,18 @@ impl Builder<'_> {
         }
     }
 
-    /// The stream of a node that only changes the order of elements, for a product that takes them as they come.
-    fn reordered(&mut self, node: &Node) -> usize {
+    /// The stream of a node that is no hardware. FINN has no unit there and no FIFO in front of it, unless the
+    /// layer's own entry states one; hls4ml has a function that takes the stream through a FIFO.
+    fn wire(&mut self, node: &Node) -> Result<usize, BuildError> {
+        let finn = matches!(self.accelerator.target(), Target::Finn(_) | Target::FinnHlslib);
+        if finn && !self.accelerator.dataflow().layer(node.layer).own_fifo {
+            return Ok(self.untouched(node));
+        }
+        self.take(node, 0)
+    }
+
+    /// The stream of a node as it is.
+    fn untouched(&mut self, node: &Node) -> usize {
         self.open
             .get_mut(&node.inputs[0])
             .and_then(Vec::pop)
@@ -434,7 +444,7 @@ impl Builder<'_> {
 
     fn node(&mut self, node: &Node) -> Result<(), BuildError> {
         let out = match &node.op {
-            _ if self.orders.differs(node.output) => self.reordered(node),
+            _ if self.orders.differs(node.output) => self.untouched(node),
             Op::Mac(mac) => self.product(node, mac)?,
             Op::Pool(pool) => {
                 self.leave_out("pools keep their windows in a line buffer and take a pixel per cycle");
@@ -478,10 +488,10 @@ impl Builder<'_> {
             Op::Concat { axis } => self.concat(node, *axis)?,
             Op::MultiThreshold(op) => self.thresholding(node, op)?,
             Op::Program(program) => self.program(node, program)?,
-            _ if Function::is_wire(self.network, node) => self.take(node, 0)?,
+            _ if Function::is_wire(self.network, node) => self.wire(node)?,
             _ => match Function::of(self.network, node) {
                 Some(function) => self.element_wise(node, function)?,
-                None if FrameOp::is_wire(self.network, node) => self.take(node, 0)?,
+                None if FrameOp::is_wire(self.network, node) => self.wire(node)?,
                 None => self.frame(node)?,
             },
         };
@@ -536,7 +546,7 @@ impl Builder<'_> {
             output: self.network.tensor(node.output).encoding,
             factor: op.factor.clone(),
             offset: op.offset.clone(),
-            deep: false,
+            deep: self.accelerator.dataflow().layer(node.layer).deep_pipeline,
             rule: op.rule,
         })
         .map_err(|error| self.refuse(node.layer, error))?;

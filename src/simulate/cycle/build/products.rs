@@ -7,11 +7,11 @@ use super::super::matrix::{LaneCode, Matrix, Schedule};
 use super::super::operators::{ProductTiming, TimingError, WindowProduct, WindowProgram};
 use super::super::stage::{Stage, StreamShape};
 use super::super::stages::{
-    Core, Dsp48Mvau, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights, WindowGeometry,
-    WindowStyle,
+    Core, Dsp48Mvau, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights,
+    WindowGeometry, WindowStyle,
 };
 use super::{BuildError, Builder, Fifos};
-use crate::accelerator::{FifoDepth, Folding, Target, WeightMemory, WindowGenerator, WindowStage};
+use crate::accelerator::{self, FifoDepth, Folding, Target, WeightMemory, WindowGenerator, WindowStage};
 use crate::network::{Mac, Node};
 
 impl Builder<'_> {
@@ -23,12 +23,13 @@ impl Builder<'_> {
         let Folding::Finn { pe, simd } = stage.folding else {
             return self.window_product(node, mac);
         };
-        if mac.groups > 1 || mac.transposed {
+        let depthwise = mac.groups > 1;
+        if mac.transposed || depthwise && !self.is_vector_vector(mac, &stage) {
             return self.window_product(node, mac);
         }
         let (pe, simd) = (pe as usize, simd as usize);
         let mut matrix = self.matrix(node, mac, Schedule::Finn { pe, simd })?;
-        if let Some(brought) = self.orders.brought(node.inputs[0]) {
+        if let Some(brought) = self.orders.order(node.inputs[0]) {
             matrix = matrix
                 .of_order(brought.to_vec())
                 .expect("an order is kept for products that take it");
@@ -41,8 +42,10 @@ impl Builder<'_> {
         }
         let layer = node.layer;
         let stream = self.window(node, mac, stage.window)?;
-        let stream = self.convert(stream, simd, layer)?;
-        let sf = mac.geometry.taps(1) / simd;
+        // A vector-vector unit takes the taps of as many channels as it has rows.
+        let lanes = if depthwise { pe * simd } else { simd };
+        let stream = self.convert(stream, lanes, layer)?;
+        let sf = mac.geometry.taps(mac.groups) / simd;
         let nf = mac.geometry.output[2] / pe;
         let dsp48 = match self.accelerator.target() {
             Target::Finn(_) => matrix.dsp48(),
@@ -71,10 +74,15 @@ impl Builder<'_> {
             let unit = Dsp48Mvau::new(shape).map_err(|error| self.refuse(layer, error))?;
             return Ok(self.mvau(node, pe, Box::new(unit), &inputs));
         }
-        self.leave_out(
-            "matrix-vector units without a core in FINN's RTL have the five registers of its DSP48 core, and a flag for steps that are missing",
-        );
-        let mut unit = Mvau::new(arithmetic, sf as u64, nf as u64, Core::DSP48, weights)
+        let (core, buffer) = if depthwise {
+            (self.vector_core(&*arithmetic, simd), InputBuffer::None)
+        } else {
+            self.leave_out(
+                "matrix-vector units without a core in FINN's RTL have the five registers of its DSP48 core, and a flag for steps that are missing",
+            );
+            (Core::DSP48, InputBuffer::Replay)
+        };
+        let mut unit = Mvau::with_input(arithmetic, sf as u64, nf as u64, core, weights, buffer)
             .map_err(|error| self.refuse(layer, error))?;
         if let Some(timing) = timing {
             if timing.initiation_interval != 1 {
@@ -91,6 +99,55 @@ impl Builder<'_> {
                 .map_err(|error| self.refuse(layer, error))?;
         }
         Ok(self.mvau(node, pe, Box::new(unit), &inputs))
+    }
+
+    /// Whether FINN has a vector-vector unit for a grouped convolution: every channel is its own group, and the
+    /// generator's words are the channels that the unit takes at once, or have all taps.
+    pub(super) fn is_vector_vector(&mut self, mac: &Mac, stage: &accelerator::Stage) -> bool {
+        let [_, _, channels] = mac.geometry.input;
+        let Folding::Finn { pe, .. } = stage.folding else {
+            return false;
+        };
+        if mac.groups != channels || mac.geometry.output[2] != channels {
+            return false;
+        }
+        let Some(window) = stage.window else {
+            return true;
+        };
+        let several_folds = window.simd as usize != channels;
+        let serial_hls = !window.parallel
+            && several_folds
+            && self.accelerator.dataflow().window_generator == WindowGenerator::Hls;
+        let single = mac.geometry.window.kernel == [1, 1];
+        let fits = !serial_hls && (single || window.simd == pe);
+        if !fits {
+            self.leave_out(
+                "depthwise products whose `pe` is not the width of their window generator's words, or with a generator of high-level synthesis for several folds of channels, are one loop",
+            );
+        }
+        fits
+    }
+
+    /// The core of a vector-vector unit. FINN has one in RTL, on DSP58 slices, for operands of up to 8 bits;
+    /// its length follows from the clock: 0.741 ns for the first slice of a segment, 0.605 ns for each further one.
+    fn vector_core(&mut self, arithmetic: &dyn Arithmetic, simd: usize) -> Core {
+        const FIRST_NS: f64 = 0.741;
+        const FURTHER_NS: f64 = 0.605;
+        const PERIOD_NS: f64 = 10.0;
+        let narrow = arithmetic.weight_bits() <= 8 && arithmetic.activation_bits() <= 8;
+        if !narrow || !matches!(self.accelerator.target(), Target::Finn(_)) {
+            self.leave_out(
+                "vector-vector units of high-level synthesis have the five registers of a DSP48 core",
+            );
+            return Core::DSP48;
+        }
+        self.leave_out(
+            "vector-vector units have the registers in time of FINN's DSP58 core, one adder tree, and a flag for steps that are missing",
+        );
+        let period = self.accelerator.clock_mhz().map_or(PERIOD_NS, |mhz| 1e3 / mhz);
+        let segment = ((period - FIRST_NS) / FURTHER_NS + 1.0).floor().max(1.0);
+        let chain = simd.div_ceil(3) as f64;
+        Core::dsp58(simd as u32, segment.min(chain) as u32)
     }
 
     fn mvau(&mut self, node: &Node, pe: usize, unit: Box<dyn Stage>, inputs: &[usize]) -> usize {
@@ -125,6 +182,7 @@ impl Builder<'_> {
         stream = self.convert(stream, lanes, layer)?;
         let style = match (unit.parallel, self.accelerator.dataflow().window_generator) {
             (true, _) => WindowStyle::Parallel,
+            (false, WindowGenerator::Rtl) if mac.groups > 1 => WindowStyle::Depthwise,
             (false, WindowGenerator::Rtl) => WindowStyle::Addressable,
             (false, WindowGenerator::Hls) => WindowStyle::Hls,
         };

@@ -47,8 +47,8 @@ pub struct ThresholdingShape {
 ///
 /// The output is `offset + factor * n`, `n` being the number of thresholds that are reached, as in
 /// [`MultiThreshold`](crate::network::MultiThreshold). By [`ThresholdRule::BinarySearch`] every register of the
-/// pipeline decides one bit of the count, as in the RTL; by [`ThresholdRule::Count`], and where it is deep, all
-/// thresholds of the row are compared when the value leaves the pipeline.
+/// pipeline, or every other one where it is deep, decides one bit of the count, as in the RTL; by
+/// [`ThresholdRule::Count`] all thresholds of the row are compared when the value leaves the pipeline.
 #[derive(Clone, Debug)]
 pub struct Thresholding {
     shape: ThresholdingShape,
@@ -127,10 +127,10 @@ impl Thresholding {
         let class = RegisterClass::Pipeline;
         let out_bits = shape.output.width();
         let pipeline = match shape.rule {
-            ThresholdRule::BinarySearch if !shape.deep => {
-                Pipeline::Search(Search::new(&mut layout, &shape, stages, fold_bits))
+            ThresholdRule::BinarySearch => {
+                Pipeline::Search(Search::new(&mut layout, &shape, bits as usize, fold_bits))
             }
-            _ => Pipeline::Count(Count::new(&mut layout, &shape, stages, fold_bits)),
+            ThresholdRule::Count => Pipeline::Count(Count::new(&mut layout, &shape, stages, fold_bits)),
         };
         let queue = layout.words(class, "queue", pending - 1, shape.lanes, out_bits);
         let output = layout.words(class, "output", 1, shape.lanes, out_bits);
@@ -300,7 +300,7 @@ impl Stage for Thresholding {
             lanes: self.shape.lanes,
             lane_bits: match &self.pipeline {
                 Pipeline::Count(_) => self.shape.steps as u32,
-                Pipeline::Search(_) => self.stages as u32,
+                Pipeline::Search(search) => search.bits() as u32,
             },
         }]
     }

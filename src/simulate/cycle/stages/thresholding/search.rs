@@ -15,7 +15,8 @@ const CONFIGURE: u64 = 0b10;
 /// A free-running pipeline of search stages, each with registers of its own per lane: operation, pointer (channel
 /// fold above the bits of the count), value, the threshold that the pointer selected when they were loaded, and
 /// whether that threshold is read back. Stage `s` decides bit `N - 1 - s` of the count and holds the thresholds that
-/// `s` decided bits can select.
+/// `s` decided bits can select. A deep pipeline has a further register of operation, pointer and value behind every
+/// comparison.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     /// Bits of the count, and stages of the search.
@@ -28,11 +29,21 @@ pub(super) struct Search {
     /// without a register.
     thresholds: Words,
     read_back: Words,
+    /// The registers behind the comparisons of a deep pipeline.
+    forward: Option<Forward>,
     /// Bits of a threshold register, which holds every threshold and every value, and whether it is signed.
     threshold_bits: u32,
     threshold_signed: bool,
     /// Whether the first stage's threshold is read without a register.
     first_is_wire: bool,
+}
+
+/// What every stage of a deep pipeline hands on, once it has decided.
+#[derive(Clone, Copy, Debug)]
+struct Forward {
+    operations: Words,
+    pointers: Words,
+    values: Words,
 }
 
 /// What one stage hands to the next in a lane.
@@ -59,12 +70,25 @@ impl Search {
         let threshold_bits = formats.iter().map(bits_of).max().unwrap_or(1).min(64);
         let first_is_wire = channel_bits == 0;
         let reads = bits - usize::from(first_is_wire);
+        let mut links = |names: [&'static str; 3]| Forward {
+            operations: layout.words(RegisterClass::Control, names[0], bits, lanes, 2),
+            pointers: layout.words(RegisterClass::Control, names[1], bits, lanes, pointer_bits),
+            values: layout.words(class, names[2], bits, lanes, shape.input.width()),
+        };
+        let Forward {
+            operations,
+            pointers,
+            values,
+        } = links(["operation", "pointer", "value"]);
+        let forward =
+            (shape.deep).then(|| links(["forwarded_operation", "forwarded_pointer", "forwarded_value"]));
         Self {
             bits,
             pointer_bits,
-            operations: layout.words(RegisterClass::Control, "operation", bits, lanes, 2),
-            pointers: layout.words(RegisterClass::Control, "pointer", bits, lanes, pointer_bits),
-            values: layout.words(class, "value", bits, lanes, shape.input.width()),
+            operations,
+            pointers,
+            values,
+            forward,
             thresholds: layout.words(class, "threshold_read", reads, lanes, threshold_bits),
             read_back: layout.words(RegisterClass::Control, "read_back", bits, lanes, 1),
             threshold_bits,
@@ -73,13 +97,44 @@ impl Search {
         }
     }
 
-    fn operation(&self, state: &[u64], stage: usize, at: usize) -> u64 {
-        lane(self.operations.word(state, stage), at, 2)
+    /// Bits of the count.
+    pub(super) fn bits(&self) -> usize {
+        self.bits
     }
 
     /// Whether a word leaves the pipeline: the first lane says so for all.
     pub(super) fn arrives(&self, state: &[u64]) -> bool {
-        self.operation(state, self.bits - 1, 0) == THRESHOLD
+        let operations = self.forward.map_or(self.operations, |forward| forward.operations);
+        lane(operations.word(state, self.bits - 1), 0, 2) == THRESHOLD
+    }
+
+    /// What stands in the registers of a stage.
+    fn held(&self, state: &[u64], from: Forward, stage: usize, at: usize, value_bits: u32) -> Link {
+        Link {
+            operation: lane(from.operations.word(state, stage), at, 2),
+            pointer: lane(from.pointers.word(state, stage), at, self.pointer_bits),
+            value: lane(from.values.word(state, stage), at, value_bits),
+        }
+    }
+
+    fn hold(&self, state: &mut [u64], to: Forward, stage: usize, at: usize, (link, value_bits): (Link, u32)) {
+        set_lane(to.operations.word_mut(state, stage), at, 2, link.operation);
+        set_lane(
+            to.pointers.word_mut(state, stage),
+            at,
+            self.pointer_bits,
+            link.pointer,
+        );
+        set_lane(to.values.word_mut(state, stage), at, value_bits, link.value);
+    }
+
+    /// The registers in front of the comparisons.
+    fn registers(&self) -> Forward {
+        Forward {
+            operations: self.operations,
+            pointers: self.pointers,
+            values: self.values,
+        }
     }
 
     /// Number of the threshold of a row that a pointer selects in a stage, and the row's channel fold.
@@ -90,7 +145,22 @@ impl Search {
         (step, pointer >> self.bits)
     }
 
-    /// What a stage hands on in a lane: with its bit decided, unless the operation is another.
+    /// What a stage hands on in a lane.
+    fn handed_on(
+        &self,
+        state: &[u64],
+        shape: &ThresholdingShape,
+        stage: usize,
+        at: usize,
+        edge: &Edge<'_>,
+    ) -> Link {
+        match self.forward {
+            Some(forward) => self.held(state, forward, stage, at, shape.input.width()),
+            None => self.link(state, shape, stage, at, edge),
+        }
+    }
+
+    /// What a stage decides in a lane: its bit, unless the operation is another.
     fn link(
         &self,
         state: &[u64],
@@ -99,11 +169,7 @@ impl Search {
         at: usize,
         edge: &Edge<'_>,
     ) -> Link {
-        let mut link = Link {
-            operation: self.operation(state, stage, at),
-            pointer: lane(self.pointers.word(state, stage), at, self.pointer_bits),
-            value: lane(self.values.word(state, stage), at, shape.input.width()),
-        };
+        let mut link = self.held(state, self.registers(), stage, at, shape.input.width());
         let threshold = if self.first_is_wire && stage == 0 {
             self.read(shape, 0, link.pointer, at, edge)
         } else {
@@ -156,7 +222,7 @@ impl Search {
         at: usize,
         edge: &Edge<'_>,
     ) -> (usize, u64) {
-        let link = self.link(state, shape, self.bits - 1, at, edge);
+        let link = self.handed_on(state, shape, self.bits - 1, at, edge);
         let count = link.pointer & mask(self.bits as u32);
         (count as usize, link.pointer >> self.bits)
     }
@@ -173,13 +239,17 @@ impl Search {
     ) {
         for stage in (0..self.bits).rev() {
             for at in 0..shape.lanes {
+                if let Some(forward) = self.forward {
+                    let link = self.link(state, shape, stage, at, edge);
+                    self.hold(state, forward, stage, at, (link, shape.input.width()));
+                }
                 let link = match stage {
                     0 => Link {
                         operation: if taken { THRESHOLD } else { NONE },
                         pointer: fold << self.bits,
                         value: lane(word, at, shape.input.width()),
                     },
-                    stage => self.link(state, shape, stage - 1, at, edge),
+                    stage => self.handed_on(state, shape, stage - 1, at, edge),
                 };
                 let below = self.bits - 1 - stage;
                 let addressed = link.pointer & mask(below as u32 + 1) == mask(below as u32);
@@ -189,19 +259,7 @@ impl Search {
                     let to = stage - usize::from(self.first_is_wire);
                     set_lane(self.thresholds.word_mut(state, to), at, self.threshold_bits, bits);
                 }
-                set_lane(self.operations.word_mut(state, stage), at, 2, link.operation);
-                set_lane(
-                    self.pointers.word_mut(state, stage),
-                    at,
-                    self.pointer_bits,
-                    link.pointer,
-                );
-                set_lane(
-                    self.values.word_mut(state, stage),
-                    at,
-                    shape.input.width(),
-                    link.value,
-                );
+                self.hold(state, self.registers(), stage, at, (link, shape.input.width()));
                 set_lane(self.read_back.word_mut(state, stage), at, 1, reads_back.into());
             }
         }
