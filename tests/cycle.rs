@@ -657,3 +657,122 @@ fn deep_pipelines_search_as_shallow_ones_do() {
         }
     }
 }
+
+/// Depths of the FIFOs of a pipeline, and what stands in front of each.
+fn fifo_depths(pipeline: &Pipeline) -> Vec<(String, usize)> {
+    let stages = pipeline.stages().iter();
+    stages
+        .filter_map(|placed| Some((placed.name.clone(), placed.fifo_depth?)))
+        .collect()
+}
+
+/// `fifo: Auto` under FINN: a FIFO in front of every unit and at the output, as `InsertAndSetFIFODepths` has them.
+#[test]
+fn automatic_fifos_stand_and_are_as_deep_as_those_of_finn() {
+    let automatic = |target: &str| {
+        let text = format!("(target: {target}, default: (fifo: Auto, weight_memory: Decoupled))");
+        Hardware::parse(radstream::data::SourceText::new("auto.ron", text)).unwrap()
+    };
+    // The first layer is done with a map of 20x20 pixels before the second one has taken much of it.
+    let window = |kernel: usize, pad: usize| Window {
+        kernel: [kernel, kernel],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [pad, pad],
+    };
+    let mut builder = nets::Builder::new(vec![20, 20, 2], nets::signed(4));
+    builder.convolution("first", 2, window(3, 1), [1, 1], |at| at as i64 % 3 - 1);
+    builder.convolution("second", 3, window(3, 0), [0, 0], |at| at as i64 % 3 - 1);
+    let mut hardware = automatic("Finn(Main)");
+    let folding = |pe, simd| LayerHardware {
+        folding: Some(Folding::Finn { pe, simd }),
+        ..LayerHardware::default()
+    };
+    hardware.layers.insert("first".into(), folding(2, 18));
+    hardware.layers.insert("second".into(), folding(1, 1));
+    let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+    let pipeline = Pipeline::new(&accelerator).unwrap();
+    let kinds: Vec<&str> = pipeline
+        .stages()
+        .iter()
+        .map(|placed| placed.kind)
+        .filter(|&kind| kind != "weight_stream")
+        .collect();
+    let expected = [
+        "fifo",
+        "padding",
+        "fifo",
+        "swg",
+        "fifo",
+        "mvau",
+        "fifo",
+        "width_converter",
+        "fifo",
+        "swg",
+        "fifo",
+        "mvau",
+        "fifo",
+    ];
+    assert_eq!(kinds, expected);
+    let depths: Vec<usize> = fifo_depths(&pipeline)
+        .into_iter()
+        .map(|(_, depth)| depth)
+        .collect();
+    // The input waits for the padding's 84 words and for the windows of two maps; behind the first layer stand 400
+    // words in a memory of 512; behind its converter 800 in one of 1024; one word behind the slow product.
+    let [input, padded, windows, first, converted, slow_windows, output] = depths[..] else {
+        panic!("{depths:?}")
+    };
+    assert!((84..=400).contains(&input), "{depths:?}");
+    assert_eq!((padded, windows, output), (32, 2, 2), "{depths:?}");
+    assert_eq!((first, converted), (512, 1024), "{depths:?}");
+    // Of 18*18 windows of 18 words each the product, which takes three times as long, has used a third when they are
+    // done, and as many come from the next map.
+    assert_eq!(
+        slow_windows,
+        (18usize * 18 * 18).next_power_of_two(),
+        "{depths:?}"
+    );
+    let samples = any_inputs(&builder.network, 3);
+    agree("automatic FIFOs", &builder.network, &hardware, &samples);
+    // Elsewhere a FIFO in front of each layer is as deep as it has to be.
+    let generic = Accelerator::build(
+        &builder.network,
+        &Hardware {
+            target: Some(radstream::accelerator::Target::Generic),
+            ..hardware
+        },
+    )
+    .unwrap();
+    let pipeline = Pipeline::new(&generic).unwrap();
+    let names: Vec<String> = fifo_depths(&pipeline).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["first.fifo", "second.fifo"]);
+
+    // Dense layers do not overlap, so half as many samples pass as there are units and FIFOs: two here. The replay
+    // buffer holds the first vector of 64 words and the FIFO the second, but for what the first repetition has left.
+    for (inputs, expected) in [(1, 2), (16, 32), (64, 64)] {
+        let mut builder = nets::Builder::new(vec![inputs], nets::signed(4));
+        for (name, columns, rows) in [("first", inputs, 8), ("second", 8, 4)] {
+            let geometry = radstream::network::Geometry::dense(1, columns, rows);
+            builder.product(name, geometry, nets::signed(3), vec![1; rows * columns], false);
+        }
+        let mut hardware = automatic("Finn(Main)");
+        hardware.default.folding = Some(Folding::Finn { pe: 1, simd: 1 });
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        let depths = fifo_depths(&Pipeline::new(&accelerator).unwrap());
+        let names: Vec<&str> = depths.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["first.fifo", "second.fifo", "second.fifo_1"]);
+        assert_eq!(depths[0].1, expected, "{inputs}");
+        assert!(
+            depths.iter().all(|(_, depth)| *depth == 2 || *depth >= 32),
+            "{depths:?}"
+        );
+        let samples = any_inputs(&builder.network, 3);
+        agree(
+            "automatic FIFOs of dense layers",
+            &builder.network,
+            &hardware,
+            &samples,
+        );
+    }
+}

@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 use super::advance::Advance;
-use super::build::{BuildError, Depths, Fifos, build};
+use super::build::{BuildError, Depths, Fifos, Sizing, build};
 use super::engine::{Engine, Rate};
 use super::pipeline::Pipeline;
 use super::register::RegisterBit;
@@ -180,24 +180,36 @@ impl Pipeline {
     /// As [`Pipeline::new`].
     pub fn needed_fifo_depths(accelerator: &Accelerator) -> Result<Depths, BuildError> {
         let deep = build(accelerator, Fifos::Deep)?;
-        let names: Vec<String> = deep
-            .pipeline
-            .stages
-            .iter()
-            .map(|placed| placed.name.clone())
+        let stages = deep.pipeline.stages.iter();
+        let all: Vec<_> = stages
+            .map(|placed| (placed.name.clone(), Sizing::Needed))
             .collect();
-        needed_depths(accelerator, &Arc::new(deep.pipeline), &names)
+        needed_depths(accelerator, &Arc::new(deep.pipeline), &all)
     }
 }
 
-/// The most words that each of these FIFOs holds while two samples pass.
+/// Samples that fill the pipeline while depths are found: two; as in FINN's `InsertAndSetFIFODepths` half as many as
+/// there are units and FIFOs, where it sizes them and there is no window generator, so that layers do not overlap.
+fn filling_samples(pipeline: &Pipeline, auto: &[(String, Sizing)]) -> usize {
+    let finn = auto.iter().any(|(_, sizing)| *sizing != Sizing::Needed);
+    if !finn || pipeline.stages.iter().any(|placed| placed.kind == "swg") {
+        return 2;
+    }
+    let units = pipeline
+        .stages
+        .iter()
+        .filter(|placed| placed.kind != "weight_stream");
+    (units.count() / 2).max(1)
+}
+
+/// The depths of these FIFOs, from the most words that each holds while a few samples pass.
 fn needed_depths(
     accelerator: &Accelerator,
     pipeline: &Arc<Pipeline>,
-    names: &[String],
+    auto: &[(String, Sizing)],
 ) -> Result<Depths, BuildError> {
     let network = accelerator.network();
-    let samples = vec![0; 2 * network.tensor(network.input).len()];
+    let samples = vec![0; filling_samples(pipeline, auto) * network.tensor(network.input).len()];
     let settings = Settings {
         rates: Some([Rate::Every(1), Rate::Every(1)]),
         ..Settings::default()
@@ -210,12 +222,14 @@ fn needed_depths(
             chain: engine.waiting(),
         });
     }
-    Ok(pipeline
-        .stages
+    let deepest = |name: &str| {
+        let at = pipeline.stages.iter().position(|placed| placed.name == name)?;
+        pipeline.stages[at].fifo_depth?;
+        usize::try_from(run.deepest[at]).ok()
+    };
+    Ok(auto
         .iter()
-        .zip(&run.deepest)
-        .filter(|(placed, _)| placed.fifo_depth.is_some() && names.contains(&placed.name))
-        .map(|(placed, &deepest)| (placed.name.clone(), (deepest as usize).max(2)))
+        .filter_map(|(name, sizing)| Some((name.clone(), sizing.depth(deepest(name)?))))
         .collect())
 }
 

@@ -32,6 +32,37 @@ pub(super) enum Fifos<'a> {
     Deep,
 }
 
+/// How the depth of a FIFO is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sizing {
+    /// The most words that it holds while the stream flows freely.
+    Needed,
+    /// As FINN's `InsertAndSetFIFODepths` does, from the most words that it holds where every FIFO has room for a
+    /// whole tensor.
+    Finn {
+        /// Whether it stands at an end of the accelerator.
+        end: bool,
+    },
+}
+
+impl Sizing {
+    /// The depth of a FIFO that held so many words at most. FINN's (`optimize_depth`, `get_adjusted_depth`) has no
+    /// FIFO between 2 and 32 words, and inside the accelerator deeper ones than 256 words are of the vendor's
+    /// library, which has powers of two.
+    pub(super) fn depth(self, most: usize) -> usize {
+        const LEAST: usize = 2;
+        const SHALLOW: usize = 32;
+        const DEEPEST_SHIFT_REGISTER: usize = 256;
+        match self {
+            Self::Needed => most.max(LEAST),
+            Self::Finn { .. } if most <= LEAST => LEAST,
+            Self::Finn { .. } if most <= SHALLOW => SHALLOW,
+            Self::Finn { end: false } if most > DEEPEST_SHIFT_REGISTER => most.next_power_of_two(),
+            Self::Finn { .. } => most,
+        }
+    }
+}
+
 struct Builder<'a> {
     accelerator: &'a Accelerator,
     network: &'a Network,
@@ -41,7 +72,7 @@ struct Builder<'a> {
     /// The layer that made a stream.
     made_by: HashMap<usize, LayerId>,
     fifos: Fifos<'a>,
-    auto: Vec<String>,
+    auto: Vec<(String, Sizing)>,
     /// Orders of elements that products take as they come.
     orders: &'a Absorbed,
     /// How many inputs of nodes and ends of the network read each tensor.
@@ -51,7 +82,7 @@ struct Builder<'a> {
 /// A pipeline under construction, and the FIFOs whose depth is to be found.
 pub(super) struct Built {
     pub pipeline: Pipeline,
-    pub auto: Vec<String>,
+    pub auto: Vec<(String, Sizing)>,
 }
 
 fn gcd(a: usize, b: usize) -> usize {
@@ -305,19 +336,27 @@ impl Builder<'_> {
             .get_mut(&output)
             .and_then(Vec::pop)
             .expect("every tensor is made before it is read");
-        match self.accelerator.dataflow().output.lanes {
-            None => Ok(stream),
-            Some(lanes) if !elements.is_multiple_of(lanes as usize) => Err(BuildError::Lanes {
-                end: "output",
-                lanes: lanes as usize,
-                elements,
-            }),
-            Some(_) if self.pipeline.packed.contains_key(&stream) => Ok(stream),
-            Some(lanes) => {
-                let layer = self.made_by.get(&stream).copied().unwrap_or(LayerId(0));
-                self.convert(stream, lanes as usize, layer)
+        let layer = self.made_by.get(&stream).copied().unwrap_or(LayerId(0));
+        let stream = match self.accelerator.dataflow().output.lanes {
+            _ if self.pipeline.packed.contains_key(&stream) => return Ok(stream),
+            None => stream,
+            Some(lanes) if !elements.is_multiple_of(lanes as usize) => {
+                return Err(BuildError::Lanes {
+                    end: "output",
+                    lanes: lanes as usize,
+                    elements,
+                });
             }
+            Some(lanes) => self.convert(stream, lanes as usize, layer)?,
+        };
+        if !self.is_sized(layer) {
+            return Ok(stream);
         }
+        let out = self.fifo_of(stream, layer, None)?;
+        if let Some((_, sizing)) = self.auto.last_mut() {
+            *sizing = Sizing::Finn { end: true };
+        }
+        Ok(out)
     }
 
     /// Lanes that the first stage of a node takes, where it is particular.
@@ -410,18 +449,40 @@ impl Builder<'_> {
         self.fifo_of(stream, node.layer, depth)
     }
 
+    /// Whether FINN's automatic sizing puts FIFOs in front of all units of a layer.
+    fn is_sized(&self, layer: LayerId) -> bool {
+        matches!(self.accelerator.target(), Target::Finn(_))
+            && self.accelerator.dataflow().layer(layer).fifo == Some(FifoDepth::Auto)
+    }
+
+    /// What a unit takes: the stream through a FIFO where FINN's automatic sizing puts one, and none stands there.
+    fn feed(&mut self, stream: usize, layer: LayerId) -> Result<usize, BuildError> {
+        let maker = self.pipeline.streams[stream].from;
+        let has_one = maker.is_some_and(|(stage, _)| self.pipeline.stages[stage].fifo_depth.is_some());
+        if has_one || !self.is_sized(layer) {
+            return Ok(stream);
+        }
+        self.fifo_of(stream, layer, None)
+    }
+
     /// A FIFO behind a stream; where no depth is stated, as deep as the fault-free stream fills it.
     fn fifo_of(&mut self, stream: usize, layer: LayerId, depth: Option<usize>) -> Result<usize, BuildError> {
         let Stream { shape, words, .. } = self.pipeline.streams[stream];
         let out = self.stream(shape, words as usize * shape.lanes);
         let name = self.name(layer, "fifo");
         let depth = depth.unwrap_or_else(|| {
-            self.auto.push(name.clone());
-            let found = match self.fifos {
-                Fifos::Found(depths) => depths.get(&name).copied(),
-                _ => None,
+            let end = self.pipeline.streams[stream].from.is_none();
+            let sizing = match self.is_sized(layer) {
+                true => Sizing::Finn { end },
+                false => Sizing::Needed,
             };
-            found.unwrap_or((words as usize).max(2) * 2)
+            self.auto.push((name.clone(), sizing));
+            let tensor = (words as usize).max(2);
+            match self.fifos {
+                Fifos::Found(depths) if depths.contains_key(&name) => depths[&name],
+                Fifos::Draft | Fifos::Found(_) if sizing != Sizing::Needed => tensor,
+                _ => tensor * 2,
+            }
         });
         let fifo = Fifo::new(shape, depth).map_err(|error| self.refuse(layer, error))?;
         let index = self.place(layer, "fifo", Box::new(fifo), &[stream], &[out]);
@@ -435,6 +496,7 @@ impl Builder<'_> {
         if shape.lanes == lanes {
             return Ok(stream);
         }
+        let stream = self.feed(stream, layer)?;
         let elements = words as usize * shape.lanes;
         let out = self.stream(StreamShape { lanes, ..shape }, elements);
         let stage = WidthConverter::new(shape, lanes).map_err(|error| self.refuse(layer, error))?;
@@ -450,6 +512,7 @@ impl Builder<'_> {
                 self.leave_out("pools keep their windows in a line buffer and take a pixel per cycle");
                 let stream = self.take(node, 0)?;
                 let stream = self.convert(stream, pool.geometry.input[2], node.layer)?;
+                let stream = self.feed(stream, node.layer)?;
                 let shape = self.shape(node.output, pool.geometry.output[2]);
                 let out = self.stream(shape, self.network.tensor(node.output).len());
                 let stage = WindowPool::new(
@@ -469,10 +532,11 @@ impl Builder<'_> {
                     .iter()
                     .map(|&stream| self.pipeline.streams[stream].shape.lanes)
                     .fold(0, gcd);
-                let streams = [
-                    self.convert(streams[0], lanes, node.layer)?,
-                    self.convert(streams[1], lanes, node.layer)?,
-                ];
+                let mut streams = streams;
+                for stream in &mut streams {
+                    *stream = self.convert(*stream, lanes, node.layer)?;
+                    *stream = self.feed(*stream, node.layer)?;
+                }
                 let shapes = streams.map(|stream| self.pipeline.streams[stream].shape);
                 let shape = self.shape(node.output, lanes);
                 let out = self.stream(shape, self.network.tensor(node.output).len());
@@ -533,6 +597,7 @@ impl Builder<'_> {
             None => gcd(self.pipeline.streams[stream].shape.lanes, channels),
         };
         let stream = self.convert(stream, lanes, node.layer)?;
+        let stream = self.feed(stream, node.layer)?;
         let shape = &self.network.param(op.thresholds).shape;
         let per_channel = shape[0] > 1;
         let stage = Thresholding::new(ThresholdingShape {
@@ -558,6 +623,7 @@ impl Builder<'_> {
 
     fn element_wise(&mut self, node: &Node, function: Function) -> Result<usize, BuildError> {
         let stream = self.take(node, 0)?;
+        let stream = self.feed(stream, node.layer)?;
         let input = self.pipeline.streams[stream].shape;
         let output = self.shape(node.output, input.lanes);
         let elements = self.network.tensor(node.output).len();
@@ -607,6 +673,7 @@ impl Builder<'_> {
             .fold(0, gcd);
         for stream in &mut streams {
             *stream = self.convert(*stream, lanes, node.layer)?;
+            *stream = self.feed(*stream, node.layer)?;
         }
         let output = self.network.tensor(node.output).encoding;
         let codes = node
@@ -626,5 +693,36 @@ impl Builder<'_> {
         );
         self.place(node.layer, "concat", Box::new(stage), &streams, &[out]);
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand from FINN's `optimize_depth` and `get_adjusted_depth`.
+    #[test]
+    fn depths_are_rounded_as_finn_does() {
+        let inside = Sizing::Finn { end: false };
+        let rounded = [
+            (0, 2),
+            (1, 2),
+            (2, 2),
+            (3, 32),
+            (32, 32),
+            (33, 33),
+            (200, 200),
+            (256, 256),
+        ];
+        for (most, depth) in rounded.into_iter().chain([(257, 512), (512, 512), (513, 1024)]) {
+            assert_eq!(inside.depth(most), depth, "{most}");
+        }
+        for (most, depth) in rounded.into_iter().chain([(257, 257), (700, 700)]) {
+            assert_eq!(Sizing::Finn { end: true }.depth(most), depth, "{most}");
+        }
+        assert_eq!(
+            [0, 2, 3, 300].map(|most| Sizing::Needed.depth(most)),
+            [2, 2, 3, 300]
+        );
     }
 }

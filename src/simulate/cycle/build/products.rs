@@ -45,6 +45,7 @@ impl Builder<'_> {
         // A vector-vector unit takes the taps of as many channels as it has rows.
         let lanes = if depthwise { pe * simd } else { simd };
         let stream = self.convert(stream, lanes, layer)?;
+        let stream = self.feed(stream, layer)?;
         let sf = mac.geometry.taps(mac.groups) / simd;
         let nf = mac.geometry.output[2] / pe;
         let dsp48 = match self.accelerator.target() {
@@ -167,6 +168,7 @@ impl Builder<'_> {
         let lane_bits = self.pipeline.streams[stream].shape.lane_bits;
         if let Some(lanes) = unit.padding_simd.map(|simd| simd as usize) {
             stream = self.convert(stream, lanes, layer)?;
+            stream = self.feed(stream, layer)?;
             let shape = PaddingShape {
                 input: geometry.input,
                 rows: unit.rows,
@@ -180,6 +182,7 @@ impl Builder<'_> {
         }
         let lanes = unit.simd as usize;
         stream = self.convert(stream, lanes, layer)?;
+        stream = self.feed(stream, layer)?;
         let style = match (unit.parallel, self.accelerator.dataflow().window_generator) {
             (true, _) => WindowStyle::Parallel,
             (false, WindowGenerator::Rtl) if mac.groups > 1 => WindowStyle::Depthwise,
@@ -260,6 +263,7 @@ impl Builder<'_> {
         };
         let stream = self.take(node, 0)?;
         let stream = self.convert(stream, mac.geometry.input[2], layer)?;
+        let stream = self.feed(stream, layer)?;
         let input = self.pipeline.streams[stream].shape;
         let program = WindowProgram::of_geometry(&mac.geometry, mac.transposed);
         let stage =
