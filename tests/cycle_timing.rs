@@ -237,8 +237,8 @@ fn latency_of_the_build(iteration_latency: u64) -> u64 {
     let windows = fifo(&serial_windows(&wider(&padded, 2), [5, 5], 3));
     let conv_2 = activated(&product(&narrower(&wider(&windows, 3), 4), 12, 2));
 
-    // In front of the reshape and behind it.
-    let matmul_0 = activated(&product(&fifo(&fifo(&conv_2)), 18, 8));
+    // The reshape is no hardware.
+    let matmul_0 = activated(&product(&fifo(&conv_2), 18, 8));
     let matmul_1 = product(&wider(&fifo(&matmul_0), 2), 4, 43);
     matmul_1[42] + 1
 }
@@ -424,4 +424,168 @@ fn padded_strides_and_depthwise_layers_take_the_cycles_of_the_rtl() {
     hardware.default.folding = Some(Folding::Finn { pe: 1, simd: 1 });
     let (_, depthwise) = timing(&builder.network, &hardware, 4);
     assert_eq!(depthwise.initiation_interval, Some(1_362));
+}
+
+/// Six builds of a network of dense layers 784, 64, 64, 64, 10 with bits for weights and activations
+/// (alhusseingamal/finn-brevitas-pynq-labs, `task3/results/output_*/report`).
+struct DenseBuild {
+    name: &'static str,
+    /// PE of the thresholding of the input; a `Reshape` stands in front of it.
+    input: (u32, bool),
+    /// PE and SIMD of the products.
+    foldings: [(u32, u32); 4],
+    /// PE of the `LabelSelect`.
+    label: u32,
+}
+
+const DENSE_BUILDS: [DenseBuild; 6] = {
+    const FOLDINGS: [(u32, u32); 4] = [(32, 112), (32, 32), (32, 32), (10, 32)];
+    const fn build(
+        name: &'static str,
+        input: (u32, bool),
+        foldings: [(u32, u32); 4],
+        label: u32,
+    ) -> DenseBuild {
+        DenseBuild {
+            name,
+            input,
+            foldings,
+            label,
+        }
+    }
+    [
+        build("auto", (1, true), [(2, 28), (1, 8), (1, 8), (1, 1)], 1),
+        build("custom_0", (14, true), FOLDINGS, 5),
+        build("custom_1", (28, true), FOLDINGS, 5),
+        build("custom_2", (112, false), FOLDINGS, 5),
+        build(
+            "custom_3",
+            (112, false),
+            [(64, 112), (32, 32), (32, 32), (10, 32)],
+            5,
+        ),
+        build("custom_4", (112, false), FOLDINGS, 1),
+    ]
+};
+
+const DENSE_SIZES: [usize; 5] = [784, 64, 64, 64, 10];
+
+fn dense_build(pe: u32, foldings: [(u32, u32); 4]) -> (Network, Hardware) {
+    let bit = Encoding::Fixed(radstream::fixed_point::Format::new(1, 1, false).unwrap());
+    let byte = Encoding::Fixed(radstream::fixed_point::Format::new(8, 8, false).unwrap());
+    let mut builder = nets::Builder::new(vec![784], byte);
+    let layer = LayerId::from(0);
+    builder.network.layers.push(Layer {
+        name: "input".into(),
+        kind: "Quant".into(),
+        output: TensorId::from(1),
+        hints: BuildHints::default(),
+    });
+    builder.thresholds(layer, 1, vec![128], bit);
+    let automatic = LayerHardware {
+        fifo: Some(radstream::accelerator::FifoDepth::Auto),
+        weight_memory: Some(radstream::accelerator::WeightMemory::Decoupled),
+        ..LayerHardware::default()
+    };
+    let mut hardware = Hardware {
+        default: automatic.clone(),
+        ..Hardware::default()
+    };
+    let entry = LayerHardware {
+        pe: Some(pe),
+        ..LayerHardware::default()
+    };
+    hardware.layers.insert("input".into(), entry);
+    for (at, (pe, simd)) in foldings.into_iter().enumerate() {
+        let name = format!("dense_{at}");
+        let (columns, rows) = (DENSE_SIZES[at], DENSE_SIZES[at + 1]);
+        let geometry = Geometry::dense(1, columns, rows);
+        let layer = builder.product(&name, geometry, nets::signed(2), vec![1; rows * columns], false);
+        if at < 3 {
+            builder.thresholds(layer, 1, vec![20], bit);
+        }
+        let entry = LayerHardware {
+            folding: Some(Folding::Finn { pe, simd }),
+            ..LayerHardware::default()
+        };
+        hardware.layers.insert(name, entry);
+    }
+    (builder.network, hardware)
+}
+
+/// Words of another width through a converter and the FIFO behind it.
+fn converted(words: &[u64], from: u32, to: u32) -> Vec<u64> {
+    match from.cmp(&to) {
+        std::cmp::Ordering::Equal => words.to_vec(),
+        std::cmp::Ordering::Less => word_times::fifo(&word_times::wider(words, (to / from) as usize)),
+        std::cmp::Ordering::Greater => word_times::fifo(&word_times::narrower(words, (from / to) as usize)),
+    }
+}
+
+/// From the first word of the input to the last one of the products, both included: a FIFO in front of every unit,
+/// products as `product` has them, and so many registers of thresholds behind each.
+fn dense_words(
+    build: &DenseBuild,
+    front: u64,
+    product: impl Fn(&[u64], usize, usize) -> Vec<u64>,
+    behind: impl Fn(&[u64]) -> Vec<u64>,
+) -> Vec<u64> {
+    use word_times::{delayed, fifo};
+    let mut lanes = build.input.0;
+    let input: Vec<u64> = (0..784 / u64::from(lanes)).collect();
+    let mut words = fifo(&delayed(&delayed(&fifo(&input), front), 3));
+    for (at, (pe, simd)) in build.foldings.into_iter().enumerate() {
+        words = converted(&words, lanes, simd);
+        let (columns, rows) = (DENSE_SIZES[at], DENSE_SIZES[at + 1]);
+        words = fifo(&product(&words, columns / simd as usize, rows / pe as usize));
+        if at < 3 {
+            words = behind(&words);
+        }
+        lanes = pe;
+    }
+    words
+}
+
+/// The chapter's table of builds of dense layers: what the builds' own simulations of one sample report, what comes
+/// out here, and what the difference consists of.
+#[test]
+fn dense_builds_differ_by_what_the_chapter_says() {
+    let chapter = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cycle-engine.md"));
+    let chapter = chapter.expect("the chapter");
+    let rows: Vec<Vec<String>> = chapter
+        .lines()
+        .skip_while(|line| !line.starts_with("| build | reported"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            line.trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
+        .collect();
+    assert_eq!(rows.len(), DENSE_BUILDS.len());
+    for (build, row) in DENSE_BUILDS.iter().zip(&rows) {
+        assert_eq!(row[0], build.name);
+        let number = |at: usize| row[at].replace(',', "").parse::<i64>().expect("a number");
+        let (network, hardware) = dense_build(build.input.0, build.foldings);
+        let (_, one) = timing(&network, &hardware, 1);
+        let latency = one.latency.expect("an output") as i64;
+        assert_eq!(latency, number(2), "{row:?}");
+        assert_eq!((3..7).map(number).sum::<i64>(), number(2) - number(1), "{row:?}");
+
+        // Word by word: the units here, and those of the build, whose products compare inside and have a result 5
+        // edges behind its last step, and whose labels come 3 edges behind the last of 5 lanes, 2 of one lane.
+        let thresholds = |words: &[u64]| word_times::fifo(&word_times::delayed(words, 3));
+        let here = dense_words(build, 0, word_times::product, thresholds);
+        assert_eq!(here.last().map(|edge| *edge as i64 + 1), Some(latency), "{row:?}");
+        let products =
+            |words: &[u64], sf: usize, nf: usize| word_times::product_of_synthesis(words, sf, nf, 5);
+        let reshape = u64::from(build.input.1);
+        let built = dense_words(build, reshape, products, <[u64]>::to_vec);
+        let labels = word_times::paced(converted(&built, build.foldings[3].0, build.label), 0);
+        let select = if build.label == 1 { 2 } else { 3 };
+        let reported = labels.last().map(|edge| (*edge + select) as i64 + 1);
+        assert_eq!(reported, Some(number(1)), "{row:?}");
+    }
 }

@@ -14,7 +14,7 @@ pub fn delayed(words: &[u64], registers: u64) -> Vec<u64> {
 }
 
 /// Results one a cycle at most, each so many edges behind what it needs last.
-fn paced(needs: impl IntoIterator<Item = u64>, latency: u64) -> Vec<u64> {
+pub fn paced(needs: impl IntoIterator<Item = u64>, latency: u64) -> Vec<u64> {
     let mut before = None;
     needs
         .into_iter()
@@ -101,4 +101,12 @@ pub fn product(words: &[u64], sf: usize, nf: usize) -> Vec<u64> {
     let steps = paced(needs, if nf == 1 { 0 } else { 2 });
     let results = steps.chunks(sf).map(|steps| steps[sf - 1] + 6);
     results.collect()
+}
+
+/// A product of high-level synthesis, which keeps a vector while it uses it first: a result so many edges behind its
+/// last step.
+pub fn product_of_synthesis(words: &[u64], sf: usize, nf: usize, latency: u64) -> Vec<u64> {
+    let needs = words.chunks(sf).flat_map(|vector| vector.repeat(nf));
+    let results = paced(needs, 0);
+    results.chunks(sf).map(|steps| steps[sf - 1] + latency).collect()
 }

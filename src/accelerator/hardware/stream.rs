@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Depth of the FIFOs in front of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FifoDepth {
-    /// Deep enough that the FIFO never holds up the fault-free run; found by simulating it.
+    /// Deep enough that the FIFO never holds up the fault-free run; found by simulating it. Under FINN's target, where
+    /// it is the depth of the FIFOs in front of a layer: FIFOs in front of all its units, as deep as FINN's automatic
+    /// sizing makes them.
     Auto,
     /// So many words.
     Words(u32),

@@ -376,6 +376,10 @@ impl Builder<'_> {
                 }
             }
             Op::Pool(pool) => Some(pool.geometry.input[2]),
+            Op::MultiThreshold(_) => {
+                let stage = self.accelerator.threshold_stage(node.layer)?;
+                Some(stage.pe as usize)
+            }
             Op::Program(_) => Some(self.network.tensor(node.inputs[0]).len()),
             _ => None,
         }
