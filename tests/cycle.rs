@@ -544,15 +544,17 @@ fn depthwise_convolutions_are_windows_and_vector_vector_units() {
             parallel,
             ..WindowUnit::default()
         };
-        let mut hardware = Hardware::default();
-        hardware.default = LayerHardware {
-            folding: Some(folding),
-            weight_memory: [None, Some(WeightMemory::Decoupled)][numbers.below(2)],
-            window: (channels > 1 && taps > 1).then_some(unit),
-            ..LayerHardware::default()
+        let hardware = Hardware {
+            default: LayerHardware {
+                folding: Some(folding),
+                weight_memory: [None, Some(WeightMemory::Decoupled)][numbers.below(2)],
+                window: (channels > 1 && taps > 1).then_some(unit),
+                ..LayerHardware::default()
+            },
+            window_generator: [WindowGenerator::Rtl, WindowGenerator::Hls]
+                [usize::from(numbers.below(5) == 0)],
+            ..Hardware::default()
         };
-        hardware.window_generator =
-            [WindowGenerator::Rtl, WindowGenerator::Hls][usize::from(numbers.below(5) == 0)];
         let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
         let pipeline = match Pipeline::new(&accelerator) {
             Ok(pipeline) => pipeline,
