@@ -126,7 +126,8 @@ pub fn order_is_free(
     let Ok(exact) = exact_accumulator(taps, weight, input, bias) else {
         return false;
     };
-    let Ok(raise) = u32::try_from(format.frac() - exact.frac()) else {
+    let raise = format.frac().checked_sub(exact.frac());
+    let Some(Ok(raise)) = raise.map(u32::try_from) else {
         return false;
     };
     let raised = |value: i128| value.checked_mul(1i128.checked_shl(raise)?);
