@@ -33,6 +33,7 @@ mod code;
 mod dataflow;
 mod flow;
 mod folding;
+mod functions;
 mod geometry;
 mod hardware;
 mod layout;
@@ -55,10 +56,11 @@ pub use code::StoredCode;
 pub use dataflow::{Dataflow, LayerDataflow};
 pub use flow::{FlowError, FlowHardware, FlowRemark, hardware_text, read_flow};
 pub use folding::{FoldingSource, MatrixShape, Stage};
+pub use functions::{Band, FunctionKind, FunctionTiming, Functions, REPORT_BAND};
 pub use geometry::Geometry;
 pub use hardware::{
-    AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, LayerHardware,
-    LoopTiming, Packing, Problem, Scrub, Storage, StreamEnd, Style, ThresholdEncoding, ThresholdStorage,
+    AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, Hls4mlBuild, HlsTool,
+    IoType, LayerHardware, LoopTiming, Packing, Problem, Scrub, Storage, StreamEnd, Style, ThresholdEncoding, ThresholdStorage,
     WeightMemory, WindowGenerator, WindowUnit,
 };
 pub use memory::{
@@ -104,6 +106,7 @@ pub struct Accelerator {
     stages: Vec<Stage>,
     thresholds: Vec<ThresholdStage>,
     dataflow: Dataflow,
+    functions: Option<Functions>,
     map: MemoryMap,
     /// Follows from the network and the stages.
     #[serde(skip)]
@@ -148,6 +151,7 @@ impl Accelerator {
         accumulator::apply(&mut network, hardware).map_err(refuse)?;
         let target = Target::of(hardware, &stages);
         target.apply(&mut network);
+        let functions = Functions::of(&network, hardware, target, &stages);
 
         let absorbed = Absorbed::of(&network, &stages);
         let mut map = MemoryMap::new(network.params.len());
@@ -203,6 +207,7 @@ impl Accelerator {
             stages,
             thresholds,
             dataflow,
+            functions,
             map,
             absorbed,
             remarks,
@@ -295,9 +300,12 @@ impl Accelerator {
     }
 
     /// Cycles between two samples: those of the slowest matrix product, padding, window generator, or
-    /// thresholding stage of stated width.
+    /// thresholding stage of stated width; of a design of hls4ml's functions those of the slowest function.
     #[must_use]
     pub fn initiation_interval(&self) -> Option<u64> {
+        if let Some(interval) = self.functions.as_ref().and_then(|functions| functions.interval) {
+            return Some(interval);
+        }
         let products = self.stages.iter().map(Stage::initiation_interval);
         let thresholds = self.thresholds.iter().map(|stage| stage.cycles);
         products.chain(thresholds).max()
@@ -307,6 +315,19 @@ impl Accelerator {
     #[must_use]
     pub fn absorbed(&self) -> &Absorbed {
         &self.absorbed
+    }
+
+    /// The functions of a design that hls4ml builds; none for other targets.
+    #[must_use]
+    pub fn functions(&self) -> Option<&Functions> {
+        self.functions.as_ref()
+    }
+
+    /// The geometry of a streamed convolution whose map a function in front pads, where that is so.
+    #[must_use]
+    pub fn padded_by_function(&self, layer: LayerId, mac: &Mac) -> Option<crate::network::Geometry> {
+        let functions = self.functions.as_ref()?;
+        functions::padded(&self.network, layer, mac, functions.io_type)
     }
 
     /// How the stages are coupled and timed.

@@ -202,7 +202,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 /// Rows above and below, columns left and right that FINN's padding adds: those that the network file
 /// states, also where a stride leaves some of them out of every window. Where it does not say what it pads
 /// behind the map: as much as in front, or what the windows reach where that gives another output.
-fn padding(layer: &Layer, mac: &Mac) -> [[usize; 2]; 2] {
+pub(super) fn padding(layer: &Layer, mac: &Mac) -> [[usize; 2]; 2] {
     let Geometry {
         input,
         output,

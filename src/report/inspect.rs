@@ -1,8 +1,9 @@
 //! How a network is built.
 
 use super::{count, number, table};
+use crate::accelerator::{HlsTool, IoType};
 use crate::network::Note;
-use crate::study::{InspectReport, NamedRegister, RangesReport};
+use crate::study::{InspectReport, NamedRegister, RangesReport, ScheduleReport};
 
 fn shape(shape: &[usize]) -> String {
     let extents: Vec<String> = shape.iter().map(ToString::to_string).collect();
@@ -93,10 +94,12 @@ pub fn inspect(report: &InspectReport) -> String {
     }
     if let Some(cycles) = report.cycles.initiation_interval {
         parts.push(format!(
-            "cycles between samples (analytic, slowest stage): {}",
+            "cycles between samples (analytic, slowest {}): {}",
+            if report.cycles.hls4ml.is_some() { "function" } else { "stage" },
             count(cycles)
         ));
     }
+    parts.extend(report.cycles.hls4ml.as_ref().map(schedule));
     let area = &report.area;
     parts.push(format!(
         "memory area: {} {unit}; with every bit triplicated: {} {unit}",
@@ -108,6 +111,33 @@ pub fn inspect(report: &InspectReport) -> String {
     parts.extend(report.register_table.as_deref().map(register_table));
     parts.extend(report.ranges.as_ref().map(ranges));
     parts.join("\n\n")
+}
+
+/// What hls4ml's functions take, and how well that is known.
+fn schedule(schedule: &ScheduleReport) -> String {
+    let latency = schedule.latency.map_or_else(
+        || "not known: the network is no chain of hls4ml's functions".to_owned(),
+        count,
+    );
+    let percent = |[low, high]: [i32; 2]| format!("{low:+} to {high:+} %");
+    let io = match schedule.io_type {
+        IoType::Stream => "io_stream",
+        IoType::Parallel if schedule.pipelined => "io_parallel, one pipeline",
+        IoType::Parallel => "io_parallel",
+    };
+    format!(
+        "cycles of a sample (analytic, first word in to last word out): {latency}\nas hls4ml builds it ({io}, {} HLS{}, \
+         {} ns); {} synthesis reports deviate by {} in latency, {} in interval: `timing` states a report's own",
+        match schedule.tool {
+            HlsTool::Vitis => "Vitis",
+            HlsTool::Vivado => "Vivado",
+        },
+        (schedule.version).map_or_else(String::new, |(year, number)| format!(" {year}.{number}")),
+        number(schedule.period_ns),
+        schedule.band.reports,
+        percent(schedule.band.latency_percent),
+        percent(schedule.band.interval_percent),
+    )
 }
 
 /// What the import did, a line each.

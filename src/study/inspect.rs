@@ -7,7 +7,8 @@ use super::conduct::{folder_error, open_plain};
 use super::ranges::{self, RangesReport, encoding};
 use super::{Design, NetworkRequest, SamplesRequest, Session, StudyError};
 use crate::accelerator::{
-    Accelerator, Folding, FoldingSource, STORED_KINDS, StoredTensor, ThresholdStage, WindowStage,
+    Accelerator, Band, Folding, FoldingSource, FunctionTiming, HlsTool, IoType, REPORT_BAND, STORED_KINDS,
+    StoredTensor, ThresholdStage, WindowStage,
 };
 use crate::data::InputLog;
 use crate::network::{LayerId, Note, Op};
@@ -142,6 +143,9 @@ pub struct LayerReport {
     /// The stage that compares with its thresholds, where the hardware file states its width.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thresholding: Option<ThresholdStage>,
+    /// Its functions in hls4ml's project, where the target is hls4ml and no report states their loops.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionTiming>,
     /// What it stores.
     pub tensors: Vec<TensorReport>,
     /// Its registers, where the cycle engine builds them.
@@ -153,8 +157,9 @@ impl LayerReport {
     /// Cycles between two samples of its slowest stage, where they are known.
     #[must_use]
     pub fn cycles(&self) -> Option<u64> {
+        let function = self.functions.iter().map(|function| function.interval).max();
         let product = self.stage.as_ref().map(|stage| stage.initiation_interval);
-        product.max(self.thresholding.map(|stage| stage.cycles))
+        function.or(product).max(self.thresholding.map(|stage| stage.cycles))
     }
 }
 
@@ -191,6 +196,28 @@ pub struct CyclesReport {
     pub method: &'static str,
     /// The clock, where the hardware file states one.
     pub clock_mhz: Option<f64>,
+    /// What hls4ml's functions take, where the target is hls4ml.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hls4ml: Option<ScheduleReport>,
+}
+
+/// What hls4ml's functions take, by rules whose numbers are fitted to synthesis reports.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScheduleReport {
+    /// How words pass between them.
+    pub io_type: IoType,
+    /// The synthesis tool.
+    pub tool: HlsTool,
+    /// Its version, where it is stated.
+    pub version: Option<(u16, u16)>,
+    /// Clock period that the schedule is for.
+    pub period_ns: f64,
+    /// Whether the whole design is one pipeline.
+    pub pipelined: bool,
+    /// Cycles from the first word in to the last word out of a sample, where the network is a chain.
+    pub latency: Option<u64>,
+    /// How far such numbers lie from synthesis reports.
+    pub band: Band,
 }
 
 /// A stage of the cycle engine.
@@ -382,8 +409,20 @@ fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> Ins
         memories: memories.collect(),
         cycles: CyclesReport {
             initiation_interval: accelerator.initiation_interval(),
-            method: "analytic: slowest stage by FINN's get_exp_cycles, or hls4ml's requested reuse factor",
+            method: match accelerator.functions() {
+                Some(_) => "analytic: slowest function of hls4ml's, by rules fitted to synthesis reports",
+                None => "analytic: slowest stage by FINN's get_exp_cycles, or hls4ml's requested reuse factor",
+            },
             clock_mhz: accelerator.clock_mhz(),
+            hls4ml: accelerator.functions().map(|functions| ScheduleReport {
+                io_type: functions.io_type,
+                tool: functions.tool,
+                version: functions.version,
+                period_ns: functions.period_ns,
+                pipelined: functions.pipelined,
+                latency: functions.latency,
+                band: REPORT_BAND,
+            }),
         },
         area: Ledger::new(accelerator, Scheme::Tmr).report(accelerator),
         registers: pipeline.is_ok().then(|| by_class(&tensors)),
@@ -484,6 +523,10 @@ fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterG
             initiation_interval: stage.initiation_interval(),
         }),
         thresholding: accelerator.threshold_stage(id).copied(),
+        functions: accelerator.functions().map_or_else(Vec::new, |functions| {
+            let of_layer = functions.timings.iter().filter(|timing| timing.layer == id);
+            of_layer.copied().collect()
+        }),
         tensors: accelerator
             .map()
             .tensors()

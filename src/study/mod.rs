@@ -53,7 +53,7 @@ pub use folder::{FolderError, Opening, OutputFolder, PhasePlan, PhaseState};
 pub use harden::{HardenReport, HardenRequest};
 pub use identity::{Identity, NoDocument};
 pub use inspect::{
-    AccumulatorReport, BitsByName, CyclesReport, EndReport, FoldingReport, InspectReport, InspectRequest,
+    AccumulatorReport, BitsByName, CyclesReport, EndReport, FoldingReport, InspectReport, InspectRequest, ScheduleReport,
     LayerReport, NamedRegister, RegisterGroup, StageReport, StoredMemoryReport, TensorReport,
 };
 pub use manifest::{Manifest, OutputFile, Phase, Program, Provenance};

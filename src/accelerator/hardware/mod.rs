@@ -17,7 +17,7 @@ use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
 pub use error::{HardwareError, Problem};
-pub use stream::{FifoDepth, LoopTiming, StreamEnd, WeightMemory, WindowUnit};
+pub use stream::{FifoDepth, Hls4mlBuild, HlsTool, IoType, LoopTiming, StreamEnd, WeightMemory, WindowUnit};
 
 /// How an accelerator is built, as a hardware file says it. The default is what holds without a
 /// file.
@@ -37,6 +37,9 @@ pub struct Hardware {
     /// FINN folds, its library for high-level synthesis where the window generators are of that, otherwise hls4ml.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// How hls4ml's project is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hls4ml: Option<Hls4mlBuild>,
     /// Which sliding window generator feeds the convolutions.
     #[serde(default)]
     pub window_generator: WindowGenerator,

@@ -23,6 +23,36 @@ pub struct LoopTiming {
     pub iteration_latency: u32,
 }
 
+/// How words pass between the functions of hls4ml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IoType {
+    /// Arrays (`io_parallel`).
+    Parallel,
+    /// Streams of pixels (`io_stream`).
+    Stream,
+}
+
+/// The synthesis tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HlsTool {
+    /// Vivado HLS.
+    Vivado,
+    /// Vitis HLS.
+    Vitis,
+}
+
+/// How hls4ml's project is built, as far as the network file does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hls4mlBuild {
+    /// How words pass between functions; otherwise as the network file says, or in arrays.
+    pub io_type: Option<IoType>,
+    /// The tool; otherwise that of the network file's backend, or Vitis HLS.
+    pub tool: Option<HlsTool>,
+    /// Year and number of the tool's version: `(2022, 2)`.
+    pub version: Option<(u16, u16)>,
+}
+
 /// Where a FINN-style matrix product finds its weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WeightMemory {

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use super::engine::MAX_PORTS;
 use super::matrix::LaneCode;
 use super::operators::{
-    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, PoolFunction,
+    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, Pace, Paced, PoolFunction,
     ProgramStage, TimingError, ToOutput, WindowPool, WindowProgram,
 };
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
 use super::stages::{Fifo, Thresholding, ThresholdingShape, Unbuildable, WidthConverter};
-use crate::accelerator::{Absorbed, Accelerator, FifoDepth, Folding, Target};
+use crate::accelerator::{Absorbed, Accelerator, FifoDepth, Folding, FunctionTiming, Functions, IoType, Target};
 use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, Program, TensorId};
 pub use error::BuildError;
 
@@ -178,6 +178,33 @@ impl Builder<'_> {
             layer: self.layer_name(layer),
             error,
         })
+    }
+
+    /// How the function of a node is timed, where the node is one of hls4ml's and no report says it.
+    fn function(&self, node: &Node) -> Option<FunctionTiming> {
+        self.accelerator.functions()?.making(node.output).copied()
+    }
+
+    /// Registers behind the results of a node without a matrix product.
+    fn latency_of(&self, node: &Node) -> Result<usize, BuildError> {
+        match self.function(node) {
+            Some(timing) => Ok((timing.iteration_latency as usize).clamp(1, MAX_DEPTH)),
+            None => self.latency(node.layer),
+        }
+    }
+
+    /// A stage at the pace of the function that it is.
+    fn at_pace(&self, node: &Node, stage: Box<dyn Stage>) -> Box<dyn Stage> {
+        let Some(timing) = self.function(node) else {
+            return stage;
+        };
+        let before_last = timing.iterations.saturating_sub(1) * timing.initiation_interval;
+        let pace = Pace {
+            words: timing.iterations,
+            every: timing.initiation_interval,
+            after_last: timing.interval.saturating_sub(before_last).max(timing.initiation_interval),
+        };
+        Paced::stage(stage, pace)
     }
 
     fn refuse(&self, layer: LayerId, error: Unbuildable) -> BuildError {
@@ -393,13 +420,18 @@ impl Builder<'_> {
             .get_mut(&tensor)
             .and_then(Vec::pop)
             .expect("every tensor is made before it is read");
+        let stated = self.accelerator.dataflow().layer(node.layer).fifo.is_some();
         match self.made_by.get(&stream) {
+            // Inside one pipeline registers stand between the functions.
+            Some(_) if node.inputs.len() == 1 && !stated && self.is_pipelined() => Ok(stream),
             Some(&maker) if maker != node.layer || node.inputs.len() > 1 => self.fifo(stream, node, tensor),
-            None if self.accelerator.dataflow().layer(node.layer).fifo.is_some() => {
-                self.fifo(stream, node, tensor)
-            }
+            None if stated => self.fifo(stream, node, tensor),
             _ => Ok(stream),
         }
+    }
+
+    fn is_pipelined(&self) -> bool {
+        (self.accelerator.functions()).is_some_and(|functions: &Functions| functions.pipelined)
     }
 
     /// The stream of a node that is no hardware. FINN has no unit there and no FIFO in front of it, unless the
@@ -440,15 +472,18 @@ impl Builder<'_> {
             Fifos::Deep => Some(FifoDepth::Auto),
             _ => self.accelerator.dataflow().layer(node.layer).fifo,
         };
-        let io_stream = layer.hints.io_type.as_deref() == Some("io_stream");
+        // hls4ml's channels hold a whole map, those between arrays two.
+        let maps = match self.accelerator.functions().map(|functions| functions.io_type) {
+            Some(IoType::Stream) => 1,
+            Some(IoType::Parallel) => 2,
+            None => u64::from(layer.hints.io_type.as_deref() == Some("io_stream")),
+        };
         let depth = match said {
             Some(FifoDepth::Words(words)) => Some(words as usize),
             Some(FifoDepth::Auto) => None,
             // Where streams meet again, the shorter way has to wait for the longer one.
             None if node.inputs.len() > 1 => None,
-            // hls4ml's default: a whole feature map.
-            None if io_stream => Some((words as usize).max(2)),
-            None => Some(2),
+            None => Some(((words * maps) as usize).max(2)),
         };
         self.fifo_of(stream, node.layer, depth)
     }
@@ -525,9 +560,10 @@ impl Builder<'_> {
                     LaneCode::of(&self.network.tensor(node.inputs[0]).encoding),
                     pool.geometry.input[2],
                     shape,
-                    self.latency(node.layer)?,
+                    self.latency_of(node)?,
                 );
-                self.place(node.layer, "pool", Box::new(stage), &[stream], &[out]);
+                let stage = self.at_pace(node, Box::new(stage));
+                self.place(node.layer, "pool", stage, &[stream], &[out]);
                 out
             }
             Op::Combine(combine) if combine.broadcast == Broadcast::None => {
@@ -636,8 +672,9 @@ impl Builder<'_> {
             Op::Table(_) => "table",
             _ => "activation",
         };
-        let stage = ElementWise::new(function, input, output, elements, self.latency(node.layer)?);
-        self.place(node.layer, kind, Box::new(stage), &[stream], &[out]);
+        let stage = ElementWise::new(function, input, output, elements, self.latency_of(node)?);
+        let stage = self.at_pace(node, Box::new(stage));
+        self.place(node.layer, kind, stage, &[stream], &[out]);
         Ok(out)
     }
 
@@ -655,8 +692,12 @@ impl Builder<'_> {
         let tensor = self.network.tensor(node.output);
         let shape = self.shape(node.output, tensor.channels());
         let out = self.stream(shape, tensor.len());
-        let stage = Frame::new(self.network, node, op, &shapes, shape);
-        self.place(node.layer, "frame", Box::new(stage), &streams, &[out]);
+        // The first of the function's edges fills the frame.
+        let latency = self.function(node).map_or(1, |timing| timing.iteration_latency.saturating_sub(1));
+        let latency = (latency as usize).clamp(1, MAX_DEPTH);
+        let stage = Frame::new(self.network, node, op, &shapes, shape, latency);
+        let stage = self.at_pace(node, Box::new(stage));
+        self.place(node.layer, "frame", stage, &streams, &[out]);
         Ok(out)
     }
 

@@ -12,7 +12,7 @@ use super::super::stages::{
 };
 use super::{BuildError, Builder, Fifos};
 use crate::accelerator::{self, FifoDepth, Folding, Target, WeightMemory, WindowGenerator, WindowStage};
-use crate::network::{Mac, Node};
+use crate::network::{Geometry, Mac, Node};
 
 impl Builder<'_> {
     pub(super) fn product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
@@ -245,27 +245,46 @@ impl Builder<'_> {
         };
         let matrix = self.matrix(node, mac, schedule)?;
         let steps = matrix.steps() as u64;
-        if self.accelerator.dataflow().layer(layer).timing.is_none() {
+        if self.accelerator.dataflow().layer(layer).timing.is_none() && self.function(node).is_none() {
             self.leave_out("loops without `timing` have an adder tree with a register per level, not a synthesis tool's schedule");
         }
-        let timing = match self.accelerator.dataflow().layer(layer).timing {
-            Some(timing) => ProductTiming {
+        let mut stream = self.take(node, 0)?;
+        stream = self.convert(stream, mac.geometry.input[2], layer)?;
+        stream = self.feed(stream, layer)?;
+        let mut geometry = mac.geometry;
+        if let Some(padded) = self.function(node).and_then(|_| self.accelerator.padded_by_function(layer, mac)) {
+            stream = self.padding_function(node, mac, &padded, stream)?;
+            geometry = padded;
+        }
+        let input = self.pipeline.streams[stream].shape;
+        let program = WindowProgram::of_geometry(&geometry, mac.transposed);
+        let timing = match (self.accelerator.dataflow().layer(layer).timing, self.function(node)) {
+            (Some(timing), _) => ProductTiming {
                 initiation_interval: u64::from(timing.initiation_interval),
                 idle_interval: u64::from(timing.initiation_interval),
                 iteration_latency: u64::from(timing.iteration_latency),
+                frame_gap: 0,
             },
+            (None, Some(function)) => {
+                let iterations = (0..program.len() as u64).map(|at| match program.iteration(at).window {
+                    Some(_) => function.initiation_interval,
+                    None => function.idle_interval,
+                });
+                ProductTiming {
+                    initiation_interval: function.initiation_interval.max(steps),
+                    idle_interval: function.idle_interval,
+                    iteration_latency: function.iteration_latency.max(steps),
+                    frame_gap: function.interval.saturating_sub(iterations.sum()),
+                }
+            }
             // An adder tree of registers behind the multipliers.
-            None => ProductTiming {
+            (None, None) => ProductTiming {
                 initiation_interval,
                 idle_interval,
                 iteration_latency: steps + u64::from(taps.next_power_of_two().ilog2()),
+                frame_gap: 0,
             },
         };
-        let stream = self.take(node, 0)?;
-        let stream = self.convert(stream, mac.geometry.input[2], layer)?;
-        let stream = self.feed(stream, layer)?;
-        let input = self.pipeline.streams[stream].shape;
-        let program = WindowProgram::of_geometry(&mac.geometry, mac.transposed);
         let stage =
             WindowProduct::new(matrix, program, input, timing).map_err(|error| BuildError::Timing {
                 layer: self.layer_name(layer),
@@ -275,5 +294,33 @@ impl Builder<'_> {
         let out = self.stream(shape, self.network.tensor(node.output).len());
         self.place(layer, "product", Box::new(stage), &[stream], &[out]);
         Ok(out)
+    }
+
+    /// The function in front of a streamed convolution that pads its map, and the FIFO behind it.
+    fn padding_function(
+        &mut self,
+        node: &Node,
+        mac: &Mac,
+        padded: &Geometry,
+        stream: usize,
+    ) -> Result<usize, BuildError> {
+        let layer = node.layer;
+        let StreamShape { lanes, lane_bits } = self.pipeline.streams[stream].shape;
+        let pad = mac.geometry.window.pad;
+        let around = |axis: usize| {
+            let before = pad[axis];
+            [before, padded.input[axis] - mac.geometry.input[axis] - before]
+        };
+        let shape = PaddingShape {
+            input: mac.geometry.input,
+            rows: around(0),
+            columns: around(1),
+            border: LaneCode::of(&self.network.tensor(node.inputs[0]).encoding).encode(0),
+        };
+        let stage = Padding::new(shape, lanes, lane_bits).map_err(|error| self.refuse(layer, error))?;
+        let out = self.stream(StreamShape { lanes, lane_bits }, padded.input.iter().product());
+        self.place(layer, "padding", Box::new(stage), &[stream], &[out]);
+        let words = padded.input[0] * padded.input[1];
+        self.fifo_of(out, layer, Some(words.max(2)))
     }
 }

@@ -190,7 +190,8 @@ fn strides(shape: &[usize]) -> Vec<usize> {
 }
 
 impl Frame {
-    /// A frame stage for a node; `inputs` are the shapes of its streams.
+    /// A frame stage for a node; `inputs` are the shapes of its streams, `latency` counts the registers behind
+    /// the result.
     #[must_use]
     pub fn new(
         network: &Network,
@@ -198,8 +199,9 @@ impl Frame {
         op: FrameOp,
         inputs: &[StreamShape],
         output: StreamShape,
+        latency: usize,
     ) -> Self {
-        let pipe = Pipe::new(1, output.lanes, output.lane_bits);
+        let pipe = Pipe::new(latency, output.lanes, output.lane_bits);
         let mut at = pipe.limbs();
         let operands = inputs
             .iter()

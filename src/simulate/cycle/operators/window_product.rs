@@ -18,6 +18,15 @@ pub struct ProductTiming {
     pub idle_interval: u64,
     /// Edges from taking the last pixel of a window to handing out its product.
     pub iteration_latency: u64,
+    /// Further edges between the last iteration of a frame and the first one of the next.
+    pub frame_gap: u64,
+}
+
+impl ProductTiming {
+    /// Most edges that an iteration waits for the one before.
+    fn longest(&self) -> u64 {
+        self.initiation_interval.max(self.idle_interval) + self.frame_gap
+    }
 }
 
 /// Why a timing cannot be built.
@@ -194,7 +203,7 @@ impl WindowProduct {
         list.push((Register::control("iteration", self.iteration_bits()), |at| {
             &mut at.iteration
         }));
-        let longest = self.timing.initiation_interval.max(self.timing.idle_interval);
+        let longest = self.timing.longest();
         if longest > 1 {
             list.push((Register::control("wait", bits_for(longest - 1)), |at| {
                 &mut at.wait
@@ -245,7 +254,7 @@ impl WindowProduct {
     }
 
     fn wait(&self, state: &[u64]) -> u64 {
-        if self.timing.initiation_interval.max(self.timing.idle_interval) > 1 {
+        if self.timing.longest() > 1 {
             state[self.at.wait]
         } else {
             0
@@ -406,7 +415,7 @@ impl Stage for WindowProduct {
             }
         }
         if !starts {
-            if self.timing.initiation_interval.max(self.timing.idle_interval) > 1 {
+            if self.timing.longest() > 1 {
                 state[self.at.wait] = state[self.at.wait].saturating_sub(1);
             }
             return;
@@ -446,12 +455,18 @@ impl Stage for WindowProduct {
         if state[self.at.iteration] == last && self.has_line_buffer {
             state[self.at.write] = 0;
         }
-        state[self.at.iteration] = step_counter(state[self.at.iteration], last, self.iteration_bits());
-        let interval = if iteration.window.is_some() {
-            self.timing.initiation_interval
+        let gap = if state[self.at.iteration] == last {
+            self.timing.frame_gap
         } else {
-            self.timing.idle_interval
+            0
         };
+        state[self.at.iteration] = step_counter(state[self.at.iteration], last, self.iteration_bits());
+        let interval = gap
+            + if iteration.window.is_some() {
+                self.timing.initiation_interval
+            } else {
+                self.timing.idle_interval
+            };
         if interval > 1 {
             state[self.at.wait] = interval - 1;
         }
