@@ -1,6 +1,8 @@
 //! Cycles of whole accelerators against published figures.
 
 mod common;
+#[path = "cycle_timing/hls4ml.rs"]
+mod hls4ml;
 #[path = "accelerator/nets.rs"]
 mod nets;
 #[path = "cycle_common/word_times.rs"]

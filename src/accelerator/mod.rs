@@ -59,9 +59,9 @@ pub use folding::{FoldingSource, MatrixShape, Stage};
 pub use functions::{Band, FunctionKind, FunctionTiming, Functions, REPORT_BAND};
 pub use geometry::Geometry;
 pub use hardware::{
-    AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, Hls4mlBuild, HlsTool,
-    IoType, LayerHardware, LoopTiming, Packing, Problem, Scrub, Storage, StreamEnd, Style, ThresholdEncoding, ThresholdStorage,
-    WeightMemory, WindowGenerator, WindowUnit,
+    AccumulatorFormat, AccumulatorOverflow, FifoDepth, Folding, Hardware, HardwareError, Hls4mlBuild,
+    HlsTool, IoType, LayerHardware, LoopTiming, Packing, Problem, Scrub, Storage, StreamEnd, Style,
+    ThresholdEncoding, ThresholdStorage, WeightMemory, WindowGenerator, WindowUnit,
 };
 pub use memory::{
     BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,

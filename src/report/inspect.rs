@@ -95,7 +95,11 @@ pub fn inspect(report: &InspectReport) -> String {
     if let Some(cycles) = report.cycles.initiation_interval {
         parts.push(format!(
             "cycles between samples (analytic, slowest {}): {}",
-            if report.cycles.hls4ml.is_some() { "function" } else { "stage" },
+            if report.cycles.hls4ml.is_some() {
+                "function"
+            } else {
+                "stage"
+            },
             count(cycles)
         ));
     }
@@ -119,15 +123,22 @@ fn schedule(schedule: &ScheduleReport) -> String {
         || "not known: the network is no chain of hls4ml's functions".to_owned(),
         count,
     );
-    let percent = |[low, high]: [i32; 2]| format!("{low:+} to {high:+} %");
+    let percent = |[lowest, low, high, highest]: [i32; 4]| {
+        format!("{lowest:+} to {highest:+} % (half of them {low:+} to {high:+} %)")
+    };
+    let longest = |number: Option<u64>| number.map_or_else(|| "not known".to_owned(), count);
     let io = match schedule.io_type {
         IoType::Stream => "io_stream",
         IoType::Parallel if schedule.pipelined => "io_parallel, one pipeline",
         IoType::Parallel => "io_parallel",
     };
     format!(
-        "cycles of a sample (analytic, first word in to last word out): {latency}\nas hls4ml builds it ({io}, {} HLS{}, \
+        "cycles of a sample (analytic, first word in to last word out): {latency}\n\
+         a synthesis report's maximum counts every pixel as one that completes a window: latency {}, interval {}\n\
+         as hls4ml builds it ({io}, {} HLS{}, \
          {} ns); {} synthesis reports deviate by {} in latency, {} in interval: `timing` states a report's own",
+        longest(schedule.longest_latency),
+        longest(schedule.longest_interval),
         match schedule.tool {
             HlsTool::Vitis => "Vitis",
             HlsTool::Vivado => "Vivado",

@@ -159,7 +159,9 @@ impl LayerReport {
     pub fn cycles(&self) -> Option<u64> {
         let function = self.functions.iter().map(|function| function.interval).max();
         let product = self.stage.as_ref().map(|stage| stage.initiation_interval);
-        function.or(product).max(self.thresholding.map(|stage| stage.cycles))
+        function
+            .or(product)
+            .max(self.thresholding.map(|stage| stage.cycles))
     }
 }
 
@@ -216,6 +218,10 @@ pub struct ScheduleReport {
     pub pipelined: bool,
     /// Cycles from the first word in to the last word out of a sample, where the network is a chain.
     pub latency: Option<u64>,
+    /// The latency that a report states at most, as if every pixel completed a window.
+    pub longest_latency: Option<u64>,
+    /// The interval that a report states at most.
+    pub longest_interval: Option<u64>,
     /// How far such numbers lie from synthesis reports.
     pub band: Band,
 }
@@ -411,7 +417,9 @@ fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> Ins
             initiation_interval: accelerator.initiation_interval(),
             method: match accelerator.functions() {
                 Some(_) => "analytic: slowest function of hls4ml's, by rules fitted to synthesis reports",
-                None => "analytic: slowest stage by FINN's get_exp_cycles, or hls4ml's requested reuse factor",
+                None => {
+                    "analytic: slowest stage by FINN's get_exp_cycles, or hls4ml's requested reuse factor"
+                }
             },
             clock_mhz: accelerator.clock_mhz(),
             hls4ml: accelerator.functions().map(|functions| ScheduleReport {
@@ -421,6 +429,8 @@ fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> Ins
                 period_ns: functions.period_ns,
                 pipelined: functions.pipelined,
                 latency: functions.latency,
+                longest_latency: functions.longest_latency,
+                longest_interval: functions.longest_interval,
                 band: REPORT_BAND,
             }),
         },

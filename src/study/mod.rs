@@ -53,8 +53,8 @@ pub use folder::{FolderError, Opening, OutputFolder, PhasePlan, PhaseState};
 pub use harden::{HardenReport, HardenRequest};
 pub use identity::{Identity, NoDocument};
 pub use inspect::{
-    AccumulatorReport, BitsByName, CyclesReport, EndReport, FoldingReport, InspectReport, InspectRequest, ScheduleReport,
-    LayerReport, NamedRegister, RegisterGroup, StageReport, StoredMemoryReport, TensorReport,
+    AccumulatorReport, BitsByName, CyclesReport, EndReport, FoldingReport, InspectReport, InspectRequest,
+    LayerReport, NamedRegister, RegisterGroup, ScheduleReport, StageReport, StoredMemoryReport, TensorReport,
 };
 pub use manifest::{Manifest, OutputFile, Phase, Program, Provenance};
 pub use memory::{MemoryReport, MemoryRequest, MemorySpec, MemorySpecError, ScrubReport};

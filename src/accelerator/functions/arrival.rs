@@ -3,9 +3,9 @@
 //! Times are the edges at which words pass, as recurrences over the words of one sample; no FIFO holds anything up,
 //! because hls4ml's hold whole maps.
 
-use super::{FunctionTiming, Functions, Step, padded, steps};
 use super::super::folding::Stage;
 use super::super::hardware::{Hardware, LoopTiming};
+use super::{FunctionTiming, Functions, Step, padded, steps};
 use crate::network::{LayerId, Mac, Network, Node, Op, TensorId};
 
 /// Words of a tensor on their way: when each can be taken first, and how many elements it has.
@@ -21,6 +21,10 @@ struct Design<'a> {
     hardware: &'a Hardware,
     stages: &'a [Stage],
     functions: &'a Functions,
+    /// Whether every iteration counts as one that hands out a result.
+    longest: bool,
+    /// When every loop is through with the sample.
+    done: u64,
     /// When the first word of the sample was taken.
     first: Option<u64>,
 }
@@ -31,12 +35,15 @@ pub(super) fn of(
     hardware: &Hardware,
     stages: &[Stage],
     functions: &Functions,
+    longest: bool,
 ) -> (Option<u64>, Option<u64>) {
     let mut design = Design {
         network,
         hardware,
         stages,
         functions,
+        longest,
+        done: 0,
         first: None,
     };
     (design.latency(), design.interval())
@@ -75,7 +82,12 @@ fn paced(at: &[u64], every: u64) -> Vec<u64> {
 }
 
 /// A loop over pixels: when words are taken, and when results are handed out.
-fn looped(at: &[u64], steps: &[Step], pace: impl Fn(Step) -> (u64, u64), latency: u64) -> (Vec<u64>, Vec<u64>) {
+fn looped(
+    at: &[u64],
+    steps: &[Step],
+    pace: impl Fn(Step) -> (u64, u64),
+    latency: u64,
+) -> (Vec<u64>, Vec<u64>) {
     let (mut taken, mut out) = (Vec::with_capacity(at.len()), Vec::new());
     let (mut next, mut next_taken) = (0, 0);
     for &step in steps {
@@ -99,19 +111,27 @@ fn looped(at: &[u64], steps: &[Step], pace: impl Fn(Step) -> (u64, u64), latency
 
 impl Design<'_> {
     fn stated(&self, layer: LayerId) -> Option<LoopTiming> {
-        self.hardware.field(&self.network.layer(layer).name, |entry| entry.timing)
+        self.hardware
+            .field(&self.network.layer(layer).name, |entry| entry.timing)
     }
 
     /// Lanes that the words of the input have.
     fn input_lanes(&self) -> usize {
         let input = self.network.input;
-        let reader = self.network.nodes.iter().find(|node| node.inputs.contains(&input));
+        let reader = self
+            .network
+            .nodes
+            .iter()
+            .find(|node| node.inputs.contains(&input));
         let wanted = match reader.map(|node| &node.op) {
             Some(Op::Mac(mac)) => mac.geometry.input[2],
             Some(Op::Pool(pool)) => pool.geometry.input[2],
             _ => self.network.tensor(input).channels(),
         };
-        self.hardware.input_stream.lanes.map_or(wanted, |lanes| lanes as usize)
+        self.hardware
+            .input_stream
+            .lanes
+            .map_or(wanted, |lanes| lanes as usize)
     }
 
     fn latency(&mut self) -> Option<u64> {
@@ -137,6 +157,8 @@ impl Design<'_> {
             at = node.output;
         }
         let last = *words.at.last()?;
+        // A report counts until every function is done, read or not.
+        let last = if self.longest { last.max(self.done) } else { last };
         (at == network.output).then(|| last - self.first.unwrap_or(0))
     }
 
@@ -167,7 +189,18 @@ impl Design<'_> {
         let taken = paced(&words.at, 1);
         self.note_first(&taken);
         let at = taken.chunks_exact(by).map(|parts| parts[by - 1] + 1).collect();
-        Some(Words { at, lanes, maker: words.maker })
+        Some(Words {
+            at,
+            lanes,
+            maker: words.maker,
+        })
+    }
+
+    /// Notes a loop that took words then.
+    fn note(&mut self, taken: &[u64], latency: u64) {
+        self.note_first(taken);
+        let last = taken.last().copied().unwrap_or(0);
+        self.done = self.done.max(last + latency);
     }
 
     fn note_first(&mut self, taken: &[u64]) {
@@ -188,8 +221,12 @@ impl Design<'_> {
                 let steps = steps(&pool.geometry, false);
                 let (every, latency) = self.pace(node.layer, timing);
                 let (taken, at) = looped(&words.at, &steps, |_| (1, every), latency);
-                self.note_first(&taken);
-                Some(Words { at, lanes: pool.geometry.output[2], maker })
+                self.note(&taken, latency);
+                Some(Words {
+                    at,
+                    lanes: pool.geometry.output[2],
+                    maker,
+                })
             }
             Op::Softmax(_) => {
                 let timing = timing?;
@@ -197,15 +234,37 @@ impl Design<'_> {
                     return None;
                 }
                 self.note_first(&words.at);
-                let at = words.at.iter().map(|at| at + timing.iteration_latency.max(2)).collect();
-                Some(Words { at, lanes: words.lanes, maker })
+                let at = words
+                    .at
+                    .iter()
+                    .map(|at| at + timing.iteration_latency.max(2))
+                    .collect();
+                Some(Words {
+                    at,
+                    lanes: words.lanes,
+                    maker,
+                })
+            }
+            // A frame stores its whole input first; its result passes one register.
+            Op::Upsample { .. } | Op::Transpose { .. } | Op::Gather { .. } | Op::Pad(_) | Op::ArgMax(_) => {
+                let taken = paced(&words.at, 1);
+                self.note_first(&taken);
+                let lanes = self.network.tensor(node.output).channels();
+                let count = self.network.tensor(node.output).len() / lanes.max(1);
+                let full = *taken.last()?;
+                let at = (0..count as u64).map(|word| full + 2 + word).collect();
+                Some(Words { at, lanes, maker })
             }
             op if is_element_wise(op) => {
                 let (every, latency) = self.pace(node.layer, timing);
                 let taken = paced(&words.at, every);
                 self.note_first(&taken);
                 let at = taken.iter().map(|at| at + latency).collect();
-                Some(Words { at, lanes: words.lanes, maker })
+                Some(Words {
+                    at,
+                    lanes: words.lanes,
+                    maker,
+                })
             }
             _ => None,
         }
@@ -238,7 +297,11 @@ impl Design<'_> {
         let (interval, idle, latency) = match (timing, self.stated(node.layer)) {
             (Some(timing), _) => (
                 timing.initiation_interval,
-                timing.idle_interval,
+                if self.longest {
+                    timing.initiation_interval
+                } else {
+                    timing.idle_interval
+                },
                 timing.iteration_latency,
             ),
             (None, Some(stated)) => {
@@ -259,7 +322,7 @@ impl Design<'_> {
         let steps = steps(&geometry, mac.transposed);
         let pace = |step: Step| if step.completes { (interval, 0) } else { (idle, 0) };
         let (taken, at) = looped(&words.at, &steps, pace, latency);
-        self.note_first(&taken);
+        self.note(&taken, latency);
         Some(Words {
             at,
             lanes: mac.geometry.output[2],
@@ -288,6 +351,14 @@ impl Design<'_> {
         Some(out)
     }
 
+    fn between(&self, timing: &FunctionTiming) -> u64 {
+        if self.longest {
+            timing.longest_interval
+        } else {
+            timing.interval
+        }
+    }
+
     fn interval(&self) -> Option<u64> {
         let network = self.network;
         let count = |id: TensorId| {
@@ -302,9 +373,9 @@ impl Design<'_> {
                 (Some(timing), Op::Mac(mac)) => {
                     let padded = padded(network, node.layer, mac, self.functions.io_type);
                     let of_padding = padded.map_or(0, |map| (map.input[0] * map.input[1]) as u64);
-                    timing.interval.max(of_padding)
+                    self.between(timing).max(of_padding)
                 }
-                (Some(timing), _) => timing.interval,
+                (Some(timing), _) => self.between(timing),
                 (None, Op::Mac(mac)) => {
                     let stated = self.stated(node.layer);
                     let each = match (stated, self.stages.iter().find(|stage| stage.layer == node.layer)) {
@@ -314,8 +385,15 @@ impl Design<'_> {
                     };
                     steps(&mac.geometry, mac.transposed).len() as u64 * each
                 }
-                (None, Op::Softmax(_) | Op::Transpose { .. } | Op::Gather { .. } | Op::Upsample { .. }
-                    | Op::Pad(_) | Op::ArgMax(_)) => words.sum(),
+                (
+                    None,
+                    Op::Softmax(_)
+                    | Op::Transpose { .. }
+                    | Op::Gather { .. }
+                    | Op::Upsample { .. }
+                    | Op::Pad(_)
+                    | Op::ArgMax(_),
+                ) => words.sum(),
                 (None, Op::Program(_)) => return None,
                 _ => words.max().unwrap_or(0),
             };

@@ -12,6 +12,8 @@ pub(super) struct Fit {
     pub tool: HlsTool,
     pub io_type: IoType,
     pub period_ns: f64,
+    /// Whether the device is of the 7 series, whose logic is slower.
+    pub seven_series: bool,
     /// Whether loops start the next sample while the last one drains (`loop auto-rewind` from 2024.1 on).
     pub rewinds: bool,
 }
@@ -74,8 +76,9 @@ impl Fit {
     /// Latency of a dense layer on a stream of `words` words by the strategy Latency.
     pub fn dense(&self, words: u64, taps: u64, uses: u64) -> u64 {
         let levels = self.dense_levels(taps);
+        let vivado = self.tool == HlsTool::Vivado && self.period_ns <= FAST_NS;
         if words == 1 {
-            levels + uses
+            levels + uses + if vivado { 5 } else { 0 }
         } else {
             words + levels + uses + 2
         }
@@ -96,7 +99,8 @@ impl Fit {
 
     /// Latency of a dense layer inside a pipelined design, the register behind it included.
     pub fn pipelined_dense(&self, uses: u64) -> u64 {
-        libm::floor(6.7 / self.period_ns) as u64 + uses
+        let delay_ns = if self.seven_series { 10.7 } else { 6.7 };
+        libm::floor(delay_ns / self.period_ns) as u64 + uses
     }
 
     /// Iteration latency of a rectifier's loop.
@@ -137,6 +141,8 @@ impl Fit {
     pub fn softmax(&self, classes: u64) -> u64 {
         let levels = u64::from(classes.max(1).next_power_of_two().ilog2());
         match (self.io_type, self.tool) {
+            (IoType::Parallel, _) if self.seven_series && self.period_ns < 4.0 => 18,
+            (IoType::Parallel, _) if self.seven_series => 8,
             (IoType::Parallel, _) => 4,
             (IoType::Stream, HlsTool::Vitis) => 5 + levels,
             (IoType::Stream, HlsTool::Vivado) if self.is_slow() => 15 + classes,

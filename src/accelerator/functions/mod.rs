@@ -25,17 +25,17 @@ use fit::Fit;
 pub struct Band {
     /// Reports that were compared.
     pub reports: u32,
-    /// Lowest and highest deviation of the latency.
-    pub latency_percent: [i32; 2],
-    /// Lowest and highest deviation of the interval.
-    pub interval_percent: [i32; 2],
+    /// Lowest deviation of the latency, that of a quarter and that of three quarters of the reports, and the highest.
+    pub latency_percent: [i32; 4],
+    /// The same of the interval.
+    pub interval_percent: [i32; 4],
 }
 
 /// The band of all reports in `docs/cycle-engine.md`; a number of a design outside of them can lie further off.
 pub const REPORT_BAND: Band = Band {
     reports: 0,
-    latency_percent: [0, 0],
-    interval_percent: [0, 0],
+    latency_percent: [0; 4],
+    interval_percent: [0; 4],
 };
 
 /// What a function does.
@@ -68,16 +68,21 @@ pub struct FunctionTiming {
     pub kind: FunctionKind,
     /// Iterations of its loop for one sample.
     pub iterations: u64,
+    /// How often each multiplier is used for one result; 1 where there is none.
+    pub uses: u64,
     /// From an iteration that hands out a result to the next one.
     pub initiation_interval: u64,
     /// From an iteration that hands out none to the next one.
     pub idle_interval: u64,
     /// From taking the last word of a result to handing it out.
     pub iteration_latency: u64,
-    /// Cycles of the function for one sample, as its report counts them.
+    /// Cycles of the function for one sample as its report states them at most: as if every iteration handed out a
+    /// result.
     pub latency: u64,
     /// Between the starts of two samples, as part of the design.
     pub interval: u64,
+    /// The same as a report states it at most.
+    pub longest_interval: u64,
 }
 
 /// All functions of a design.
@@ -100,6 +105,10 @@ pub struct Functions {
     pub latency: Option<u64>,
     /// Cycles between two samples, where every function is known.
     pub interval: Option<u64>,
+    /// The latency if every iteration handed out a result, which is what a report states at most.
+    pub longest_latency: Option<u64>,
+    /// The interval by the same count.
+    pub longest_interval: Option<u64>,
 }
 
 /// One iteration of a loop over pixels: whether it takes one, and whether it completes a window.
@@ -126,7 +135,9 @@ fn steps(geometry: &Geometry, transposed: bool) -> Vec<Step> {
         (source < geometry.input[axis]).then_some(source)
     };
     let last = |axis: usize, at: usize| -> Option<usize> {
-        (0..window.kernel[axis]).filter_map(|tap| source(axis, at, tap)).max()
+        (0..window.kernel[axis])
+            .filter_map(|tap| source(axis, at, tap))
+            .max()
     };
     let columns: Vec<Option<usize>> = (0..geometry.output[1]).map(|at| last(1, at)).collect();
     let pixels = geometry.input[0] * geometry.input[1];
@@ -137,15 +148,24 @@ fn steps(geometry: &Geometry, transposed: bool) -> Vec<Step> {
         for &x in &columns {
             let need = y.zip(x).map_or(0, |(y, x)| y * geometry.input[1] + x + 1);
             while taken + 1 < need {
-                steps.push(Step { takes: true, completes: false });
+                steps.push(Step {
+                    takes: true,
+                    completes: false,
+                });
                 taken += 1;
             }
             let takes = taken < need;
             taken += usize::from(takes);
-            steps.push(Step { takes, completes: true });
+            steps.push(Step {
+                takes,
+                completes: true,
+            });
         }
     }
-    steps.extend((taken..pixels).map(|_| Step { takes: true, completes: false }));
+    steps.extend((taken..pixels).map(|_| Step {
+        takes: true,
+        completes: false,
+    }));
     steps
 }
 
@@ -158,13 +178,22 @@ enum Strategy {
 
 impl Functions {
     /// The functions of a design that hls4ml builds; none for other targets.
-    pub(super) fn of(network: &Network, hardware: &Hardware, target: Target, stages: &[Stage]) -> Option<Self> {
+    pub(super) fn of(
+        network: &Network,
+        hardware: &Hardware,
+        target: Target,
+        stages: &[Stage],
+    ) -> Option<Self> {
         if target != Target::Hls4ml {
             return None;
         }
         let build = hardware.hls4ml.unwrap_or_default();
         let hint = |of: fn(&crate::network::BuildHints) -> Option<&String>| {
-            network.layers.iter().find_map(|layer| of(&layer.hints)).map(String::as_str)
+            network
+                .layers
+                .iter()
+                .find_map(|layer| of(&layer.hints))
+                .map(String::as_str)
         };
         let of_file = match hint(|hints| hints.io_type.as_ref()) {
             Some("io_stream") => IoType::Stream,
@@ -177,15 +206,34 @@ impl Functions {
         let fit = Fit {
             tool: build.tool.unwrap_or(tool_of_file),
             io_type: build.io_type.unwrap_or(of_file),
-            period_ns: hardware.clock_mhz.map_or(fit::DEFAULT_PERIOD_NS, |mhz| 1000.0 / mhz),
+            period_ns: hardware
+                .clock_mhz
+                .map_or(fit::DEFAULT_PERIOD_NS, |mhz| 1000.0 / mhz),
+            seven_series: hardware.technology.as_deref() == Some("xc7"),
             rewinds: build.version.is_some_and(|version| version >= (2024, 1)),
         };
+        let stated = |node: &Node| {
+            let name = &network.layer(node.layer).name;
+            hardware.field(name, |entry| entry.timing).is_some()
+        };
         let pipelined = fit.io_type == IoType::Parallel
-            && network.nodes.iter().all(|node| is_pipelined(network, node, stages));
-        let resolver = Resolver { network, hardware, stages, fit, pipelined };
+            && !network.nodes.iter().any(stated)
+            && network
+                .nodes
+                .iter()
+                .all(|node| is_pipelined(network, node, stages));
+        let resolver = Resolver {
+            network,
+            hardware,
+            stages,
+            fit,
+            pipelined,
+        };
         let mut timings: Vec<FunctionTiming> = Vec::new();
         for node in &network.nodes {
-            let Some(timing) = resolver.function(node) else { continue };
+            let Some(timing) = resolver.function(node) else {
+                continue;
+            };
             if pipelined && timing.kind == FunctionKind::Activation && fit.rectifier_word() == 0 {
                 // A rectifier costs no cycle of its own: it has the last register of the product in front.
                 let steps = resolver.steps_of(node.inputs[0]);
@@ -207,8 +255,13 @@ impl Functions {
             timings,
             latency: None,
             interval: None,
+            longest_latency: None,
+            longest_interval: None,
         };
-        (functions.latency, functions.interval) = arrival::of(network, hardware, stages, &functions);
+        let of = |longest: bool| arrival::of(network, hardware, stages, &functions, longest);
+        let (own, longest) = (of(false), of(true));
+        (functions.latency, functions.interval) = own;
+        (functions.longest_latency, functions.longest_interval) = longest;
         Some(functions)
     }
 
@@ -248,6 +301,15 @@ fn strategy(network: &Network, layer: LayerId, stage: &Stage) -> Strategy {
     }
 }
 
+/// How often each multiplier is used for one result. The strategy Latency asks for so many multipliers that each is
+/// used at most as often as the reuse factor says, which can be less often (`multiplier_limit`).
+fn uses(strategy: Strategy, weights: u64, reuse: u64) -> u64 {
+    match strategy {
+        Strategy::Resource => reuse,
+        Strategy::Latency => weights.max(1).div_ceil(weights.max(1).div_ceil(reuse.max(1))),
+    }
+}
+
 struct Resolver<'a> {
     network: &'a Network,
     hardware: &'a Hardware,
@@ -261,8 +323,11 @@ impl Resolver<'_> {
     fn steps_of(&self, output: TensorId) -> u64 {
         let made = self.network.nodes.iter().find(|node| node.output == output);
         let stage = made.and_then(|node| self.stages.iter().find(|stage| stage.layer == node.layer));
-        match stage.map(|stage| stage.folding) {
-            Some(Folding::Hls4ml { reuse_factor }) => u64::from(reuse_factor),
+        match stage.map(|stage| (stage, stage.folding)) {
+            Some((stage, Folding::Hls4ml { reuse_factor })) => {
+                let strategy = strategy(self.network, stage.layer, stage);
+                uses(strategy, stage.shape.weights(), u64::from(reuse_factor))
+            }
             _ => 1,
         }
     }
@@ -326,35 +391,53 @@ impl Resolver<'_> {
             output: node.output,
             kind,
             iterations: 1,
+            uses: 1,
             initiation_interval: 1,
             idle_interval: 1,
             iteration_latency: latency,
             latency,
             interval,
+            longest_interval: interval,
         }
     }
 
     /// A pipelined loop.
-    fn looped(&self, node: &Node, kind: FunctionKind, words: u64, interval: u64, latency: u64) -> FunctionTiming {
+    fn looped(
+        &self,
+        node: &Node,
+        kind: FunctionKind,
+        words: u64,
+        interval: u64,
+        latency: u64,
+    ) -> FunctionTiming {
         let whole = words.saturating_sub(1) * interval + latency + 1;
+        let between = if self.fit.rewinds {
+            words * interval
+        } else {
+            whole + 1
+        };
         FunctionTiming {
             layer: node.layer,
             output: node.output,
             kind,
             iterations: words,
+            uses: 1,
             initiation_interval: interval,
             idle_interval: interval,
             iteration_latency: latency,
             latency: whole,
-            interval: if self.fit.rewinds { words * interval } else { whole + 1 },
+            interval: between,
+            longest_interval: between,
         }
     }
 
     fn product(&self, node: &Node, mac: &Mac) -> Option<FunctionTiming> {
         let stage = self.stages.iter().find(|stage| stage.layer == node.layer)?;
-        let Folding::Hls4ml { reuse_factor } = stage.folding else { return None };
-        let reuse = u64::from(reuse_factor);
+        let Folding::Hls4ml { reuse_factor } = stage.folding else {
+            return None;
+        };
         let strategy = strategy(self.network, node.layer, stage);
+        let reuse = uses(strategy, stage.shape.weights(), u64::from(reuse_factor));
         let taps = stage.shape.columns;
         let [height, width, _] = mac.geometry.input;
         let pixels = height * width;
@@ -369,7 +452,11 @@ impl Resolver<'_> {
         let windows = steps.iter().filter(|step| step.completes).count() as u64;
         let iterations = steps.len() as u64;
         let pointwise = mac.geometry.window.kernel == [1, 1];
-        let kind = if pointwise { FunctionKind::Pointwise } else { FunctionKind::Convolution };
+        let kind = if pointwise {
+            FunctionKind::Pointwise
+        } else {
+            FunctionKind::Convolution
+        };
         let (interval, idle, latency) = match (strategy, self.fit.io_type) {
             (Strategy::Resource, _) => {
                 let (interval, idle) = self.fit.resource_convolution(reuse);
@@ -391,17 +478,24 @@ impl Resolver<'_> {
         let all = windows * interval + (iterations - windows) * idle;
         let last = if steps.last()?.completes { interval } else { idle };
         let whole = all - last + latency + 1;
+        let longest = (iterations - 1) * interval + latency + 1;
         let rewinds = self.fit.rewinds && strategy == Strategy::Latency;
         Some(FunctionTiming {
             layer: node.layer,
             output: node.output,
             kind,
             iterations,
+            uses: reuse,
             initiation_interval: interval,
             idle_interval: idle,
             iteration_latency: latency,
-            latency: whole,
+            latency: longest,
             interval: if rewinds { all } else { whole + 1 },
+            longest_interval: if rewinds {
+                iterations * interval
+            } else {
+                longest + 1
+            },
         })
     }
 
@@ -422,18 +516,25 @@ impl Resolver<'_> {
         };
         // The words are collected first.
         let iteration_latency = latency - if words == 1 { 0 } else { words };
-        let rewinds = strategy == Strategy::Resource && words == 1 && reuse > taps && self.fit.tool == HlsTool::Vitis;
-        let interval = if self.pipelined || rewinds { reuse } else { latency + 1 };
+        let rewinds =
+            strategy == Strategy::Resource && words == 1 && reuse > taps && self.fit.tool == HlsTool::Vitis;
+        let interval = if self.pipelined || rewinds {
+            reuse
+        } else {
+            latency + 1
+        };
         FunctionTiming {
             layer: node.layer,
             output: node.output,
             kind: FunctionKind::Dense,
             iterations: 1,
+            uses: reuse,
             initiation_interval: reuse,
             idle_interval: reuse,
             iteration_latency: iteration_latency.max(reuse),
             latency: latency.max(reuse),
             interval: interval.max(reuse),
+            longest_interval: interval.max(reuse),
         }
     }
 
@@ -457,12 +558,20 @@ pub(super) fn padded(network: &Network, layer: LayerId, mac: &Mac, io_type: IoTy
     if io_type == IoType::Parallel || mac.transposed || [rows, columns] == [[0, 0], [0, 0]] {
         return None;
     }
-    let Geometry { input, output, mut window } = mac.geometry;
+    let Geometry {
+        input,
+        output,
+        mut window,
+    } = mac.geometry;
     window.pad = [0, 0];
     let input = [
         rows[0] + input[0] + rows[1],
         columns[0] + input[1] + columns[1],
         input[2],
     ];
-    Some(Geometry { input, output, window })
+    Some(Geometry {
+        input,
+        output,
+        window,
+    })
 }

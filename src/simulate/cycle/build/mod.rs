@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use super::engine::MAX_PORTS;
 use super::matrix::LaneCode;
 use super::operators::{
-    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, Pace, Paced, PoolFunction,
-    ProgramStage, TimingError, ToOutput, WindowPool, WindowProgram,
+    Combination, Concat, ElementWise, Fork, Frame, FrameOp, Function, Join, MAX_DEPTH, Pace, Paced,
+    PoolFunction, ProgramStage, TimingError, ToOutput, WindowPool, WindowProgram,
 };
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
@@ -202,7 +202,10 @@ impl Builder<'_> {
         let pace = Pace {
             words: timing.iterations,
             every: timing.initiation_interval,
-            after_last: timing.interval.saturating_sub(before_last).max(timing.initiation_interval),
+            after_last: timing
+                .interval
+                .saturating_sub(before_last)
+                .max(timing.initiation_interval),
         };
         Paced::stage(stage, pace)
     }
@@ -693,9 +696,14 @@ impl Builder<'_> {
         let shape = self.shape(node.output, tensor.channels());
         let out = self.stream(shape, tensor.len());
         // The first of the function's edges fills the frame.
-        let latency = self.function(node).map_or(1, |timing| timing.iteration_latency.saturating_sub(1));
+        let latency = self
+            .function(node)
+            .map_or(1, |timing| timing.iteration_latency.saturating_sub(1));
         let latency = (latency as usize).clamp(1, MAX_DEPTH);
-        let stage = Frame::new(self.network, node, op, &shapes, shape, latency);
+        let mut stage = Frame::new(self.network, node, op, &shapes, shape, latency);
+        if self.is_pipelined() {
+            stage = stage.overlapping();
+        }
         let stage = self.at_pace(node, Box::new(stage));
         self.place(node.layer, "frame", stage, &streams, &[out]);
         Ok(out)

@@ -235,7 +235,9 @@ impl Builder<'_> {
         let taps = mac.geometry.taps(mac.groups);
         let (schedule, initiation_interval, idle_interval) = match stage.folding {
             Folding::Hls4ml { reuse_factor } => {
-                let reuse = reuse_factor as usize;
+                // The strategy Latency can use its multipliers less often than the factor says.
+                let uses = self.function(node).map(|function| function.uses as usize);
+                let reuse = uses.unwrap_or(reuse_factor as usize);
                 (Matrix::hls4ml_schedule(mac, reuse), reuse as u64, reuse as u64)
             }
             Folding::Finn { pe, simd } => {
@@ -252,13 +254,19 @@ impl Builder<'_> {
         stream = self.convert(stream, mac.geometry.input[2], layer)?;
         stream = self.feed(stream, layer)?;
         let mut geometry = mac.geometry;
-        if let Some(padded) = self.function(node).and_then(|_| self.accelerator.padded_by_function(layer, mac)) {
+        if let Some(padded) = self
+            .function(node)
+            .and_then(|_| self.accelerator.padded_by_function(layer, mac))
+        {
             stream = self.padding_function(node, mac, &padded, stream)?;
             geometry = padded;
         }
         let input = self.pipeline.streams[stream].shape;
         let program = WindowProgram::of_geometry(&geometry, mac.transposed);
-        let timing = match (self.accelerator.dataflow().layer(layer).timing, self.function(node)) {
+        let timing = match (
+            self.accelerator.dataflow().layer(layer).timing,
+            self.function(node),
+        ) {
             (Some(timing), _) => ProductTiming {
                 initiation_interval: u64::from(timing.initiation_interval),
                 idle_interval: u64::from(timing.initiation_interval),

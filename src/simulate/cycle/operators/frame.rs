@@ -42,6 +42,8 @@ pub struct Frame {
     to_output: ToOutput,
     words_out: u64,
     pipe: Pipe,
+    /// Whether the next tensor comes in while the last word of the one before goes out.
+    overlaps: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +233,16 @@ impl Frame {
             to_output,
             words_out,
             pipe,
+            overlaps: false,
+        }
+    }
+
+    /// The same, taking the next tensor while the last word of the one before goes out.
+    #[must_use]
+    pub fn overlapping(self) -> Self {
+        Self {
+            overlaps: true,
+            ..self
         }
     }
 
@@ -360,8 +372,12 @@ impl Stage for Frame {
         self.pipe.word(state)
     }
 
-    fn accepts(&self, state: &[u64], _signals: Signals) -> u32 {
-        let open = |input: &Operand| state[input.fill_at()] != input.words;
+    fn accepts(&self, state: &[u64], signals: Signals) -> u32 {
+        let leaves = self.overlaps
+            && self.is_full(state)
+            && state[self.emit_at()] + 1 == self.words_out
+            && self.pipe.moves(state, signals.ready & 1 == 1);
+        let open = |input: &Operand| leaves || state[input.fill_at()] != input.words;
         self.inputs
             .iter()
             .enumerate()

@@ -82,8 +82,16 @@ impl Stage for Paced {
             return;
         }
         let last = self.pace.words.saturating_sub(1);
-        let word = if self.pace.words > 1 { state[self.at + 1] } else { 0 };
-        let apart = if word == last { self.pace.after_last } else { self.pace.every };
+        let word = if self.pace.words > 1 {
+            state[self.at + 1]
+        } else {
+            0
+        };
+        let apart = if word == last {
+            self.pace.after_last
+        } else {
+            self.pace.every
+        };
         state[self.at] = apart.saturating_sub(1);
         if self.pace.words > 1 {
             state[self.at + 1] = step_counter(word, last, self.word_bits());
