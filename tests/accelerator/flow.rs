@@ -46,6 +46,7 @@ fn written(flow: &FlowHardware) -> Accelerator {
     assert_eq!(hardware.layers, flow.hardware.layers, "{text}");
     assert_eq!(hardware.technology, flow.hardware.technology);
     assert_eq!(hardware.clock_mhz, flow.hardware.clock_mhz);
+    assert_eq!(hardware.hls4ml, flow.hardware.hls4ml);
     Accelerator::build(&network(), &hardware).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -244,6 +245,21 @@ fn hls4mls_configuration_is_a_hardware_file() {
     let hardware = &flow.hardware;
     assert_eq!(hardware.clock_mhz, Some(200.0));
     assert_eq!(hardware.technology.as_deref(), Some("xcup"));
+    let build = Hls4mlBuild {
+        io_type: Some(IoType::Stream),
+        tool: Some(HlsTool::Vitis),
+        version: None,
+    };
+    assert_eq!(hardware.hls4ml, Some(build));
+    for (entry, value) in [("io_stream", "io_wire"), ("io_stream", "3")] {
+        assert!(matches!(
+            read(&CONFIG.replace(entry, value)).unwrap_err(),
+            FlowError::Value { .. }
+        ));
+    }
+    let other = read(&CONFIG.replace("Backend: Vitis", "Backend: Catapult")).unwrap();
+    assert_eq!(other.hardware.hls4ml.unwrap().tool, None);
+    assert!(reason(&other, "Backend").contains("neither"));
     let reuse = |layer: &str| hardware.layers[layer].folding;
     assert_eq!(reuse("conv_a"), Some(Folding::Hls4ml { reuse_factor: 6 }));
     assert_eq!(reuse("conv_b"), Some(Folding::Hls4ml { reuse_factor: 1 }));
@@ -262,7 +278,6 @@ fn hls4mls_configuration_is_a_hardware_file() {
         ("LayerName.dense_c.Trace", "simulation"),
         ("Model.Precision", "formats"),
         ("KerasModel", "files"),
-        ("IOType", "streams"),
     ] {
         assert!(
             reason(&flow, entry).contains(word),

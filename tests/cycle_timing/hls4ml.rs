@@ -3,7 +3,7 @@
 #[path = "twins.rs"]
 mod twins;
 
-use radstream::accelerator::{Accelerator, HlsTool, IoType, REPORT_BAND};
+use radstream::accelerator::{Accelerator, Hardware, HlsTool, IoType, REPORT_BAND};
 use radstream::simulate::cycle::{self, Pipeline, Settings};
 
 use super::nets::Numbers;
@@ -99,6 +99,64 @@ fn reports_lie_within_the_stated_band() {
     assert_eq!(REPORT_BAND.reports as usize, DESIGNS.len());
     assert_eq!(REPORT_BAND.latency_percent, band(&latencies));
     assert_eq!(REPORT_BAND.interval_percent, band(&intervals));
+}
+
+/// What two of the reports say about their functions one by one; 0 where that is not known.
+#[test]
+fn functions_lie_as_far_off_as_stated() {
+    let book = std::fs::read_to_string("docs/cycle-engine.md").unwrap();
+    let reported: [(usize, &[u64]); 2] = [
+        (
+            0,
+            &[
+                3075, 903, 903, 1128, 172, 172, 183, 19, 19, 10, 0, 0, 5, 0, 0, 4, 11,
+            ],
+        ),
+        (1, &[3, 1, 4, 1, 4, 1, 3, 8]),
+    ];
+    let mut missing = Vec::new();
+    for (at, reported) in reported {
+        let network = DESIGNS[at].network();
+        let accelerator = Accelerator::build(&network, &DESIGNS[at].hardware()).unwrap();
+        let functions = accelerator.functions().unwrap();
+        assert_eq!(functions.timings.len(), reported.len());
+        for (timing, &report) in functions.timings.iter().zip(reported) {
+            if report == 0 {
+                continue;
+            }
+            let ours = timing.latency;
+            let row = format!(
+                "| `{}` | {} | {} | {:+.1} |",
+                network.layer(timing.layer).name,
+                thousands(report),
+                thousands(ours),
+                percent(ours, report)
+            );
+            println!("{row}");
+            if !book.contains(&row) {
+                missing.push(row);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The anomaly detection of MLPerf Tiny v0.7 on a Pynq-Z2: 18.75 us a sample at 100 MHz, host and memory included.
+#[test]
+fn a_board_takes_longer_than_the_chip() {
+    let (input, parts) = twins::ANOMALY;
+    let network = twins::network(input, parts, IoType::Stream, "resource");
+    let hardware = Hardware {
+        technology: Some("xc7".to_owned()),
+        ..twins::hardware(IoType::Stream, HlsTool::Vivado, (2019, 1), 10.0)
+    };
+    let accelerator = Accelerator::build(&network, &hardware).unwrap();
+    let latency = accelerator.functions().unwrap().latency.unwrap();
+    let stated = format!("1,875 cycles against {} here", thousands(latency));
+    println!("{stated}");
+    assert!(latency < 1875);
+    let book = std::fs::read_to_string("docs/cycle-engine.md").unwrap();
+    assert!(book.contains(&stated), "{stated}");
 }
 
 /// A chain of random layers; none where the maps do not allow it.

@@ -310,6 +310,24 @@ impl Design {
 const NONE: [usize; 4] = [0; 4];
 const ROUND: [usize; 4] = [1; 4];
 
+/// MLPerf Tiny v0.7's anomaly detection by hls4ml.
+pub const ANOMALY: (&[usize], &[Piece]) = (
+    &[64],
+    &[
+        Dense(72, 144),
+        Relu,
+        Dense(72, 144),
+        Relu,
+        Dense(8, 144),
+        Relu,
+        Dense(72, 144),
+        Relu,
+        Dense(72, 144),
+        Relu,
+        Dense(64, 144),
+    ],
+);
+
 /// Reports of designs whose shapes are known. Of two numbers in a report it is the larger one.
 pub const DESIGNS: &[Design] = &[
     Design {
@@ -644,7 +662,7 @@ pub const DESIGNS: &[Design] = &[
         ],
         latency: 63_518,
         interval: 63_506,
-        fitted: false,
+        fitted: true,
     },
     Design {
         name: "picar CNN (tsopeter/753-FPGA)",
@@ -742,6 +760,58 @@ pub const DESIGNS: &[Design] = &[
         parts: &[Dense(7, 2), Relu, Dense(16, 2), SoftMax],
         latency: 38,
         interval: 2,
+        fitted: true,
+    },
+    Design {
+        name: "LeNet-5, 8 bit (abdennour-GUESSOUM/Lenet5-hls4ml)",
+        tool: HlsTool::Vitis,
+        version: (2023, 2),
+        period_ns: 5.0,
+        io_type: IoType::Stream,
+        strategy: "latency",
+        seven_series: false,
+        input: &[28, 28, 1],
+        parts: &[
+            Conv(6, [5, 5], 1, NONE, 1),
+            Sigmoid,
+            Pool([2, 2]),
+            Conv(16, [5, 5], 1, NONE, 1),
+            Sigmoid,
+            Pool([2, 2]),
+            Dense(16, 1),
+            Norm,
+            Sigmoid,
+            Dense(16, 1),
+            Norm,
+            Sigmoid,
+            Dense(10, 1),
+            SoftMax,
+        ],
+        latency: 2374,
+        interval: 2356,
+        fitted: false,
+    },
+    Design {
+        name: "MLP 16-64-32-32-5, 10 ns (taitashaw/hls4ml-fpga-classifier)",
+        tool: HlsTool::Vitis,
+        version: (2025, 2),
+        period_ns: 10.0,
+        io_type: IoType::Stream,
+        strategy: "latency",
+        seven_series: false,
+        input: &[16],
+        parts: &[
+            Dense(64, 1),
+            Relu,
+            Dense(32, 1),
+            Relu,
+            Dense(32, 1),
+            Relu,
+            Dense(5, 1),
+            SoftMax,
+        ],
+        latency: 20,
+        interval: 7,
         fitted: false,
     },
 ];

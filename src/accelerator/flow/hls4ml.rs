@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::folding::MatrixShape;
-use super::super::hardware::{Folding, Packing, Storage, Style};
+use super::super::hardware::{Folding, Hls4mlBuild, HlsTool, IoType, Packing, Storage, Style};
 use super::super::reuse::ReuseRule;
 use super::{FlowError, FlowHardware};
 use crate::network::{LayerId, Mac, Network, Op};
@@ -83,6 +83,10 @@ impl Reader<'_> {
         }
     }
 
+    fn build(&mut self) -> &mut Hls4mlBuild {
+        self.flow.hardware.hls4ml.get_or_insert_default()
+    }
+
     /// An entry about the project.
     fn project(&mut self, key: &str, value: &Value) -> Result<(), FlowError> {
         let reason = match key {
@@ -108,8 +112,28 @@ impl Reader<'_> {
                 }
                 return Ok(());
             }
-            "IOType" => "streams or arrays between layers are those of the network file",
-            "Backend" => "the network file's arithmetic is that of its own backend",
+            "IOType" => {
+                let io_type = match value.as_str() {
+                    Some("io_stream") => IoType::Stream,
+                    Some("io_parallel") => IoType::Parallel,
+                    _ => return Err(self.wrong(key.to_owned(), value, "`io_stream` or `io_parallel`")),
+                };
+                self.build().io_type = Some(io_type);
+                return Ok(());
+            }
+            "Backend" => {
+                let tool = match value.as_str() {
+                    Some(name) if name.eq_ignore_ascii_case("vitis") => HlsTool::Vitis,
+                    Some(name) if name.eq_ignore_ascii_case("vivado") => HlsTool::Vivado,
+                    _ => {
+                        self.flow
+                            .unused(key, "is neither Vivado nor Vitis, whose cycles are known");
+                        return Ok(());
+                    }
+                };
+                self.build().tool = Some(tool);
+                return Ok(());
+            }
             "ClockUncertainty" => "the clock is as stated, without a margin",
             _ => "is about files and tools, not about the design",
         };

@@ -164,6 +164,7 @@ impl FlowHardware {
             name,
             technology,
             clock_mhz,
+            hls4ml,
             layers,
             ..
         } = other.hardware;
@@ -172,6 +173,7 @@ impl FlowHardware {
         }
         own.technology = technology.or(own.technology.take());
         own.clock_mhz = clock_mhz.or(own.clock_mhz);
+        own.hls4ml = hls4ml.or(own.hls4ml);
         for (layer, entry) in layers {
             let known = own.layers.entry(layer).or_default();
             known.folding = entry.folding.or(known.folding);

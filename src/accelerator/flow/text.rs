@@ -29,6 +29,15 @@ pub fn hardware_text(flow: &FlowHardware) -> String {
     if let Some(clock) = hardware.clock_mhz {
         let _ = writeln!(text, "    clock_mhz: {clock:?},");
     }
+    if let Some(build) = hardware.hls4ml {
+        let parts = [
+            build.io_type.map(|io_type| format!("io_type: {io_type:?}")),
+            build.tool.map(|tool| format!("tool: {tool:?}")),
+            build.version.map(|version| format!("version: {version:?}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let _ = writeln!(text, "    hls4ml: ({}),", parts.join(", "));
+    }
     layers(&mut text, hardware);
     text.push_str(")\n");
     text

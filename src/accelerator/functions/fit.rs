@@ -106,9 +106,8 @@ impl Fit {
     /// Iteration latency of a rectifier's loop.
     pub fn rectifier(&self) -> u64 {
         match self.tool {
-            _ if self.is_slow() && self.rewinds => 1,
+            _ if self.rewinds => 1,
             _ if self.is_slow() => 2,
-            HlsTool::Vitis if self.rewinds => 1,
             HlsTool::Vitis => 3,
             HlsTool::Vivado => 4,
         }

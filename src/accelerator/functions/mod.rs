@@ -33,9 +33,9 @@ pub struct Band {
 
 /// The band of all reports in `docs/cycle-engine.md`; a number of a design outside of them can lie further off.
 pub const REPORT_BAND: Band = Band {
-    reports: 0,
-    latency_percent: [0; 4],
-    interval_percent: [0; 4],
+    reports: 21,
+    latency_percent: [-24, 0, 15, 378],
+    interval_percent: [-8, 0, 0, 327],
 };
 
 /// What a function does.
