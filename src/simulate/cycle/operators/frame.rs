@@ -164,12 +164,6 @@ impl Moves {
         (rest == 0).then_some(source)
     }
 
-    /// Elements of the output.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.axes.iter().map(Vec::len).product()
-    }
-
     /// Whether every element stays where it is.
     fn is_identity(&self) -> bool {
         let shape: Vec<usize> = self.axes.iter().map(Vec::len).collect();
