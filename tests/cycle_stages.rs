@@ -7,6 +7,8 @@ mod cycle_common;
 mod drive;
 #[path = "cycle_stages/hls_window.rs"]
 mod hls_window;
+#[path = "cycle_stages/live.rs"]
+mod live;
 #[path = "cycle_stages/lifetimes.rs"]
 mod lifetimes;
 #[path = "cycle_stages/references.rs"]

@@ -39,6 +39,7 @@ pub struct Pauses {
 }
 
 /// A run in progress.
+#[derive(Clone)]
 pub struct Run<'a> {
     specimen: &'a Specimen,
     pauses: Pauses,
@@ -52,6 +53,8 @@ pub struct Run<'a> {
     pub transients: Vec<Transient>,
     /// Whether the rules that only hold without upsets are checked.
     strict: bool,
+    /// Whether rests are checked at every edge.
+    pub rests: bool,
 }
 
 impl<'a> Run<'a> {
@@ -67,6 +70,7 @@ impl<'a> Run<'a> {
             now: 0,
             transients: Vec::new(),
             strict,
+            rests: true,
         }
     }
 
@@ -115,7 +119,7 @@ impl<'a> Run<'a> {
             memories: &specimen.memories,
             transients: &transients,
         };
-        if transients.is_empty() {
+        if self.rests && transients.is_empty() {
             self.check_rest(&edge);
         }
         stage.edge(&mut self.state, &edge);

@@ -8,7 +8,6 @@ use crate::cycle_common::mix;
 use crate::drive::{Pauses, Run, Specimen};
 use crate::specimens::{self, MvauShape, WindowShape};
 
-/// One of every kind and style.
 fn slices(neuron_fold: u64) -> Dsp48Shape {
     Dsp48Shape {
         synapse_fold: 3,
@@ -22,7 +21,8 @@ fn slices(neuron_fold: u64) -> Dsp48Shape {
     }
 }
 
-fn all() -> Vec<Specimen> {
+/// One of every kind and style.
+pub fn all() -> Vec<Specimen> {
     let mvau = |nf, core, embedded, input| {
         let shape = MvauShape {
             sf: 3,

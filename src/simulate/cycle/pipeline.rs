@@ -389,6 +389,7 @@ impl Pipeline {
             name: &placed.name,
             layer: placed.layer,
             registers: &placed.registers,
+            structure: &*placed.stage,
             limb: placed.state.start,
         });
         RegisterTable::of(units)

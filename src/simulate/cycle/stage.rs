@@ -1,6 +1,7 @@
 //! What every stage of the pipeline is: static structure with registers, signals that follow from
 //! them, and the next state at a clock edge.
 
+use super::live::Live;
 use super::memory::Memories;
 use super::register::Register;
 
@@ -126,6 +127,12 @@ impl Edge<'_> {
 pub trait Stage: Send + Sync {
     /// The registers, in the order of their limbs.
     fn registers(&self) -> Vec<Register>;
+
+    /// When what a register holds can matter; `at` is its place among [`Stage::registers`].
+    fn live(&self, at: usize, register: &Register) -> Live {
+        let _ = at;
+        Live::of(register.class)
+    }
 
     /// Limbs of the state: those of the registers, and behind them what else the stage has to remember.
     fn state_limbs(&self) -> usize {

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use miette::Diagnostic;
 use thiserror::Error;
 
+use super::live::{Held, Live};
 use super::register::{Register, RegisterBit};
+use super::stage::Stage;
 use crate::data::suggest;
 use crate::network::LayerId;
 
@@ -14,7 +16,7 @@ use crate::network::LayerId;
 ///
 /// Its path is `<layer>.<unit>.<register>`; a lane of one of its words is
 /// `<layer>.<unit>.<register>[word].lane`. The index of a word is left out where there is one word, that of a
-/// lane where there is one lane.
+/// lane where there is one lane. Several registers of one name in a unit have `_0`, `_1`, ... behind the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisterRow {
     /// `<layer>.<unit>.<register>`.
@@ -27,6 +29,8 @@ pub struct RegisterRow {
     pub register: Register,
     /// First limb of the state.
     pub limb: usize,
+    /// When what it holds can matter.
+    pub live: Live,
 }
 
 impl RegisterRow {
@@ -165,6 +169,8 @@ pub(super) struct Unit<'a> {
     pub(super) layer: LayerId,
     /// Its registers.
     pub(super) registers: &'a [Register],
+    /// Its structure.
+    pub(super) structure: &'a dyn Stage,
     /// The first limb of its state.
     pub(super) limb: usize,
 }
@@ -188,13 +194,25 @@ impl RegisterTable {
                 layers.push((unit.layer, layer.to_owned()));
             }
             let mut limb = unit.limb;
+            let mut named: HashMap<&str, usize> = HashMap::new();
             for register in unit.registers {
+                *named.entry(register.name).or_default() += 1;
+            }
+            let mut numbers: HashMap<&str, usize> = HashMap::new();
+            for (at, register) in unit.registers.iter().enumerate() {
+                let number = numbers.entry(register.name).or_default();
+                let path = match named[register.name] {
+                    1 => format!("{}.{}", unit.name, register.name),
+                    _ => format!("{}.{}_{number}", unit.name, register.name),
+                };
+                *number += 1;
                 rows.push(RegisterRow {
-                    path: format!("{}.{}", unit.name, register.name),
+                    path,
                     layer: unit.layer,
                     stage: unit.stage,
                     register: register.clone(),
                     limb,
+                    live: unit.structure.live(at, register),
                 });
                 limb += register.limbs();
             }
@@ -206,6 +224,20 @@ impl RegisterTable {
             by_path,
             layers,
         }
+    }
+
+    /// The registers of a single stage, whose state begins at limb 0.
+    #[must_use]
+    pub fn of_stage(name: &str, stage: &dyn Stage) -> Self {
+        let registers = stage.registers();
+        Self::of(std::iter::once(Unit {
+            stage: 0,
+            name,
+            layer: LayerId::from(0),
+            registers: &registers,
+            structure: stage,
+            limb: 0,
+        }))
     }
 
     /// The registers in the order of the stages.
@@ -257,14 +289,49 @@ impl RegisterTable {
         })
     }
 
-    /// The register that holds a bit, and the word there.
+    /// The number of the register that holds a bit.
     #[must_use]
-    pub fn holder(&self, bit: RegisterBit) -> Option<(&RegisterRow, usize)> {
+    pub fn number(&self, bit: RegisterBit) -> Option<usize> {
         let at = self
             .rows
             .partition_point(|row| row.limb <= bit.word)
             .checked_sub(1)?;
         let row = &self.rows[at];
+        (bit.word < row.limb + row.register.limbs()).then_some(at)
+    }
+
+    /// The register that a rule of register number `at` names: of several in its stage the next one behind it,
+    /// otherwise the last one.
+    #[must_use]
+    pub fn flag(&self, at: usize, name: &str) -> Option<&RegisterRow> {
+        let stage = self.rows[at].stage;
+        let named = |row: &&RegisterRow| row.register.name == name;
+        let of_stage = |row: &&RegisterRow| row.stage == stage;
+        let behind = self.rows[at..].iter().take_while(of_stage).find(named);
+        behind.or_else(|| self.rows[..at].iter().rev().take_while(of_stage).find(named))
+    }
+
+    /// Whether what a bit's lane holds can matter to an output in a fault-free state of the pipeline; see [`Live`].
+    /// A bit that is none can not.
+    #[must_use]
+    pub fn is_live(&self, bit: RegisterBit, state: &[u64]) -> bool {
+        let Some(at) = self.number(bit) else {
+            return false;
+        };
+        let row = &self.rows[at];
+        let word = (bit.word - row.limb) / row.register.limbs_per_word().max(1);
+        row.live.holds(word, bit.lane, |flag| {
+            self.flag(at, flag).map(|flag| Held {
+                register: &flag.register,
+                limbs: &state[flag.limb..],
+            })
+        })
+    }
+
+    /// The register that holds a bit, and the word there.
+    #[must_use]
+    pub fn holder(&self, bit: RegisterBit) -> Option<(&RegisterRow, usize)> {
+        let row = &self.rows[self.number(bit)?];
         let word = (bit.word - row.limb) / row.register.limbs_per_word().max(1);
         (word < row.register.words).then_some((row, word))
     }

@@ -2,6 +2,7 @@
 
 use super::pipe::Pipe;
 use super::value::ToOutput;
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, bits_for, lane, set_lane, step_counter};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
@@ -55,6 +56,13 @@ impl Stage for Concat {
         registers.push(Register::control("operand", self.operand_bits()));
         registers.push(Register::control("word_counter", self.word_bits()));
         registers
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

@@ -2,6 +2,7 @@
 
 use super::function::Function;
 use super::pipe::Pipe;
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::memory::Memories;
 use crate::simulate::cycle::register::{Register, bits_for, lane, set_lane, step_counter};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
@@ -61,6 +62,13 @@ impl Stage for ElementWise {
             .last_word
             .map(|last| Register::control("word_counter", bits_for(last)));
         self.pipe.registers().into_iter().chain(counter).collect()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

@@ -1,5 +1,6 @@
 //! One stream to several consumers.
 
+use crate::simulate::cycle::live::Live;
 use crate::simulate::cycle::register::{Register, RegisterClass, mask};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
 
@@ -36,6 +37,13 @@ impl Stage for Fork {
             ),
             Register::control("pending", self.consumers),
         ]
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "word" => Live::while_set("pending"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

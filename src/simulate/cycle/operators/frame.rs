@@ -6,6 +6,7 @@ use super::pipe::Pipe;
 use super::value::ToOutput;
 use crate::fixed_point::{Cast, Format};
 use crate::network::{ArgMax, Network, Node, Op, Softmax, Tensor};
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, lane, mask, set_lane};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
@@ -356,6 +357,20 @@ impl Stage for Frame {
         }
         registers.push(Register::control("emitted", bits_for(self.words_out)));
         registers
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
+            "frame" => Live::when(
+                "filled",
+                Says::Covers {
+                    more: 0,
+                    signed: false,
+                },
+            ),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

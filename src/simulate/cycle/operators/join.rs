@@ -3,6 +3,7 @@
 use super::pipe::Pipe;
 use super::value::ToOutput;
 use crate::network::{CombineOp, Network, Node};
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, lane, set_lane};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
@@ -76,6 +77,13 @@ impl Join {
 impl Stage for Join {
     fn registers(&self) -> Vec<Register> {
         self.pipe.registers().into()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

@@ -6,6 +6,7 @@ use super::value::ToOutput;
 use super::window::WindowProgram;
 use crate::fixed_point::Cast;
 use crate::network::{Average, Network, Node, Pool, PoolKind};
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, lane, set_lane, step_counter};
 use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
@@ -140,6 +141,13 @@ impl Stage for WindowPool {
         registers.push(Register::control("iteration", bits_for(self.last_iteration())));
         registers.push(Register::control("write_pointer", bits_for(ring as u64 - 1)));
         registers
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

@@ -2,6 +2,7 @@
 
 use crate::fixed_point::Format;
 use crate::network::{Instruction, Network, Node, Program, ProgramInput};
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::pipeline::Packed;
 use crate::simulate::cycle::register::{Register, RegisterClass, lane};
@@ -39,6 +40,8 @@ pub struct ProgramStage {
     rows: Vec<Vec<Held>>,
     /// First limb of every row, and of the flags.
     starts: Vec<usize>,
+    /// The row of every register: values of one width that follow each other in a row share one.
+    row_of_register: Vec<usize>,
 }
 
 impl ProgramStage {
@@ -65,6 +68,15 @@ impl ProgramStage {
         for row in &rows {
             starts.push(starts[starts.len() - 1] + row.len());
         }
+        let widths = |values: &Vec<Held>| {
+            let mut widths: Vec<u32> = values.iter().map(|held| held.format.width()).collect();
+            widths.dedup();
+            widths.len()
+        };
+        let numbered = rows.iter().enumerate();
+        let row_of_register = numbered
+            .flat_map(|(row, values)| std::iter::repeat_n(row, widths(values)))
+            .collect();
         let encoding = &network.tensor(node.inputs[0]).encoding;
         Self {
             program: program.clone(),
@@ -74,6 +86,7 @@ impl ProgramStage {
             output_frac: network.tensor(node.output).encoding.frac(),
             rows,
             starts,
+            row_of_register,
         }
     }
 
@@ -181,6 +194,13 @@ impl Stage for ProgramStage {
             1,
         ));
         registers
+    }
+
+    fn live(&self, at: usize, register: &Register) -> Live {
+        match self.row_of_register.get(at) {
+            Some(&row) => Live::when("valid", Says::Word(row)),
+            None => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

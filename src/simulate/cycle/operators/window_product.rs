@@ -4,6 +4,7 @@
 use super::pipe::{MAX_DEPTH, Pipe};
 use super::window::WindowProgram;
 use crate::simulate::cycle::arithmetic::Arithmetic;
+use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::Matrix;
 use crate::simulate::cycle::memory::Memories;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, copy_lanes, limbs, step_counter};
@@ -367,6 +368,16 @@ impl Stage for WindowProduct {
     fn registers(&self) -> Vec<Register> {
         let rest = self.listed().into_iter().map(|(register, _)| register);
         self.pipe.registers().into_iter().chain(rest).collect()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
+            "window" => Live::while_set("operand_valid"),
+            "product" => Live::while_set("product_valid"),
+            "sum" => Live::while_set("sum_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

@@ -1,5 +1,6 @@
 //! Width converters: the same elements in wider or narrower words.
 
+use super::super::live::{Live, Says};
 use super::super::register::{Register, RegisterClass};
 use super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::bits::{address_bits, copy_bits, shift_down};
@@ -62,6 +63,20 @@ fn least_common_multiple(a: usize, b: usize) -> usize {
 impl Stage for WidthConverter {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "word" => {
+                let factor = self.up.as_ref().map_or(1, |up| up.factor);
+                Live::when("count", Says::IsNot(factor - 1))
+            }
+            "side" => Live::while_clear("free"),
+            "chunks" => Live::when("chunk_count", Says::IsNot(1)),
+            "chunk_side" => Live::while_clear("chunk_free"),
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn reset(&self, state: &mut [u64]) {

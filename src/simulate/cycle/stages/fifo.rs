@@ -1,5 +1,6 @@
 //! A FIFO between two stages.
 
+use super::super::live::{Condition, Live, Says};
 use super::super::register::{Register, RegisterClass, step_counter};
 use super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::bits::address_bits;
@@ -175,6 +176,26 @@ impl Fifo {
 impl Stage for Fifo {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "slots" if self.depth > 1 && self.shifts() => Live::While(vec![
+                Condition {
+                    flag: "valid",
+                    says: Says::IsNot(0),
+                },
+                Condition {
+                    flag: "address",
+                    says: Says::Covers {
+                        more: 2,
+                        signed: false,
+                    },
+                },
+            ]),
+            "slots" => Live::while_set("valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

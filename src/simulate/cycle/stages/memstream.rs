@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::arithmetic::Arithmetic;
 use super::super::memory::Memories;
+use super::super::live::{Live, Says};
 use super::super::register::{Register, RegisterClass, bits_for, step_counter};
 use super::super::stage::{Edge, Signals, Stage};
 use super::bits::address_bits;
@@ -129,6 +130,16 @@ impl MemoryStream {
 impl Stage for MemoryStream {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "output" => Live::when("stream_commands", Says::Bit(PIPELINE as u32 - 1)),
+            "write_data" => Live::while_set("write_command"),
+            // What is read back goes nowhere.
+            "access_address" => Live::Never,
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

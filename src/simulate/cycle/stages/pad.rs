@@ -1,5 +1,6 @@
 //! Padding of feature maps.
 
+use super::super::live::{Live};
 use super::super::register::{Register, RegisterClass, bits_for, mask, set_lane};
 use super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::bits::address_bits;
@@ -121,6 +122,14 @@ impl Padding {
 impl Stage for Padding {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "side" => Live::while_set("side_valid"),
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn reset(&self, state: &mut [u64]) {

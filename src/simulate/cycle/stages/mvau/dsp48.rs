@@ -1,5 +1,6 @@
 //! FINN's matrix-vector unit on DSP48 slices, register by register.
 
+use super::super::super::live::{Live, Says};
 use super::super::super::register::{Register, RegisterClass, bits_for, lane, mask, set_lane};
 use super::super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::super::layout::{Control, Layout, Words, sign_extend};
@@ -349,6 +350,17 @@ fn carry_tree(leaves: usize, leaf: impl Fn(usize) -> i64 + Copy) -> i64 {
 impl Stage for Dsp48Mvau {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "replayed" => Live::while_set("replayed_valid"),
+            "low_sums" | "upper_sums" => Live::when("last", Says::Bit(DEPTH - 2)),
+            "results" => Live::when("last", Says::Bit(DEPTH - 1)),
+            "side" => Live::while_clear("free"),
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn reset(&self, state: &mut [u64]) {

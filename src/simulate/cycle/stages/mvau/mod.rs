@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::super::arithmetic::Arithmetic;
 use super::super::memory::Memories;
+use super::super::live::{Live, Says};
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};
@@ -483,6 +484,19 @@ struct Feed<'a> {
 impl Stage for Mvau {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "replayed" => Live::while_set("replayed_valid"),
+            "activations" | "weights" => Live::when("valid", Says::BitOfWord(0)),
+            "products" => Live::when("valid", Says::Bit(self.core.operands)),
+            "sums" => Live::when("valid", Says::Bit(self.core.before() - 1)),
+            "results" => Live::when("last", Says::BitOfWord(self.core.before() + 1)),
+            "side" => Live::while_clear("free"),
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn reset(&self, state: &mut [u64]) {

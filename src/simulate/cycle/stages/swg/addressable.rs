@@ -1,5 +1,6 @@
 //! The RTL generator with an addressable ring as its line buffer.
 
+use super::super::super::live::{Live};
 use super::super::super::register::{Register, RegisterClass, mask};
 use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;
@@ -236,6 +237,13 @@ struct Marks {
 impl Stage for Addressable {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn state_limbs(&self) -> usize {

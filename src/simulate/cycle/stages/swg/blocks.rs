@@ -1,5 +1,6 @@
 //! finn-hlslib's generator.
 
+use super::super::super::live::{Live};
 use super::super::super::register::{Register, RegisterClass, bits_for};
 use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;
@@ -216,6 +217,13 @@ impl Blocks {
 impl Stage for Blocks {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn offers(&self, state: &[u64]) -> u32 {

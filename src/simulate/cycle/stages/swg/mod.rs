@@ -5,6 +5,7 @@ mod blocks;
 mod controller;
 mod parallel;
 
+use super::super::live::Live;
 use super::super::memory::Memories;
 use super::super::register::Register;
 use super::super::stage::{Edge, Signals, Stage, StreamShape};
@@ -147,6 +148,10 @@ impl SlidingWindow {
 impl Stage for SlidingWindow {
     fn registers(&self) -> Vec<Register> {
         self.stage().registers()
+    }
+
+    fn live(&self, at: usize, register: &Register) -> Live {
+        self.stage().live(at, register)
     }
 
     fn state_limbs(&self) -> usize {

@@ -3,6 +3,7 @@
 mod count;
 mod search;
 
+use super::super::live::{Live, Says};
 use super::super::register::{Register, RegisterClass, bits_for, mask, set_lane};
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::bits::address_bits;
@@ -247,6 +248,27 @@ impl Thresholding {
 impl Stage for Thresholding {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn live(&self, _: usize, register: &Register) -> Live {
+        match register.name {
+            "values" | "channel_in_flight" => Live::when("operations", Says::BitOfWord(0)),
+            "value" | "pointer" => Live::when("operation", Says::Lane(0)),
+            "threshold_read" => {
+                let operations = (self.layout.registers.iter()).find(|other| other.name == "operation");
+                let stages = operations.map_or(0, |operations| operations.words);
+                Live::when("operation", Says::Lane(stages - register.words))
+            }
+            "queue" => Live::when(
+                "queue_pointer",
+                Says::Covers {
+                    more: 1,
+                    signed: true,
+                },
+            ),
+            "output" => Live::while_set("output_valid"),
+            _ => Live::of(register.class),
+        }
     }
 
     fn reset(&self, state: &mut [u64]) {
