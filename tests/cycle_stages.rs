@@ -7,10 +7,10 @@ mod cycle_common;
 mod drive;
 #[path = "cycle_stages/hls_window.rs"]
 mod hls_window;
-#[path = "cycle_stages/live.rs"]
-mod live;
 #[path = "cycle_stages/lifetimes.rs"]
 mod lifetimes;
+#[path = "cycle_stages/live.rs"]
+mod live;
 #[path = "cycle_stages/references.rs"]
 mod references;
 #[path = "cycle_stages/rests.rs"]

@@ -6,6 +6,7 @@
 
 mod accumulation;
 pub mod analytic;
+mod avf;
 mod bench;
 mod bit_records;
 mod estimates;
@@ -22,6 +23,10 @@ mod stream;
 mod strikes;
 
 pub use accumulation::{Accumulation, LargestRise, Trial, TrialPlan, TrialRow, TrialSummary, TrialSums};
+pub use avf::{
+    ClassShares, FailureFit, LayerShares, OutcomeShare, Outcomes, PostStratified, RawRate, RegisterShares,
+    ShareOfStrikes, StrikeShares, UnitShares, register_csv,
+};
 pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
 pub use bit_records::{BitRecord, BitRecordError, BitRecords, BitRow, SENSITIVE_ABOVE, read_bit_records};
 pub use estimates::{Count, Mean};
@@ -30,9 +35,7 @@ pub use kind::{Kind, TrialUnit};
 pub use memory::{MemoryMissions, MemoryRow, MemorySummary, MemorySums};
 pub use monitor::{Monitor, Silent};
 pub use records::RecordError;
-pub use registers::{RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
+pub use registers::{NotStruck, RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
 pub use run::{Finished, Run, RunError, Shard, ShardError, StopRule};
 pub use stream::{Stream, stream};
-pub use strikes::{
-    OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, draw_strikes, draw_strikes_anywhere,
-};
+pub use strikes::{StrikeBench, StrikeOutcome, draw_strikes, draw_strikes_anywhere};

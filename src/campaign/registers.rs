@@ -1,6 +1,5 @@
 //! Strikes on registers, FIFOs, line buffers and control state, each at a cycle of its own.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -8,13 +7,15 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::statistics::clopper_pearson;
-use super::{Kind, Monitor, OutcomeShare, StrikeBench, StrikeOutcome, StrikeShares, TrialUnit, stream};
+use super::{
+    ClassShares, Kind, LayerShares, Monitor, Outcomes, PostStratified, RawRate, RegisterShares, StrikeBench,
+    StrikeOutcome, StrikeShares, TrialUnit, UnitShares, stream,
+};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::network::LayerId;
 use crate::outcome::Evaluator;
-use crate::simulate::cycle::{self, CycleFault, Pipeline, RegisterClass, RegisterTensor};
+use crate::simulate::cycle::{self, CycleFault, Pipeline, RegisterClass, RegisterRow, Site};
 
 /// Strikes on register bits, each another bit in another cycle of steady operation and in a run of its own on
 /// three samples in a row. Bits and cycles are uniform over all registers and over the cycles between the last
@@ -60,15 +61,10 @@ pub struct StrikeRow {
     register: String,
 }
 
-/// Strikes by outcome, in the order of [`StrikeOutcome::ALL`].
-type Outcomes = [u64; StrikeOutcome::ALL.len()];
-
-/// Sums over strikes.
+/// Sums over strikes: the outcomes on each register, in the order of the table of registers.
 #[derive(Clone, Debug, Default)]
 pub struct StrikeSums {
-    all: Outcomes,
-    by_class: BTreeMap<String, Outcomes>,
-    by_layer: BTreeMap<String, Outcomes>,
+    by_register: Vec<Outcomes>,
 }
 
 /// What strikes on registers come to.
@@ -86,12 +82,58 @@ pub struct RegisterReport {
     pub samples: usize,
     /// Cycles between two samples in steady operation.
     pub cycles_per_inference: u64,
-    /// Of all strikes.
+    /// How the strikes were drawn, and what adds up to what.
+    pub sampling: &'static str,
+    /// What an effect is, and so what the AVF counts.
+    pub avf_counts: &'static str,
+    /// Of all strikes: the plain shares.
     pub all: StrikeShares,
+    /// The sum over the units of their bits times their AVF.
+    pub post_stratified: PostStratified,
+    /// By unit.
+    pub by_unit: Vec<UnitShares>,
     /// By register class.
-    pub by_class: Vec<StrikeShares>,
+    pub by_class: Vec<ClassShares>,
     /// By layer.
-    pub by_layer: Vec<StrikeShares>,
+    pub by_layer: Vec<LayerShares>,
+    /// By register, in the order of the units.
+    pub by_register: Vec<RegisterShares>,
+    /// What was left out.
+    pub not_examined: NotStruck,
+}
+
+/// What a campaign on registers says nothing of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotStruck {
+    /// Registers.
+    pub registers: u64,
+    /// Those that nothing struck: their AVF is not known.
+    pub registers_without_strikes: u64,
+    /// Their bits.
+    pub bits_without_strikes: u64,
+    /// Stored bits of weights, biases and thresholds, which are no registers.
+    pub stored_bits: u64,
+    /// What else is left out.
+    pub note: &'static str,
+}
+
+const SAMPLING: &str = "plain sample: strikes are uniform over all register bits and the cycles of steady operation; an AVF is the share of the strikes on its own bits, `all` of all strikes; bits times AVF of the units add up to `post_stratified`";
+const AVF_COUNTS: &str = "strikes after which an output differs, a sample never comes out, or too many or too few words come out, in the struck sample or one behind it";
+const NOT_STRUCK: &str = "stored bits and wires are not struck, nor registers while the first sample comes in and the last one goes out; one bit at a time";
+
+impl RegisterReport {
+    /// The same report with failure rates at a raw rate of flipped register bits.
+    #[must_use]
+    pub fn at_rate(mut self, raw: &RawRate) -> Self {
+        let units = self.by_unit.iter_mut().map(|row| &mut row.shares);
+        let classes = self.by_class.iter_mut().map(|row| &mut row.shares);
+        let layers = self.by_layer.iter_mut().map(|row| &mut row.shares);
+        let registers = self.by_register.iter_mut().map(|row| &mut row.shares);
+        let groups = units.chain(classes).chain(layers).chain(registers);
+        groups.chain([&mut self.all]).for_each(|shares| shares.rate(raw));
+        self.post_stratified = PostStratified::of(&self.by_unit);
+        self
+    }
 }
 
 /// Samples that follow each other in one window: one in front and one behind that which is struck.
@@ -120,6 +162,12 @@ impl RegisterStrikes {
             seed,
             benches: OnceLock::new(),
         }
+    }
+
+    /// Bits of all registers.
+    #[must_use]
+    pub fn register_bits(&self) -> u64 {
+        self.targets.register_bits()
     }
 
     fn samples(&self) -> usize {
@@ -165,38 +213,53 @@ impl RegisterStrikes {
         Some((CycleFault { cycle, site }, window))
     }
 
-    fn shares(&self, class: &str, outcomes: &Outcomes, of: impl Fn(&RegisterTensor) -> bool) -> StrikeShares {
-        let registers = self.targets.registers().iter();
-        let bits = registers
-            .filter(|tensor| of(tensor))
-            .map(RegisterTensor::bits)
-            .sum();
-        let strikes = outcomes.iter().sum();
-        let share = |count: u64| {
-            if strikes == 0 {
-                0.0
-            } else {
-                count as f64 / strikes as f64
+    /// Shares of the strikes on the registers that `of` picks.
+    fn shares(&self, sums: &StrikeSums, of: impl Fn(&RegisterRow) -> bool) -> StrikeShares {
+        let mut outcomes = Outcomes::default();
+        let mut bits = 0;
+        for (row, of_row) in self.targets.table().rows().iter().zip(&sums.by_register) {
+            if of(row) {
+                bits += row.register.bits();
+                outcomes
+                    .iter_mut()
+                    .zip(of_row)
+                    .for_each(|(sum, count)| *sum += count);
             }
-        };
-        let effective = strikes - outcomes[StrikeOutcome::NoEffect as usize];
-        let of_outcome = |outcome: StrikeOutcome| {
-            let count = outcomes[outcome as usize];
-            OutcomeShare {
-                outcome,
-                strikes: count,
-                share: share(count),
-                interval: clopper_pearson(count, strikes),
-            }
-        };
-        StrikeShares {
-            class: class.to_owned(),
-            bits,
-            strikes,
-            outcomes: StrikeOutcome::ALL.into_iter().map(of_outcome).collect(),
-            effective: share(effective),
-            effective_interval: clopper_pearson(effective, strikes),
         }
+        StrikeShares::new(bits, &outcomes)
+    }
+
+    fn layer_name(&self, layer: LayerId) -> String {
+        self.accelerator.network().layer(layer).name.clone()
+    }
+
+    fn unit_shares(&self, sums: &StrikeSums) -> Vec<UnitShares> {
+        let units = self.pipeline.stages().iter().enumerate();
+        units
+            .map(|(stage, placed)| UnitShares {
+                unit: placed.name.clone(),
+                layer: self.layer_name(placed.layer),
+                kind: placed.kind,
+                shares: self.shares(sums, |row| row.stage == stage),
+            })
+            .filter(|row| row.shares.bits > 0)
+            .collect()
+    }
+
+    fn register_shares(&self, sums: &StrikeSums) -> Vec<RegisterShares> {
+        let rows = self.targets.table().rows().iter().zip(&sums.by_register);
+        rows.map(|(row, outcomes)| RegisterShares {
+            register: row.path.clone(),
+            unit: self.pipeline.stages()[row.stage].name.clone(),
+            layer: self.layer_name(row.layer),
+            class: row.register.class.name(),
+            words: row.register.words,
+            lanes: row.register.lanes,
+            lane_bits: row.register.lane_bits,
+            live: row.live.to_string(),
+            shares: StrikeShares::new(row.register.bits(), outcomes),
+        })
+        .collect()
     }
 
     /// Cycles between two samples in steady operation; they do not depend on the data.
@@ -291,34 +354,45 @@ impl Kind for RegisterStrikes {
     }
 
     fn sums(&self) -> StrikeSums {
-        StrikeSums::default()
+        StrikeSums {
+            by_register: vec![Outcomes::default(); self.targets.table().rows().len()],
+        }
     }
 
     fn add(&self, sums: &mut StrikeSums, _strike: u64, done: &Self::Trial) {
         let Some(done) = done else { return };
-        let named = self.targets.named(done.fault.site);
-        for outcomes in [
-            &mut sums.all,
-            sums.by_class.entry(named.tensor).or_default(),
-            sums.by_layer.entry(named.layer).or_default(),
-        ] {
-            outcomes[done.outcome as usize] += 1;
+        let Site::Register(bit) = done.fault.site else {
+            return;
+        };
+        if let Some(number) = self.targets.table().number(bit) {
+            sums.by_register[number][done.outcome as usize] += 1;
         }
     }
 
     fn report(&self, sums: &StrikeSums) -> RegisterReport {
-        let none = Outcomes::default();
         let network = self.accelerator.network();
-        let by_class = RegisterClass::ALL.into_iter().map(|class| {
-            let outcomes = sums.by_class.get(class.name()).unwrap_or(&none);
-            self.shares(class.name(), outcomes, |tensor| tensor.class == class)
+        let by_class = RegisterClass::ALL.into_iter().map(|class| ClassShares {
+            class: class.name(),
+            shares: self.shares(sums, |row| row.register.class == class),
         });
-        let by_layer = network.layers.iter().enumerate().map(|(index, layer)| {
-            let outcomes = sums.by_layer.get(&layer.name).unwrap_or(&none);
-            self.shares(&layer.name, outcomes, |tensor| {
-                tensor.layer == LayerId::from(index)
-            })
-        });
+        let by_layer = network
+            .layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| LayerShares {
+                layer: layer.name.clone(),
+                shares: self.shares(sums, |row| row.layer == LayerId::from(index)),
+            });
+        let by_unit = self.unit_shares(sums);
+        let by_register = self.register_shares(sums);
+        let unstruck = || by_register.iter().filter(|row| row.shares.strikes == 0);
+        let not_examined = NotStruck {
+            registers: by_register.len() as u64,
+            registers_without_strikes: unstruck().count() as u64,
+            bits_without_strikes: unstruck().map(|row| row.shares.bits).sum(),
+            stored_bits: self.accelerator.map().total_bits(),
+            note: NOT_STRUCK,
+        };
         RegisterReport {
             network: network.name.clone(),
             hardware: self.accelerator.name().to_owned(),
@@ -326,15 +400,21 @@ impl Kind for RegisterStrikes {
             seed: self.seed,
             samples: self.samples(),
             cycles_per_inference: self.interval(),
-            all: self.shares("all", &sums.all, |_| true),
-            by_class: by_class.filter(|shares| shares.bits > 0).collect(),
-            by_layer: by_layer.filter(|shares| shares.bits > 0).collect(),
+            sampling: SAMPLING,
+            avf_counts: AVF_COUNTS,
+            all: self.shares(sums, |_| true),
+            post_stratified: PostStratified::of(&by_unit),
+            by_unit,
+            by_class: by_class.filter(|row| row.shares.bits > 0).collect(),
+            by_layer: by_layer.filter(|row| row.shares.bits > 0).collect(),
+            by_register,
+            not_examined,
         }
     }
 
     fn relative_error(&self, sums: &StrikeSums) -> Option<f64> {
-        let all = self.shares("all", &sums.all, |_| true);
-        let interval = &all.effective_interval;
-        (all.effective > 0.0).then(|| (interval.high - interval.low) / (2.0 * all.effective))
+        let all = self.shares(sums, |_| true);
+        let (avf, interval) = all.avf.zip(all.avf_interval)?;
+        (avf > 0.0).then(|| (interval.high - interval.low) / (2.0 * avf))
     }
 }

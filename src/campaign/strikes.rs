@@ -6,7 +6,6 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::statistics::Interval;
 use super::{Monitor, stream};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
@@ -231,34 +230,4 @@ pub fn draw_strikes_anywhere(targets: &Targets, cycles: u64, count: u64, seed: u
             })
         })
         .collect()
-}
-
-/// How often strikes came to each outcome.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StrikeShares {
-    /// What was struck: a class, or `all`.
-    pub class: String,
-    /// Bits that can be struck.
-    pub bits: u64,
-    /// Strikes.
-    pub strikes: u64,
-    /// Strikes and share of each outcome, harmless first.
-    pub outcomes: Vec<OutcomeShare>,
-    /// Share of strikes with any effect.
-    pub effective: f64,
-    /// Interval of that share.
-    pub effective_interval: Interval,
-}
-
-/// One outcome's share.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OutcomeShare {
-    /// The outcome.
-    pub outcome: StrikeOutcome,
-    /// Strikes that came to it.
-    pub strikes: u64,
-    /// Share of all strikes.
-    pub share: f64,
-    /// Interval of the share.
-    pub interval: Interval,
 }

@@ -134,6 +134,8 @@ impl Campaign {
                 network,
                 samples,
                 strikes,
+                rate: self.rate.request(),
+                inference_rate_per_s: mission.inference_rate,
                 seed,
                 until,
                 shard,
@@ -231,7 +233,7 @@ impl Campaign {
             }
             Request::Registers(request) => {
                 let done = request.run(&session)?;
-                output.print(&done, || report::registers(&done.campaign))?;
+                output.print(&done, || report::registers(&done))?;
                 wrote(&done.folder)
             }
             _ => unreachable!("plans of other commands are refused"),

@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 57] = [
+const OPTIONS: [(&str, &str); 58] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -64,6 +64,7 @@ const OPTIONS: [(&str, &str); 57] = [
     ("radstream::flow::order", "--folding FILE"),
     ("radstream::flow::value", "--folding FILE"),
     ("radstream::request::draw", "--draw N"),
+    ("radstream::request::check", "--faults LIST.csv, --draw N"),
     ("radstream::request::engine", "--engine cycle"),
     ("radstream::request::limit", "--limit N"),
     ("radstream::request::input_scale", "--input-scale X"),

@@ -76,7 +76,12 @@ impl Monitor for Quiet {
 struct Bar {
     bar: ProgressBar,
     pending: AtomicU64,
+    /// Units from one look of the bar to the next.
+    step: u64,
 }
+
+/// Most units that a bar is behind, and the parts of a stretch that it shows at least.
+const BEHIND: (u64, u64) = (4096, 200);
 
 impl Bar {
     fn new(what: &'static str, units: u64) -> Self {
@@ -90,6 +95,7 @@ impl Bar {
         Self {
             bar,
             pending: AtomicU64::new(0),
+            step: (units / BEHIND.1).clamp(1, BEHIND.0),
         }
     }
 }
@@ -98,7 +104,7 @@ impl Monitor for Bar {
     fn advance(&self, done: u64) {
         // The bar's own lock is taken once in a while only.
         let pending = self.pending.fetch_add(done, Ordering::Relaxed) + done;
-        if pending >= 4096
+        if pending >= self.step
             && self
                 .pending
                 .compare_exchange(pending, 0, Ordering::Relaxed, Ordering::Relaxed)

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::Failure;
 use super::options::{OutputOptions, PlanOptions, Samples, SeedOption, Target, option_value, whole};
 use crate::report;
-use crate::study::{DrawFrom, Edges, Request, RunEngine, RunRequest, Seed};
+use crate::study::{DrawFrom, Edges, FaultCheck, Request, RunEngine, RunRequest, Seed};
 
 /// `radstream run`.
 #[derive(Debug, Args)]
@@ -47,9 +47,12 @@ struct FaultOptions {
     /// Flip N bits drawn at random instead of a list
     #[arg(long, value_name = "N", conflicts_with = "faults", value_parser = whole)]
     draw: Option<u64>,
-    /// What --draw draws from [default: stored; registers with a cycle engine]
+    /// What --draw draws from, the same under every engine [default: stored]
     #[arg(long, value_enum, requires = "draw")]
     from: Option<From>,
+    /// Whether each fault is run alone as well, which is what `effective` counts [default: each]
+    #[arg(long, value_enum)]
+    check: Option<Check>,
 }
 
 /// What computes, and what is seen of it.
@@ -86,12 +89,21 @@ enum Engine {
 /// What faults are drawn from, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum From {
-    /// Stored bits, wrong from the start
+    /// Stored bits (weights, biases, thresholds), wrong from the start
     Stored,
-    /// Register bits, each at a clock edge of its own
+    /// Register bits, each at a clock edge of its own [cycle engine]
     Registers,
-    /// Stored and register bits, each at a clock edge of its own
+    /// Stored and register bits alike, each at a clock edge of its own [cycle engine]
     All,
+}
+
+/// How faults are checked, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// Each fault in a run of its own, besides all of them together
+    Each,
+    /// All of them together only
+    Together,
 }
 
 impl Run {
@@ -112,6 +124,10 @@ impl Run {
                 From::Registers => DrawFrom::Registers,
                 From::All => DrawFrom::All,
             }),
+            check: match self.faults.check {
+                None | Some(Check::Each) => FaultCheck::Each,
+                Some(Check::Together) => FaultCheck::Together,
+            },
             seed: Seed(self.seed.seed),
             outputs: self.outputs.clone(),
             trace: self.trace,

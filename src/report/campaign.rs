@@ -1,8 +1,10 @@
 //! Campaigns by the trial.
 
+use super::rate::assumed;
 use super::{count, number, percent, range, table};
-use crate::campaign::{ExhaustiveReport, RegisterReport};
-use crate::study::{AccumulationReport, Forecast};
+use crate::campaign::statistics::Interval;
+use crate::campaign::{ExhaustiveReport, RegisterShares, ShareOfStrikes, StrikeShares};
+use crate::study::{AccumulationReport, Forecast, RegisterStudyReport};
 
 /// What a campaign would do.
 #[must_use]
@@ -119,24 +121,156 @@ pub fn accumulation(report: &AccumulationReport) -> String {
     text
 }
 
+/// Registers that are shown one by one.
+const SHOWN_REGISTERS: usize = 15;
+
 /// Strikes on registers.
 #[must_use]
-pub fn registers(report: &RegisterReport) -> String {
-    register_table(&report.by_class, &report.all)
+pub fn registers(report: &RegisterStudyReport) -> String {
+    let campaign = &report.campaign;
+    let all = &campaign.all;
+    let mut parts = vec![format!(
+        "{} on {}: {} strikes on {} register bits, seed {}, {} samples, {} cycles per inference",
+        campaign.network,
+        campaign.hardware,
+        count(all.strikes),
+        count(all.bits),
+        campaign.seed,
+        count(campaign.samples as u64),
+        count(campaign.cycles_per_inference),
+    )];
+    let total = ("all".to_owned(), all);
+    let units = campaign.by_unit.iter().map(|row| (row.unit.clone(), &row.shares));
+    parts.push(avf_table("unit", units.chain([total.clone()])));
+    let classes = campaign
+        .by_class
+        .iter()
+        .map(|row| (row.class.to_owned(), &row.shares));
+    parts.push(register_table(classes, all));
+    let mut registers: Vec<_> = (campaign.by_register.iter())
+        .filter(|row| row.shares.strikes > 0)
+        .collect();
+    let effective = |row: &RegisterShares| row.shares.effective_bits.unwrap_or(0.0);
+    registers.sort_by(|a, b| effective(b).total_cmp(&effective(a)));
+    let shown = registers.len().min(SHOWN_REGISTERS);
+    let rows = registers[..shown]
+        .iter()
+        .map(|row| (row.register.clone(), &row.shares));
+    parts.push(avf_table("register", rows));
+    let rest = campaign.by_register.len() - shown;
+    if rest > 0 {
+        parts.push(format!("{} more registers are in the table", count(rest as u64)));
+    }
+    let stratified = &campaign.post_stratified;
+    if let Some(avf) = stratified.avf {
+        parts.push(format!(
+            "bits x AVF over the units: {} effective bits of {}, AVF {} (post-stratified; the plain share of all strikes is {})",
+            number(stratified.effective_bits),
+            count(stratified.bits),
+            percent(avf),
+            all.avf.map_or_else(|| "-".to_owned(), percent),
+        ));
+    }
+    let left = &campaign.not_examined;
+    parts.push(format!(
+        "AVF counts {}\n{}\nnot examined: {} of {} registers ({} bits) were struck by nothing; {} stored bits; {}",
+        campaign.avf_counts,
+        campaign.sampling,
+        count(left.registers_without_strikes),
+        count(left.registers),
+        count(left.bits_without_strikes),
+        count(left.stored_bits),
+        left.note,
+    ));
+    let raw = &report.raw_rate;
+    let band = match raw.uncertainty_factor {
+        Some(factor) => format!("known within a factor of {}", number(factor)),
+        None => "no band is stated".to_owned(),
+    };
+    parts.push(format!(
+        "raw rate: {} flipped bits per register bit and hour ({}; {band}; a sample is on its way {} of the time)\n{}{}",
+        number(raw.flipped_bits_per_bit_hour.value()),
+        raw.source,
+        percent(raw.live_share),
+        raw.note,
+        assumed(&raw.assumptions),
+    ));
+    parts.extend(
+        report
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
+    parts.join("\n\n")
+}
+
+/// A share with its interval, in percent.
+fn share_with_interval(share: f64, interval: &Interval) -> String {
+    format!(
+        "{:.2} ({:.2} .. {:.2})",
+        100.0 * share,
+        100.0 * interval.low,
+        100.0 * interval.high
+    )
+}
+
+/// Vulnerability factors of groups of registers.
+fn avf_table<'a>(what: &str, groups: impl Iterator<Item = (String, &'a StrikeShares)>) -> String {
+    let unknown = || "-".to_owned();
+    let rows: Vec<Vec<String>> = groups
+        .map(|(name, shares)| {
+            let part = |part: &ShareOfStrikes| {
+                let struck = shares.strikes > 0;
+                if struck {
+                    share_with_interval(part.share, &part.interval)
+                } else {
+                    unknown()
+                }
+            };
+            let avf = shares.avf.zip(shares.avf_interval.as_ref());
+            let fit = shares.rates.as_ref().and_then(|rates| {
+                let interval = rates.failure_fit_interval.as_ref()?;
+                let fit = number(rates.failure_fit?);
+                Some(format!("{fit} ({})", range(interval.low, interval.high)))
+            });
+            vec![
+                name,
+                count(shares.bits),
+                count(shares.strikes),
+                avf.map_or_else(unknown, |(avf, interval)| share_with_interval(avf, interval)),
+                part(&shares.silent_corruption),
+                part(&shares.hang),
+                part(&shares.stream_corruption),
+                shares.effective_bits.map_or_else(unknown, number),
+                fit.unwrap_or_else(unknown),
+            ]
+        })
+        .collect();
+    let header = [
+        what,
+        "bits",
+        "strikes",
+        "AVF % (95 %)",
+        "silent corruption %",
+        "hang %",
+        "stream corrupted %",
+        "bits x AVF",
+        "failure FIT (95 %)",
+    ];
+    table(&header, &rows)
 }
 
 /// Shares of outcomes by class.
-pub(super) fn register_table(
-    by_class: &[crate::campaign::StrikeShares],
-    all: &crate::campaign::StrikeShares,
+pub(super) fn register_table<'a>(
+    by_class: impl Iterator<Item = (String, &'a StrikeShares)>,
+    all: &'a StrikeShares,
 ) -> String {
     let rows: Vec<Vec<String>> = by_class
-        .iter()
-        .chain([all])
-        .map(|shares| {
-            let mut row = vec![shares.class.clone(), count(shares.bits), count(shares.strikes)];
+        .chain([("all".to_owned(), all)])
+        .map(|(name, shares)| {
+            let mut row = vec![name, count(shares.bits), count(shares.strikes)];
             row.extend(shares.outcomes.iter().map(|outcome| percent(outcome.share)));
-            let interval = &shares.effective_interval;
+            let interval = shares.any_effect_interval();
             row.push(format!(
                 "{:.2} .. {:.2} %",
                 100.0 * interval.low,

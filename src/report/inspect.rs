@@ -222,10 +222,19 @@ fn register_table(registers: &[NamedRegister]) -> String {
                 count(register.lanes as u64),
                 register.lane_bits.to_string(),
                 count(register.bits),
+                register.live.clone(),
             ]
         })
         .collect();
-    let header = ["register", "class", "words", "lanes", "bits of a lane", "bits"];
+    let header = [
+        "register",
+        "class",
+        "words",
+        "lanes",
+        "bits of a lane",
+        "bits",
+        "live",
+    ];
     format!(
         "{}\na lane of a word is register[word].lane",
         table(&header, &rows)

@@ -11,7 +11,7 @@ pub fn merge(report: &MergeReport) -> String {
         MergeReport::Accumulation(report) => (accumulation(report), Some(&report.folder)),
         MergeReport::Mission(report) => (mission(report), Some(&report.folder)),
         MergeReport::Memory(report) => (memory(report), report.folder.as_ref()),
-        MergeReport::Registers(report) => (registers(&report.campaign), Some(&report.folder)),
+        MergeReport::Registers(report) => (registers(report), Some(&report.folder)),
     };
     let wrote = folder.map_or(String::new(), |folder| {
         format!("\nwrote {}", folder.join("records.csv").display())

@@ -79,7 +79,10 @@ pub fn mission(report: &MissionReport) -> String {
             let interval = &done.wrong_per_hour_interval;
             text.push_str(&format!(
                 "\n\n{}\nregisters: {} strikes per hour on {} bits, {} flipped bits per hour, live {} of the time; {} wrong inferences per hour ({}, 95 %), {} hangs per hour{}, on top of the failures above",
-                register_table(&done.by_class, &done.all),
+                register_table(
+                    done.by_class.iter().map(|row| (row.class.to_owned(), &row.shares)),
+                    &done.all
+                ),
                 number(done.events_per_hour.value()),
                 count(done.register_bits),
                 number(done.flipped_bits_per_hour.value()),

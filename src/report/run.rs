@@ -112,21 +112,28 @@ fn clock_text(clock: &ClockReport, samples: usize) -> String {
 fn faults_text(faults: &RunFaults) -> String {
     let from = faults.drawn.map_or(String::new(), |drawn| {
         format!(
-            ", drawn from {} {}, {}",
+            " from {} {}, {}",
             count(drawn.bits),
             drawn.from.bits(),
             drawn.when
         )
     });
+    let verb = if faults.drawn.is_some() { "drawn" } else { "listed" };
     let mut text = format!(
-        "faults: {} listed{from}; {} wrong bits, {} of them alter an output by themselves",
+        "faults: {} {verb}{from}; {} wrong bits",
         count(faults.injected as u64),
         count(faults.wrong_bits as u64),
-        count(faults.effective as u64),
     );
-    if faults.wrong_bits > 0 {
-        let share = faults.effective as f64 / faults.wrong_bits as f64;
-        text.push_str(&format!(" ({})", percent(share)));
+    match faults.effective {
+        Some(effective) => {
+            text.push_str(&format!(", {} effective", count(effective as u64)));
+            if faults.wrong_bits > 0 {
+                let share = effective as f64 / faults.wrong_bits as f64;
+                text.push_str(&format!(" ({})", percent(share)));
+            }
+            text.push_str(&format!("\neffective: {}", faults.effective_counts));
+        }
+        None => text.push_str(&format!("\neffective faults {}", faults.effective_counts)),
     }
     if let Some(struck) = &faults.struck {
         text.push_str(&format!(
@@ -185,7 +192,9 @@ fn faults_text(faults: &RunFaults) -> String {
                         fault.cycle.map_or_else(|| "-".to_owned(), count),
                         word(&fault.word_before),
                         word(&fault.word_after),
-                        fault.effect.name().replace('_', " "),
+                        fault
+                            .effect
+                            .map_or_else(|| "-".to_owned(), |effect| effect.name().replace('_', " ")),
                     ]
                 })
                 .collect(),

@@ -13,7 +13,7 @@ use crate::accelerator::{
 use crate::data::InputLog;
 use crate::network::{LayerId, Note, Op};
 use crate::scheme::{AreaReport, Ledger, Scheme};
-use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterRow, RegisterTensor};
+use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterTable, RegisterTensor};
 
 /// Asks how a network is built.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -257,12 +257,22 @@ pub struct NamedRegister {
     pub lane_bits: u32,
     /// Bits of all.
     pub bits: u64,
+    /// When what it holds can matter: `always`, `until overwritten`, `while` with the registers of its unit that say
+    /// so, `never`.
+    pub live: String,
+    /// The paths of those registers.
+    pub live_flags: Vec<String>,
 }
 
 impl NamedRegister {
-    fn of(row: &RegisterRow) -> Self {
+    fn of(table: &RegisterTable, at: usize) -> Self {
+        let row = &table.rows()[at];
         let register = &row.register;
+        let flags = row.live.conditions().iter();
+        let flags = flags.filter_map(|condition| table.flag(at, condition.flag));
         Self {
+            live: row.live.to_string(),
+            live_flags: flags.map(|flag| flag.path.clone()).collect(),
             path: row.path.clone(),
             class: register.class.name(),
             words: register.words,
@@ -443,8 +453,10 @@ fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> Ins
             .map(|pipeline| accelerator.map().total_bits() + pipeline.register_bits()),
         stages,
         register_table: pipeline.as_ref().ok().filter(|_| registers).map(|pipeline| {
-            let rows = pipeline.table();
-            rows.rows().iter().map(NamedRegister::of).collect()
+            let table = pipeline.table();
+            (0..table.rows().len())
+                .map(|at| NamedRegister::of(&table, at))
+                .collect()
         }),
         ranges,
     }

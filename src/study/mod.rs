@@ -69,12 +69,12 @@ pub use protection::{LossRaising, ProtectOptions, ProtectionReport, Residual, Un
 pub use ranges::{CastReport, RangesReport, SoftmaxReport, StoredRangeReport, TensorRangeReport};
 pub use rate::{AnalyticReport, ClassReport, ClosedForm, ClosedFormError, UpsetReport, UpsetRequest};
 pub use rates::{AcceleratorRates, BitRates, RateBand, RateRequest, RateSummary};
-pub use registers::{RegisterRequest, RegisterStudyReport, ShortLived};
+pub use registers::{RawRateReport, RegisterRequest, RegisterStudyReport, ShortLived};
 pub use run_report::{
     ClockReport, Drawn, FaultList, FifoUse, OutputFormat, RunFaults, RunReport, StageActivity, Struck,
     StruckBit, StruckValue,
 };
-pub use run_request::{DrawFrom, Edges, EdgesError, RunEngine, RunRequest};
+pub use run_request::{DrawFrom, Edges, EdgesError, FaultCheck, RunEngine, RunRequest};
 pub use samples::SamplesRequest;
 pub use session::{Session, Unwatched, Watch};
 pub use unbuilt::Unbuilt;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::conduct::{self, Course, Forecast, Opened, Workbench, conduct, folder_error};
-use super::{Identity, NetworkRequest, PhasePlan, SamplesRequest, Session, StudyError};
+use super::{Identity, NetworkRequest, OutputFolder, PhasePlan, SamplesRequest, Session, StudyError};
 use crate::campaign::{Kind, Shard, StopRule};
 
 /// What such studies have in common.
@@ -24,6 +24,14 @@ pub(super) struct OneCampaign<'r, R> {
     pub shard: Option<Shard>,
     /// When they end before their number is reached.
     pub until: Option<StopRule>,
+}
+
+/// Tables beside the summary of a campaign.
+pub(super) struct Tables<Report> {
+    /// Their files.
+    pub files: &'static [&'static str],
+    /// Writes them.
+    pub write: fn(&Report, &mut OutputFolder) -> Result<(), StudyError>,
 }
 
 impl<R: Serialize> OneCampaign<'_, R> {
@@ -47,12 +55,34 @@ impl<R: Serialize> OneCampaign<'_, R> {
         kind: impl FnOnce(&Workbench) -> Result<K, StudyError>,
         report: impl FnOnce(&K, &K::Sums, Opened, &Path) -> Report,
     ) -> Result<Report, StudyError> {
+        let none = Tables {
+            files: &[],
+            write: |_: &Report, _| Ok(()),
+        };
+        let report = |kind: &K, sums: &K::Sums, opened: Opened, (): (), path: &Path| {
+            Ok(report(kind, sums, opened, path))
+        };
+        self.run_with(session, kind, |_, _| Ok(()), report, none)
+    }
+
+    /// The same with tables, and a report that rests on more than the campaign: on what `basis` finds.
+    pub fn run_with<K: Kind, Basis: Serialize, Report: Serialize>(
+        &self,
+        session: &Session,
+        kind: impl FnOnce(&Workbench) -> Result<K, StudyError>,
+        basis: impl FnOnce(&Workbench, &K) -> Result<Basis, StudyError>,
+        report: impl FnOnce(&K, &K::Sums, Opened, Basis, &Path) -> Result<Report, StudyError>,
+        tables: Tables<Report>,
+    ) -> Result<Report, StudyError> {
         let workbench = Workbench::build(self.network, self.samples, false, session)?;
         let kind = kind(&workbench)?;
+        let basis = basis(&workbench, &kind)?;
         let fingerprint = Identity::of(&(&kind, self.until, self.shard))?;
+        let of_report = Identity::of(&(&fingerprint, &basis))?;
+        let files = ["summary.json"].into_iter().chain(tables.files.iter().copied());
         let phases = vec![
-            PhasePlan::of_records("campaign", fingerprint.clone(), &["records".to_owned()]),
-            PhasePlan::new("report", fingerprint, ["summary.json"]),
+            PhasePlan::of_records("campaign", fingerprint, &["records".to_owned()]),
+            PhasePlan::new("report", of_report, files),
         ];
         let (opened, mut folder) = workbench.open(session, self.study, self.request, self.shard, phases)?;
         let course = Course {
@@ -65,8 +95,9 @@ impl<R: Serialize> OneCampaign<'_, R> {
         };
         let done = conduct(session, &folder, &kind, &course)?;
         folder.done("campaign").map_err(folder_error)?;
-        let report = report(&kind, &done.sums, opened, folder.path());
+        let report = report(&kind, &done.sums, opened, basis, folder.path())?;
         folder.write_json("summary.json", &report).map_err(folder_error)?;
+        (tables.write)(&report, &mut folder)?;
         folder.done("report").map_err(folder_error)?;
         folder.finish().map_err(folder_error)?;
         Ok(report)

@@ -22,7 +22,7 @@ use crate::radiation::{
 const DEFAULT_FIT_PER_MB: f64 = 20.0;
 
 /// Name of the memory technology that stands for the default rate, and of the one for a stated number.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";
 const STATED: &str = "stated rate";
 
 /// How often memories are hit; 20 FIT per megabit where nothing is said.

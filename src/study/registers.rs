@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::conduct::{Forecast, Workbench};
-use super::one_campaign::OneCampaign;
+use super::conduct::{Forecast, Workbench, folder_error};
+use super::one_campaign::{OneCampaign, Tables};
+use super::rates::DEFAULT;
 use super::unbuilt::Unbuilt;
-use super::{NetworkRequest, SamplesRequest, Session, StudyError, scope};
-use crate::accelerator::Accelerator;
+use super::{Design, NetworkRequest, RateRequest, SamplesRequest, Session, StudyError, scope};
+use crate::accelerator::{Accelerator, Style};
 use crate::campaign::statistics::Interval;
-use crate::campaign::{Kind, RegisterReport, RegisterStrikes, Shard, StopRule, StrikeOutcome, StrikeShares};
-use crate::radiation::Clusters;
-use crate::radiation::rate::{FlippedBitsPerHour, StrikesPerBitHour, StrikesPerHour};
+use crate::campaign::{
+    ClassShares, Kind, LayerShares, RawRate, RegisterReport, RegisterStrikes, Shard, StopRule, StrikeShares,
+    register_csv,
+};
+use crate::radiation::rate::{
+    FlippedBitsPerBitHour, FlippedBitsPerHour, Quantity, StrikesPerBitHour, StrikesPerHour,
+};
+use crate::radiation::{Assumption, Clusters};
 use crate::simulate::cycle::Pipeline;
 
 /// Strikes registers, FIFOs, line buffers and control state.
@@ -25,6 +31,11 @@ pub struct RegisterRequest {
     pub samples: SamplesRequest,
     /// Number of strikes.
     pub strikes: u64,
+    /// How often registers are struck, for failure rates.
+    pub rate: RateRequest,
+    /// Inferences per second, for the time in which registers are live; one behind the other where it is not
+    /// stated.
+    pub inference_rate_per_s: Option<f64>,
     /// Seed.
     pub seed: u64,
     /// Ends it once the share of strikes with an effect is known so well.
@@ -39,6 +50,8 @@ impl Default for RegisterRequest {
             network: NetworkRequest::default(),
             samples: SamplesRequest::default(),
             strikes: 1000,
+            rate: RateRequest::default(),
+            inference_rate_per_s: None,
             seed: 1,
             until: None,
             shard: None,
@@ -52,12 +65,79 @@ pub struct RegisterStudyReport {
     /// What the strikes come to.
     #[serde(flatten)]
     pub campaign: RegisterReport,
+    /// How often registers are struck, which the failure rates rest on.
+    pub raw_rate: RawRateReport,
     /// What is odd about the workload.
     pub warnings: Vec<String>,
     /// Where the records are.
     #[serde(skip)]
     pub folder: std::path::PathBuf,
 }
+
+/// How often registers are struck, and what that rests on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RawRateReport {
+    /// Strikes per register bit and hour.
+    pub strikes_per_bit_hour: StrikesPerBitHour,
+    /// Bits that these flip, per register bit and hour.
+    pub flipped_bits_per_bit_hour: FlippedBitsPerBitHour,
+    /// The rate is known within this factor; none where its source does not say.
+    pub uncertainty_factor: Option<f64>,
+    /// Inferences per second, where they are stated.
+    pub inference_rate_per_s: Option<f64>,
+    /// Share of the time in which a sample is on its way.
+    pub live_share: f64,
+    /// Name of the cluster table in force.
+    pub clusters: String,
+    /// Where the rate comes from.
+    pub source: String,
+    /// What it rests on without knowing.
+    pub assumptions: Vec<Assumption>,
+    /// What failure rates are.
+    pub note: &'static str,
+}
+
+const FAILURE_RATES: &str = "failure FIT = raw FIT of flipped bits x AVF x share of the time with a sample on its way, per 1e9 hours; each flipped bit counts as a strike of its own; intervals are those of the sampled AVF, bands those of the raw rate";
+
+impl RawRateReport {
+    /// The rate of flip-flops under a request, in front of the hardware file, in front of the default. Its live
+    /// share is known with the cycles of an inference.
+    fn of(rate: &RateRequest, design: &Design, bits: u64) -> Result<Self, StudyError> {
+        let exposures = rate.exposures(Some(&design.hardware), &[(Some(Style::Registers), bits)])?;
+        let part = exposures.0.first();
+        let clusters = part.map_or_else(Clusters::single, |part| part.assessment.clusters.clone());
+        let strikes = part.map_or(Quantity::ZERO, |part| part.assessment.profile.mean());
+        let mut assumptions = exposures.assumptions();
+        if part.is_some_and(|part| part.technology == DEFAULT) {
+            assumptions.push(Assumption {
+                id: "register_rate",
+                text: "no rate of flip-flops is stated: the default of block RAM stands for it".to_owned(),
+            });
+        }
+        Ok(Self {
+            strikes_per_bit_hour: strikes,
+            flipped_bits_per_bit_hour: strikes.flipped_bits(&clusters),
+            uncertainty_factor: part.and_then(|part| part.assessment.uncertainty_factor),
+            inference_rate_per_s: None,
+            live_share: 1.0,
+            clusters: clusters.name().to_owned(),
+            source: rate.source(&exposures),
+            assumptions,
+            note: FAILURE_RATES,
+        })
+    }
+
+    fn raw(&self) -> RawRate {
+        RawRate {
+            flipped_bits: self.flipped_bits_per_bit_hour,
+            uncertainty_factor: self.uncertainty_factor,
+            live_share: self.live_share,
+        }
+    }
+}
+
+/// The table of registers beside the summary.
+const TABLE: &str = "register_avf.csv";
 
 /// Most strikes.
 pub(super) const MAX_STRIKES: u64 = 1_000_000_000;
@@ -116,18 +196,40 @@ impl RegisterRequest {
         self.campaign().forecast(session, kind)
     }
 
-    /// Runs it, or what is missing of it, and writes `records.csv` and `summary.json`.
+    /// Runs it, or what is missing of it, and writes `records.csv`, `summary.json` and `register_avf.csv`.
     ///
     /// # Errors
     /// [`StudyError`].
     pub fn run(&self, session: &Session) -> Result<RegisterStudyReport, StudyError> {
-        self.campaign().run(
+        self.campaign().run_with(
             session,
             |workbench| strikes(workbench, self.strikes, self.seed),
-            |kind, sums, opened, folder| RegisterStudyReport {
-                campaign: kind.report(sums),
-                warnings: opened.warnings,
-                folder: folder.to_owned(),
+            |workbench, kind| {
+                let mut rate = RawRateReport::of(&self.rate, &workbench.design, kind.register_bits())?;
+                rate.inference_rate_per_s = self.inference_rate_per_s;
+                let accelerator = &workbench.design.accelerator;
+                // What has no meaning is refused before the first strike.
+                live_share(accelerator, 1, self.inference_rate_per_s)?;
+                Ok(rate)
+            },
+            |kind, sums, opened, mut raw_rate, folder| {
+                let report = kind.report(sums);
+                let (cycles, inferences) = (report.cycles_per_inference, self.inference_rate_per_s);
+                raw_rate.live_share = live_share(&opened.design.accelerator, cycles, inferences)?;
+                Ok(RegisterStudyReport {
+                    campaign: report.at_rate(&raw_rate.raw()),
+                    raw_rate,
+                    warnings: opened.warnings,
+                    folder: folder.to_owned(),
+                })
+            },
+            Tables {
+                files: &[TABLE],
+                write: |report: &RegisterStudyReport, folder| {
+                    let table = register_csv(&report.campaign.by_register);
+                    folder.write(TABLE, &table).map_err(folder_error)?;
+                    Ok(())
+                },
             },
         )
     }
@@ -166,9 +268,9 @@ pub struct ShortLived {
     /// Shares of all strikes.
     pub all: StrikeShares,
     /// By register class.
-    pub by_class: Vec<StrikeShares>,
+    pub by_class: Vec<ClassShares>,
     /// By layer.
-    pub by_layer: Vec<StrikeShares>,
+    pub by_layer: Vec<LayerShares>,
     /// How they were struck.
     pub note: &'static str,
 }
@@ -194,11 +296,7 @@ impl ShortLived {
         let events_per_hour = rate.strikes.of_bits(all.bits);
         let flipped_bits_per_hour = events_per_hour.flipped_bits(&rate.clusters);
         let of = |share: f64| flipped_bits_per_hour.value() * live_share * share;
-        let hangs = all
-            .outcomes
-            .iter()
-            .find(|share| share.outcome == StrikeOutcome::Hang);
-        let wrong_per_hour = of(all.effective);
+        let wrong_per_hour = of(all.avf.unwrap_or(0.0));
         Ok(Self {
             simulated: true,
             register_bits: all.bits,
@@ -208,13 +306,13 @@ impl ShortLived {
             cycles_per_inference: report.cycles_per_inference,
             strikes: all.strikes,
             wrong_per_hour,
-            wrong_per_hour_interval: all.effective_interval.clone().scaled(of(1.0)),
+            wrong_per_hour_interval: all.any_effect_interval().scaled(of(1.0)),
             wrong_per_hour_band: rate
                 .uncertainty_factor
                 .map(|factor| [wrong_per_hour / factor, wrong_per_hour * factor]),
             wrong_fit: wrong_per_hour * 1e9,
-            hangs_per_hour: of(hangs.map_or(0.0, |share| share.share)),
-            hangs_per_hour_interval: hangs.map(|share| share.interval.clone().scaled(of(1.0))),
+            hangs_per_hour: of(all.hang.share),
+            hangs_per_hour_interval: Some(all.hang.interval.clone().scaled(of(1.0))),
             all: all.clone(),
             by_class: report.by_class.clone(),
             by_layer: report.by_layer.clone(),

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::conduct::{Opened, Workbench, folder_error};
 use super::run_cycles;
 use super::run_report::{
-    Drawn, FROM_THE_START, FaultList, OutputFormat, RunFaults, RunReport, Tensors, stopped,
+    Drawn, FROM_THE_START, FaultList, OutputFormat, RunFaults, RunReport, Tensors, effective_counts, stopped,
 };
-use super::run_request::{DrawFrom, EdgesError, RunEngine, RunRequest, check_draw};
+use super::run_request::{DrawFrom, EdgesError, FaultCheck, RunEngine, RunRequest, check_draw};
 use super::{Identity, PhasePlan, Session, StudyError};
 use crate::accelerator::StoredBit;
 use crate::campaign::{Bench, Scenario, stream};
@@ -64,6 +64,13 @@ impl RunRequest {
                 "draw",
                 "it is said what faults are drawn from, and none are to be drawn",
                 "a number of faults to draw as well",
+            ));
+        }
+        if self.check != FaultCheck::Each && self.faults.is_none() && self.draw.is_none() {
+            return Err(StudyError::refused_about(
+                "check",
+                "it is said how faults are checked, and there are none",
+                "a list of faults, or a number of faults to draw, as well",
             ));
         }
         if self.cycles.from >= self.cycles.to {
@@ -202,7 +209,11 @@ impl RunRequest {
                     injected: listed.len(),
                     wrong_bits: wrong.len(),
                     cancelled: listed.len() - wrong.len(),
-                    effective: effective(bench, session, &wrong)?,
+                    effective: match self.check {
+                        FaultCheck::Each => Some(effective(bench, session, &wrong)?),
+                        FaultCheck::Together => None,
+                    },
+                    effective_counts: effective_counts(self.check),
                     struck: None,
                     list: FaultList::Stored(fault::describe(accelerator, &wrong)),
                 })

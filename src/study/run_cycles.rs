@@ -9,9 +9,9 @@ use super::StudyError;
 use super::conduct::{Opened, Workbench};
 use super::run_report::{
     ClockReport, Drawn, FROM_THE_START, FaultList, FifoUse, RunFaults, StageActivity, Struck, StruckBit,
-    StruckValue, Tensors, stopped,
+    StruckValue, Tensors, effective_counts, stopped,
 };
-use super::run_request::{DrawFrom, RunEngine, RunRequest, check_draw};
+use super::run_request::{DrawFrom, FaultCheck, RunEngine, RunRequest, check_draw};
 use super::session::Session;
 use super::unbuilt::Unbuilt;
 use crate::accelerator::Accelerator;
@@ -109,7 +109,9 @@ impl Prepared {
             })
             .collect();
         let asked = request.faults.is_some() || request.draw.is_some();
-        let struck = asked.then(|| self.report(&faults, &done, session)).transpose()?;
+        let struck = asked
+            .then(|| self.report(request.check, &faults, &done, session))
+            .transpose()?;
         let mut outputs = done.outputs.clone();
         outputs.resize(network.tensor(network.output).len() * samples, 0);
         let mut timing = done.timing;
@@ -130,30 +132,56 @@ impl Prepared {
         })
     }
 
+    /// What each fault does on its own; none where that was not asked for.
+    fn alone(
+        &self,
+        check: FaultCheck,
+        faults: &[CycleFault],
+        done: &Run,
+        session: &Session,
+    ) -> Result<Option<Vec<StrikeOutcome>>, StudyError> {
+        match (check, faults) {
+            (FaultCheck::Together, _) => Ok(None),
+            // It was there alone.
+            (FaultCheck::Each, [_]) => Ok(Some(vec![self.bench.judge(done)])),
+            (FaultCheck::Each, _) => {
+                let monitor = session.watch.begin("faults one by one", faults.len() as u64);
+                let outcomes = self.bench.one_by_one(faults, &*monitor);
+                outcomes.ok_or_else(stopped).map(Some)
+            }
+        }
+    }
+
     /// What the faults did, together and one by one.
-    fn report(&self, faults: &[CycleFault], done: &Run, session: &Session) -> Result<RunFaults, StudyError> {
-        let monitor = session.watch.begin("faults one by one", faults.len() as u64);
-        let outcomes = self.bench.one_by_one(faults, &*monitor).ok_or_else(stopped)?;
-        drop(monitor);
+    fn report(
+        &self,
+        check: FaultCheck,
+        faults: &[CycleFault],
+        done: &Run,
+        session: &Session,
+    ) -> Result<RunFaults, StudyError> {
+        let outcomes = self.alone(check, faults, done, session)?;
         let lanes: HashMap<CycleFault, Option<(u64, u64)>> = done
             .strikes
             .iter()
             .map(|strike| (strike.fault, strike.lane))
             .collect();
-        let list = faults.iter().zip(&outcomes).map(|(fault, &effect)| {
+        let list = faults.iter().enumerate().map(|(at, fault)| {
             let lane = lanes.get(fault).copied();
+            let effect = outcomes.as_ref().map(|outcomes| outcomes[at]);
             self.struck(*fault, lane, effect)
         });
+        let changes = |outcome: &&StrikeOutcome| **outcome != StrikeOutcome::NoEffect;
         let effective = outcomes
-            .iter()
-            .filter(|&&outcome| outcome != StrikeOutcome::NoEffect)
-            .count();
+            .as_ref()
+            .map(|outcomes| outcomes.iter().filter(changes).count());
         Ok(RunFaults {
             drawn: self.drawn,
             injected: self.listed.len(),
             wrong_bits: faults.len(),
             cancelled: self.listed.len() - faults.len(),
             effective,
+            effective_counts: effective_counts(check),
             struck: Some(Struck {
                 outcome: self.bench.judge(done),
                 end: done.end,
@@ -167,7 +195,7 @@ impl Prepared {
         &self,
         fault: CycleFault,
         happened: Option<Option<(u64, u64)>>,
-        effect: StrikeOutcome,
+        effect: Option<StrikeOutcome>,
     ) -> StruckBit {
         let lane = happened.flatten();
         let stored = match fault.site {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 use super::StudyError;
-use super::run_request::{DrawFrom, RunEngine};
+use super::run_request::{DrawFrom, FaultCheck, RunEngine};
 use crate::accelerator::NamedBit;
 use crate::campaign::StrikeOutcome;
 use crate::fault::Injection;
@@ -55,8 +55,10 @@ pub struct RunFaults {
     pub wrong_bits: usize,
     /// Those that cancelled each other.
     pub cancelled: usize,
-    /// How many of them alter an output when they are there alone.
-    pub effective: usize,
+    /// How many of them alter at least one output, each in a run of its own; none where they were run together only.
+    pub effective: Option<usize>,
+    /// What that counts, or why there is none.
+    pub effective_counts: &'static str,
     /// What all of them together came to, in a run with a clock.
     #[serde(flatten)]
     pub struck: Option<Struck>,
@@ -151,8 +153,9 @@ pub struct StruckBit {
     /// The stored value, where the bit is of a memory.
     #[serde(flatten)]
     pub value: Option<StruckValue>,
-    /// What it came to on its own.
-    pub effect: StrikeOutcome,
+    /// What it came to on its own; none where faults were run together only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<StrikeOutcome>,
 }
 
 /// A stored value that was struck.
@@ -217,6 +220,16 @@ pub(super) struct Tensors {
 
 /// When stored bits are struck.
 pub(super) const FROM_THE_START: &str = "before the first edge";
+
+/// What is counted as effective.
+pub(super) fn effective_counts(check: FaultCheck) -> &'static str {
+    match check {
+        FaultCheck::Each => {
+            "faults that alter at least one output of at least one sample when they are there alone"
+        }
+        FaultCheck::Together => "not examined: the faults were run together only",
+    }
+}
 
 /// A run that was stopped; nothing of it is kept.
 pub(super) fn stopped() -> StudyError {

@@ -45,11 +45,12 @@ impl RunEngine {
     }
 }
 
-/// What faults are drawn from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What faults are drawn from, under every engine alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrawFrom {
     /// Stored bits, wrong from the start: the same ones under every engine.
+    #[default]
     Stored,
     /// Register bits, each at a clock edge of its own.
     Registers,
@@ -67,6 +68,17 @@ impl DrawFrom {
             Self::All => "stored and register bits",
         }
     }
+}
+
+/// Whether each fault is run alone as well, to see what it does by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultCheck {
+    /// Each fault in a run of its own, besides all of them together.
+    #[default]
+    Each,
+    /// All of them together only.
+    Together,
 }
 
 /// Clock edges `FROM..TO`, the last one not included.
@@ -133,8 +145,10 @@ pub struct RunRequest {
     pub faults: Option<PathBuf>,
     /// So many faults drawn at random instead of a list.
     pub draw: Option<u64>,
-    /// What they are drawn from: stored bits, or with a clock registers, where nothing is stated.
+    /// What they are drawn from: stored bits, where nothing is stated.
     pub from: Option<DrawFrom>,
+    /// Whether each fault is run alone as well.
+    pub check: FaultCheck,
     /// Seed.
     pub seed: Seed,
     /// Where the output mantissas go (`.npz`): `outputs.npz` in the output folder, where there is one.
@@ -157,11 +171,7 @@ impl RunRequest {
     /// What faults are drawn from.
     #[must_use]
     pub fn drawn_from(&self) -> DrawFrom {
-        self.from.unwrap_or(if self.engine.has_clock() {
-            DrawFrom::Registers
-        } else {
-            DrawFrom::Stored
-        })
+        self.from.unwrap_or_default()
     }
 }
 

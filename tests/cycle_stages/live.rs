@@ -94,7 +94,11 @@ fn what_a_rule_calls_dead_never_matters() {
             let dead = |bit, state: &[u64]| !table.is_live(bit, state);
             strikes(&specimen, &bits, pauses(seed), dead, |number, changed| {
                 let row = &table.rows()[number];
-                assert!(!changed, "{} {} is not dead: {}", specimen.name, row.path, row.live);
+                assert!(
+                    !changed,
+                    "{} {} is not dead: {}",
+                    specimen.name, row.path, row.live
+                );
                 struck.insert(number);
                 all += 1;
                 false
@@ -102,7 +106,10 @@ fn what_a_rule_calls_dead_never_matters() {
         }
         registers += struck.len();
     }
-    assert!(all > 10_000 && registers > 60, "{all} strikes on {registers} registers");
+    assert!(
+        all > 10_000 && registers > 60,
+        "{all} strikes on {registers} registers"
+    );
 }
 
 /// Whatever a rule with conditions says, its contrary is wrong: a flip of what is live sometimes matters.

@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::super::arithmetic::Arithmetic;
-use super::super::memory::Memories;
 use super::super::live::{Live, Says};
+use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, step_counter};
 use super::super::stage::{Edge, Signals, Stage};
 use super::bits::address_bits;

@@ -1,6 +1,6 @@
 //! Padding of feature maps.
 
-use super::super::live::{Live};
+use super::super::live::Live;
 use super::super::register::{Register, RegisterClass, bits_for, mask, set_lane};
 use super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::bits::address_bits;

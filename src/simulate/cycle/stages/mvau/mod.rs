@@ -8,8 +8,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::super::arithmetic::Arithmetic;
-use super::super::memory::Memories;
 use super::super::live::{Live, Says};
+use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};

@@ -1,6 +1,6 @@
 //! The RTL generator with an addressable ring as its line buffer.
 
-use super::super::super::live::{Live};
+use super::super::super::live::Live;
 use super::super::super::register::{Register, RegisterClass, mask};
 use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;

@@ -1,6 +1,6 @@
 //! finn-hlslib's generator.
 
-use super::super::super::live::{Live};
+use super::super::super::live::Live;
 use super::super::super::register::{Register, RegisterClass, bits_for};
 use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;
