@@ -221,6 +221,8 @@ fn drawn_faults_do_the_same_to_both_twins() {
                 "2",
                 "--draw",
                 "40",
+                "--from",
+                "registers",
                 "--seed",
                 seed,
                 "--outputs",
@@ -493,6 +495,151 @@ fn registers_are_listed_by_name() {
     }
     assert_eq!(classes.values().sum::<u64>(), total);
     assert!(place.json(&["inspect"])["register_table"].is_null());
+    // Every rule is one of four, and names registers of the same unit.
+    let mut rules = std::collections::BTreeSet::new();
+    for row in listed {
+        let rule = text(&row["live"]);
+        let flags = rows(&row["live_flags"]);
+        rules.insert(rule.split(' ').next().expect("a word"));
+        assert_eq!(rule.starts_with("while "), !flags.is_empty(), "{row}");
+        let unit = text(&row["path"]).rsplit_once('.').expect("a unit").0;
+        for flag in flags {
+            assert!(paths.contains(text(flag)), "{row}");
+            let (of, name) = text(flag).rsplit_once('.').expect("a unit");
+            assert!(of == unit && rule.contains(name), "{row}");
+        }
+    }
+    assert!(rules.contains("always") && rules.contains("until") && rules.contains("while"));
+    let said = place.done(&["inspect", "--registers"]);
+    assert!(
+        said.contains("while output_valid") && said.contains("until overwritten"),
+        "{said}"
+    );
+}
+
+/// What `--draw` draws from means the same under every engine.
+#[test]
+fn draws_are_of_stored_bits_unless_registers_are_named() {
+    let place = Workplace::new();
+    let small = model("digits_small_cls");
+    let small = small.to_str().expect("a path");
+    let draw = |engine: &str, from: &[&str]| {
+        let arguments = [
+            "run", small, "--limit", "2", "--draw", "12", "--seed", "5", "--engine", engine,
+        ];
+        place.json(&[&arguments[..], from].concat())["faults"].clone()
+    };
+    let addresses = |faults: &Value| {
+        let address = |row: &Value| {
+            (
+                text(&row["layer"]).to_owned(),
+                text(&row["tensor"]).to_owned(),
+                number(&row["element"]),
+                number(&row["bit"]),
+            )
+        };
+        let mut all: Vec<_> = rows(&faults["list"]).iter().map(address).collect();
+        all.sort();
+        all
+    };
+    let functional = draw("functional", &[]);
+    for (engine, from) in [
+        ("functional", &["--from", "stored"][..]),
+        ("plain", &[]),
+        ("cycle", &[]),
+        ("cycle", &["--from", "stored"]),
+        ("cycle-plain", &[]),
+    ] {
+        let faults = draw(engine, from);
+        assert_eq!(addresses(&faults), addresses(&functional), "{engine} {from:?}");
+        for key in ["drawn", "injected", "wrong_bits", "effective", "effective_counts"] {
+            assert_eq!(faults[key], functional[key], "{engine} {from:?}: {key}");
+        }
+        assert_eq!(faults["drawn"]["from"], "stored");
+    }
+    let stored = number(&functional["drawn"]["bits"]);
+    let registers = number(&draw("cycle", &["--from", "registers"])["drawn"]["bits"]);
+    let all = draw("cycle", &["--from", "all"]);
+    assert_eq!(number(&all["drawn"]["bits"]), stored + registers);
+    for engine in ["functional", "plain"] {
+        for from in ["registers", "all"] {
+            let arguments = [
+                "run", small, "--limit", "1", "--draw", "3", "--from", from, "--engine", engine,
+            ];
+            let refused = place.run(&arguments);
+            let said = String::from_utf8_lossy(&refused.stderr);
+            assert_eq!(refused.status.code(), Some(2), "{said}");
+            for word in ["no registers to draw", "expected", "--engine cycle"] {
+                assert!(said.contains(word), "{word}: {said}");
+            }
+        }
+    }
+}
+
+/// Stored and register bits are drawn alike: each kind as often as it has bits.
+#[test]
+fn a_draw_from_all_is_uniform_over_all_bits() {
+    let place = Workplace::new();
+    let small = model("digits_small_cls");
+    let small = small.to_str().expect("a path");
+    let run = place.cycles(&[
+        small, "--limit", "1", "--draw", "4000", "--from", "all", "--check", "together", "--seed", "3",
+    ]);
+    let faults = &run["faults"];
+    let inspected = place.json(&["inspect", small]);
+    let stored = number(&inspected["stored_bits"]["total"]) as f64;
+    let share = stored / number(&inspected["hit_bits"]) as f64;
+    let listed = rows(&faults["list"]);
+    let of_memories = listed.iter().filter(|row| row["kind"] == "memory").count();
+    let (mean, n) = (share * listed.len() as f64, listed.len() as f64);
+    let deviation = (n * share * (1.0 - share)).sqrt();
+    assert!(
+        (of_memories as f64 - mean).abs() < 5.0 * deviation,
+        "{of_memories} of {n}, {mean} expected"
+    );
+    let total = number(&run["cycles"]["total"]);
+    assert!(
+        listed.iter().all(|row| row["cycle"].as_u64().is_some()),
+        "every strike has a cycle"
+    );
+    assert!(total > 0 && listed.iter().any(|row| row["kind"] == "register"));
+}
+
+#[test]
+fn faults_are_checked_alone_unless_that_is_left_out() {
+    let place = Workplace::new();
+    let small = model("digits_small_cls");
+    let small = small.to_str().expect("a path");
+    for engine in ["functional", "cycle"] {
+        let run = |check: &[&str]| {
+            let arguments = ["run", small, "--limit", "2", "--draw", "20", "--engine", engine];
+            place.json(&[&arguments[..], check].concat())
+        };
+        let each = run(&[]);
+        assert_eq!(each, run(&["--check", "each"]));
+        let together = run(&["--check", "together"]);
+        assert!(each["faults"]["effective"].is_u64());
+        assert!(text(&each["faults"]["effective_counts"]).contains("alter at least one output"));
+        assert!(together["faults"]["effective"].is_null());
+        assert!(text(&together["faults"]["effective_counts"]).contains("not examined"));
+        for key in ["loss", "accuracy", "cycles"] {
+            assert_eq!(each[key], together[key], "{engine}: {key}");
+        }
+        for key in ["injected", "wrong_bits", "outcome", "end"] {
+            assert_eq!(each["faults"][key], together["faults"][key], "{engine}: {key}");
+        }
+    }
+    // A fault by itself is alone already.
+    place.text("one.csv", "register,bit,cycle\nmatmul_0.mvau.output_valid,0,30\n");
+    let one = place.cycles(&[small, "--limit", "2", "--faults", "one.csv"]);
+    assert_eq!(one["faults"]["list"][0]["effect"], one["faults"]["outcome"]);
+    let refused = place.run(&["run", small, "--check", "together"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("there are none") && said.contains("--faults LIST.csv"),
+        "{said}"
+    );
 }
 
 #[test]

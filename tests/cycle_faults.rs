@@ -585,3 +585,92 @@ fn streams_that_meet_lock_up_where_their_fifos_are_too_shallow() {
         Ok(_) => panic!("the skip connections need more than two words"),
     }
 }
+
+/// Whole accelerators: a strike on a register that its live rule calls dead in that cycle changes no output, and no
+/// edge at which one leaves.
+#[test]
+fn what_live_rules_call_dead_never_matters() {
+    let hardware = |file: &str| Hardware::read(&Path::new("hw_configs").join(file)).unwrap();
+    let chips = [
+        ("digits_small_cls", Hardware::default()),
+        ("digits_small_ae", hardware("digits_small_ae.finn.ron")),
+        ("digits_small_cls", hardware("digits_small_cls.hls4ml.ron")),
+        ("digits_medium_ae", hardware("digits_medium_ae.finn.ron")),
+        ("digits_medium_cls", hardware("digits_medium_cls.hls4ml.ron")),
+        ("unet_digits_pruned", hardware("unet_digits_pruned.finn.ron")),
+    ];
+    let (mut all, mut registers) = (0, 0);
+    for (number, (name, hardware)) in chips.iter().enumerate() {
+        let chip = chip(name, 2, hardware);
+        let table = chip.pipeline.table();
+        let paths: std::collections::HashSet<&str> =
+            table.rows().iter().map(|row| row.path.as_str()).collect();
+        assert_eq!(paths.len(), table.rows().len(), "{name}: names are unique");
+        let ruled: Vec<usize> = (0..table.rows().len())
+            .filter(|&at| {
+                let conditions = table.rows()[at].live.conditions();
+                for condition in conditions {
+                    assert!(
+                        table.flag(at, condition.flag).is_some(),
+                        "{name}: {}",
+                        condition.flag
+                    );
+                }
+                !conditions.is_empty()
+            })
+            .collect();
+        let run = |faults: &[CycleFault], bound| {
+            let settings = Settings {
+                bound,
+                ..Settings::default()
+            };
+            cycle::run(&chip.pipeline, &chip.accelerator, &chip.inputs, faults, settings)
+        };
+        let fault_free = run(&[], None);
+        let total = fault_free.timing.total;
+        let mut random = ChaCha8Rng::seed_from_u64(number as u64);
+        let mut cycles: Vec<u64> = (0..20).map(|_| random.random_range(0..total)).collect();
+        cycles.sort_unstable();
+        let mut engine = Engine::new(&chip.pipeline, &chip.inputs);
+        let mut strikes = Vec::new();
+        for cycle in cycles {
+            while engine.cycle() <= cycle {
+                engine.tick();
+            }
+            let wanted = strikes.len() + 8;
+            for _ in 0..400 {
+                let at = ruled[random.random_range(0..ruled.len())];
+                let register = &table.rows()[at].register;
+                let word = random.random_range(0..register.words);
+                let lane = random.random_range(0..register.lanes);
+                let bit = random.random_range(0..register.lane_bits);
+                let bit = table.rows()[at].bit(word, lane, bit).unwrap();
+                if !table.is_live(bit, engine.state()) && strikes.len() < wanted {
+                    strikes.push((cycle, at, bit));
+                }
+            }
+        }
+        let struck: std::collections::HashSet<usize> = strikes.iter().map(|&(_, at, _)| at).collect();
+        registers += struck.len();
+        all += strikes.len();
+        for (cycle, at, bit) in strikes {
+            let fault = CycleFault {
+                cycle: Some(cycle),
+                site: Site::Register(bit),
+            };
+            let done = run(&[fault], Some(total + 500));
+            let row = &table.rows()[at];
+            let place = format!("{name} {} at {cycle}: {}", row.path, row.live);
+            assert_eq!(
+                (done.end, done.outputs == fault_free.outputs),
+                (End::Completed, true),
+                "{place}"
+            );
+            assert_eq!(done.timing, fault_free.timing, "{place}");
+        }
+    }
+    assert!(
+        all > 500 && registers > 60,
+        "{all} strikes on {registers} registers"
+    );
+}

@@ -253,8 +253,45 @@ fn a_flip_in_a_register_is_one_bit_of_one_value_of_one_sample() {
             );
             effective += usize::from(expected != clean);
         }
+        rows_without_a_sample_are_dead(&name, &pipeline, &accelerator, &inputs, &clean);
     }
     assert!(effective > 1000, "{effective}");
+}
+
+/// A value of a row in which no sample is matters to nothing, and its live rule says so.
+fn rows_without_a_sample_are_dead(
+    name: &str,
+    pipeline: &Arc<Pipeline>,
+    accelerator: &Accelerator,
+    inputs: &[i64],
+    clean: &[i64],
+) {
+    let table = pipeline.table();
+    let rows = rows(pipeline);
+    let (mut dead, mut live) = (0, 0);
+    let mut engine = cycle::Engine::new(pipeline, inputs);
+    for edge in 0..6 {
+        engine.tick();
+        for (number, (element, bit)) in rows.bits_of_elements().enumerate() {
+            let bit = rows.find(element, bit).unwrap();
+            if table.is_live(bit, engine.state()) {
+                live += 1;
+                continue;
+            }
+            dead += 1;
+            if number % 7 != edge as usize {
+                continue;
+            }
+            let fault = CycleFault {
+                cycle: Some(edge),
+                site: Site::Register(bit),
+            };
+            let settings = cycle::Settings::default();
+            let run = cycle::run(pipeline, accelerator, inputs, &[fault], settings);
+            assert_eq!(run.outputs, clean, "{name}: {:?} at {edge}", table.path(bit));
+        }
+    }
+    assert!(live > 0 && dead > 0, "{name}: {live} {dead}");
 }
 
 #[test]

@@ -40,7 +40,11 @@ fn records_do_not_depend_on_threads() {
         ]);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let read = |name: &str| std::fs::read(place.path(threads).join(name)).unwrap();
-        records.push((read("records.csv"), read("summary.json")));
+        records.push((
+            read("records.csv"),
+            read("summary.json"),
+            read("register_avf.csv"),
+        ));
     }
     assert!(records.windows(2).all(|pair| pair[0] == pair[1]));
     let lines = String::from_utf8(records[0].0.clone()).unwrap();
@@ -69,7 +73,7 @@ fn shares_add_up_and_follow_the_records() {
         let listed = rows.iter().filter(|row| &row[7] == name).count() as u64;
         assert_eq!(outcome["strikes"], listed, "{name}");
     }
-    for (key, column) in [("by_class", 2), ("by_layer", 1)] {
+    for (key, name, column) in [("by_class", "class", 2), ("by_layer", "layer", 1)] {
         let groups = summary[key].as_array().unwrap();
         let sum = |of: &str| {
             groups
@@ -82,11 +86,206 @@ fn shares_add_up_and_follow_the_records() {
             (200, summary["all"]["bits"].as_u64().unwrap())
         );
         for group in groups {
-            let name = group["class"].as_str().unwrap();
+            let name = group[name].as_str().unwrap();
             let listed = rows.iter().filter(|row| &row[column] == name).count() as u64;
             assert_eq!(group["strikes"], listed, "{name}");
         }
     }
+}
+
+/// Numbers of a table of registers, by path.
+fn table(out: &std::path::Path) -> Vec<std::collections::HashMap<String, String>> {
+    let mut reader = csv::Reader::from_path(out.join("register_avf.csv")).unwrap();
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+/// Every group's AVF is what the records say, and what groups say adds up to the whole.
+#[test]
+fn vulnerability_factors_follow_the_records_and_add_up() {
+    let place = Workplace::new();
+    let out = place.path("out");
+    let summary = document(&[
+        "campaign",
+        "--registers",
+        "600",
+        "--limit",
+        "4",
+        "--json",
+        "--fit-per-mb",
+        "50",
+        "--out",
+        out.to_str().unwrap(),
+        "--hardware",
+        hardware().as_str(),
+        cli_common::model("digits_medium_ae").to_str().unwrap(),
+    ]);
+    let mut reader = csv::Reader::from_path(out.join("records.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let number = |value: &Value| value.as_f64().unwrap();
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-300);
+    // The path of a lane without its indices.
+    let register = |row: &csv::StringRecord| -> String {
+        let listed = summary["by_register"].as_array().unwrap().iter();
+        let path = &row[8];
+        let own = |register: &str| {
+            let rest = path.strip_prefix(register)?;
+            (rest.is_empty() || rest.starts_with('[') || rest.starts_with('.')).then_some(register.len())
+        };
+        let found = listed.filter_map(|register| {
+            let name = register["register"].as_str().unwrap();
+            own(name).map(|length| (length, name))
+        });
+        found.max().unwrap().1.to_owned()
+    };
+    let of_rows: Vec<(String, String, String)> = rows
+        .iter()
+        .map(|row| {
+            let path = register(row);
+            let unit = path.rsplit_once('.').unwrap().0.to_owned();
+            (path, unit, row[7].to_owned())
+        })
+        .collect();
+    for (key, name) in [("by_register", 0), ("by_unit", 1)] {
+        let groups = summary[key].as_array().unwrap();
+        let mut strikes = 0;
+        for group in groups {
+            let field = ["register", "unit"][name];
+            let called = group[field].as_str().unwrap();
+            let own: Vec<&str> = of_rows
+                .iter()
+                .filter(|row| [&row.0, &row.1][name] == called)
+                .map(|row| row.2.as_str())
+                .collect();
+            let count = |of: &[&str]| own.iter().filter(|outcome| of.contains(outcome)).count() as f64;
+            assert_eq!(group["strikes"], own.len() as u64, "{called}");
+            strikes += own.len();
+            if own.is_empty() {
+                assert!(
+                    group["avf"].is_null() && group["avf_interval"].is_null(),
+                    "{group}"
+                );
+                continue;
+            }
+            let n = own.len() as f64;
+            let harm = n - count(&["no_effect"]);
+            assert!(near(number(&group["avf"]), harm / n), "{group}");
+            assert_eq!(group["avf_interval"]["method"], "clopper_pearson");
+            assert!(number(&group["avf_interval"]["low"]) <= harm / n);
+            assert!(number(&group["avf_interval"]["high"]) >= harm / n);
+            let parts = [
+                ("silent_corruption", &["output_changed", "class_changed"][..]),
+                ("hang", &["hang"]),
+                ("stream_corruption", &["stream_corrupted"]),
+            ];
+            for (part, of) in parts {
+                assert!(near(number(&group[part]["share"]), count(of) / n), "{group}");
+                assert_eq!(group[part]["interval"]["method"], "clopper_pearson");
+            }
+            // 50 flipped bits per 1e9 hours and 1e6 bits.
+            let raw = 50e-6 * number(&group["bits"]);
+            assert!(
+                near(number(&group["rates"]["raw_flipped_bits_fit"]), raw),
+                "{group}"
+            );
+            assert!(
+                near(number(&group["rates"]["failure_fit"]), raw * harm / n),
+                "{group}"
+            );
+            let parts = ["silent_corruption_fit", "hang_fit", "stream_corruption_fit"];
+            let sum: f64 = parts.map(|part| number(&group["rates"][part])).iter().sum();
+            assert!(near(sum, raw * harm / n), "{group}");
+        }
+        assert_eq!(strikes, 600, "{key}");
+    }
+    let units = summary["by_unit"].as_array().unwrap();
+    let struck = || units.iter().filter(|unit| unit["avf"].is_f64());
+    let effective: f64 = struck()
+        .map(|unit| number(&unit["bits"]) * number(&unit["avf"]))
+        .sum();
+    let bits: f64 = struck().map(|unit| number(&unit["bits"])).sum();
+    let whole = &summary["post_stratified"];
+    assert!(near(number(&whole["effective_bits"]), effective));
+    assert!(near(number(&whole["avf"]), effective / bits));
+    assert!(near(number(&whole["failure_fit"]), 50e-6 * effective));
+    assert_eq!(
+        number(&whole["bits"]) + number(&whole["bits_without_strikes"]),
+        number(&summary["all"]["bits"])
+    );
+    let all = &summary["all"]["avf_interval"];
+    let post_stratified = number(&whole["avf"]);
+    assert!(number(&all["low"]) <= post_stratified && post_stratified <= number(&all["high"]));
+    for part in ["raw_rate", "sampling", "avf_counts", "not_examined"] {
+        assert!(!summary[part].is_null(), "{part}");
+    }
+    // The same numbers in the table.
+    let table = table(&out);
+    let listed = summary["by_register"].as_array().unwrap();
+    assert_eq!(table.len(), listed.len());
+    let left = &summary["not_examined"];
+    let unstruck = listed.iter().filter(|row| row["strikes"] == 0);
+    assert_eq!(left["registers_without_strikes"], unstruck.count() as u64);
+    for (row, register) in table.iter().zip(listed) {
+        assert_eq!(row["register"], register["register"].as_str().unwrap());
+        assert_eq!(row["live"], register["live"].as_str().unwrap());
+        assert_eq!(row["bits"], register["bits"].to_string());
+        match register["avf"].as_f64() {
+            None => assert_eq!((&row["avf"][..], &row["interval"][..]), ("", "")),
+            Some(avf) => {
+                assert!(near(row["avf"].parse().unwrap(), avf));
+                assert_eq!(row["interval"], "clopper_pearson");
+                let fit = number(&register["rates"]["failure_fit"]);
+                assert!(near(row["failure_fit"].parse().unwrap(), fit));
+            }
+        }
+    }
+}
+
+/// The rate changes failure rates and no strike, and a rate of inferences leaves its share of the time.
+#[test]
+fn another_rate_takes_the_strikes_that_are_there() {
+    let place = Workplace::new();
+    let out = place.path("out");
+    let run = |rate: &[&str]| {
+        let base = [
+            "campaign",
+            "--registers",
+            "80",
+            "--limit",
+            "3",
+            "--json",
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        document(&[&base[..], rate].concat())
+    };
+    let number = |value: &Value| value.as_f64().unwrap();
+    let first = run(&["--fit-per-mb", "10"]);
+    let records = std::fs::read(out.join("records.csv")).unwrap();
+    let written = std::fs::metadata(out.join("records.csv"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let second = run(&["--fit-per-mb", "30"]);
+    let modified = std::fs::metadata(out.join("records.csv"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(written, modified, "strikes are not run again");
+    assert_eq!(records, std::fs::read(out.join("records.csv")).unwrap());
+    assert_eq!(first["all"]["avf"], second["all"]["avf"]);
+    let fit = |summary: &Value| number(&summary["all"]["rates"]["raw_flipped_bits_fit"]);
+    assert!((fit(&second) / fit(&first) - 3.0).abs() < 1e-12);
+    let by_default = run(&[]);
+    let assumed = by_default["raw_rate"]["assumptions"].as_array().unwrap();
+    assert!(
+        assumed.iter().any(|row| row["id"] == "register_rate"),
+        "{assumed:?}"
+    );
+}
+
+fn hardware() -> String {
+    let file = cli_common::root().join("hw_configs/digits_medium_ae.finn.ron");
+    file.to_str().unwrap().to_owned()
 }
 
 fn place_of_model() -> String {
@@ -124,7 +323,7 @@ fn a_mission_adds_what_registers_do() {
     // Strikes per stored bit, times the bits of the registers.
     let expected = 0.01 * 3600.0 / number(&always["stored_bits"]) * number(&storage["register_bits"]);
     assert!((number(&storage["events_per_hour"]) / expected - 1.0).abs() < 1e-12);
-    let wrong = expected * number(&storage["all"]["effective"]);
+    let wrong = expected * number(&storage["all"]["avf"]);
     assert!((number(&storage["wrong_per_hour"]) - wrong).abs() <= 1e-12 * wrong.max(1e-300));
     let design = &always["designs"][0];
     let sum = number(&design["failures"]["per_hour"]) + wrong;

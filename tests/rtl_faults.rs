@@ -129,6 +129,38 @@ fn every_strike_does_what_it_does_in_the_rtl() {
     assert!(wrong.is_empty(), "{} rows: {:#?}", wrong.len(), wrong);
 }
 
+/// A register that its live rule calls dead is dead in the RTL.
+#[test]
+fn strikes_on_dead_registers_do_nothing_in_the_rtl() {
+    let Some(folder) = folder() else { return };
+    let design = Design::read(&folder);
+    let fault_free = design.run(&[], 9_000);
+    let (mut dead, mut masked, mut wrong) = (0, 0, Vec::new());
+    for table in ["registers", "hand_picked", "idle_mvu", "writing_done", "uniform"] {
+        let Some(rows) = rows(table) else { return };
+        let struck = rows.iter().filter_map(|row| match site(&design, row) {
+            Some(Site::Register(bit)) => Some((row, bit)),
+            _ => None,
+        });
+        let struck: Vec<_> = struck.collect();
+        let strikes: Vec<_> = struck.iter().map(|(row, bit)| (row.edge, *bit)).collect();
+        for ((row, _), is_dead) in struck.iter().zip(design.dead(&strikes)) {
+            let same = row.outputs == design.expected_words && row.word_edges == fault_free.edges;
+            masked += usize::from(same);
+            dead += usize::from(is_dead);
+            if is_dead && !same {
+                wrong.push(format!(
+                    "{table} {} {} {} {}",
+                    row.case, row.register, row.bit, row.edge
+                ));
+            }
+        }
+    }
+    eprintln!("{masked} strikes without an effect, {dead} of them on dead registers");
+    assert!(wrong.is_empty(), "{} rows: {:#?}", wrong.len(), wrong);
+    assert!(dead > 100, "{dead}");
+}
+
 #[test]
 fn every_unit_has_the_register_bits_of_the_rtl() {
     let Some(folder) = folder() else { return };

@@ -141,12 +141,17 @@ pub fn registers(report: &RegisterStudyReport) -> String {
     )];
     let total = ("all".to_owned(), all);
     let units = campaign.by_unit.iter().map(|row| (row.unit.clone(), &row.shares));
-    parts.push(avf_table("unit", units.chain([total.clone()])));
+    parts.push(avf_table("unit", units.chain([total.clone()]), &PARTS));
     let classes = campaign
         .by_class
         .iter()
         .map(|row| (row.class.to_owned(), &row.shares));
-    parts.push(register_table(classes, all));
+    parts.push(avf_table("class", classes, &PARTS));
+    let outcomes = all.outcomes.iter().map(|outcome| {
+        let share = share_with_interval(outcome.share, &outcome.interval);
+        format!("{} {share} %", outcome.outcome.name().replace('_', " "))
+    });
+    parts.push(format!("outcomes: {}", outcomes.collect::<Vec<_>>().join("; ")));
     let mut registers: Vec<_> = (campaign.by_register.iter())
         .filter(|row| row.shares.strikes > 0)
         .collect();
@@ -156,7 +161,7 @@ pub fn registers(report: &RegisterStudyReport) -> String {
     let rows = registers[..shown]
         .iter()
         .map(|row| (row.register.clone(), &row.shares));
-    parts.push(avf_table("register", rows));
+    parts.push(avf_table("register", rows, &[]));
     let rest = campaign.by_register.len() - shown;
     if rest > 0 {
         parts.push(format!("{} more registers are in the table", count(rest as u64)));
@@ -214,49 +219,59 @@ fn share_with_interval(share: f64, interval: &Interval) -> String {
     )
 }
 
-/// Vulnerability factors of groups of registers.
-fn avf_table<'a>(what: &str, groups: impl Iterator<Item = (String, &'a StrikeShares)>) -> String {
+/// A part of what strikes come to: its heading and its share.
+type Part = (&'static str, fn(&StrikeShares) -> &ShareOfStrikes);
+
+/// What the AVF is made of.
+const PARTS: [Part; 3] = [
+    ("silent corruption %", |shares| &shares.silent_corruption),
+    ("hang %", |shares| &shares.hang),
+    ("stream corrupted %", |shares| &shares.stream_corruption),
+];
+
+/// Vulnerability factors of groups of registers, with some of the parts of the AVF.
+fn avf_table<'a>(
+    what: &str,
+    groups: impl Iterator<Item = (String, &'a StrikeShares)>,
+    shown: &[Part],
+) -> String {
     let unknown = || "-".to_owned();
     let rows: Vec<Vec<String>> = groups
         .map(|(name, shares)| {
-            let part = |part: &ShareOfStrikes| {
-                let struck = shares.strikes > 0;
-                if struck {
-                    share_with_interval(part.share, &part.interval)
-                } else {
-                    unknown()
-                }
-            };
             let avf = shares.avf.zip(shares.avf_interval.as_ref());
             let fit = shares.rates.as_ref().and_then(|rates| {
                 let interval = rates.failure_fit_interval.as_ref()?;
                 let fit = number(rates.failure_fit?);
                 Some(format!("{fit} ({})", range(interval.low, interval.high)))
             });
-            vec![
+            let mut row = vec![
                 name,
                 count(shares.bits),
                 count(shares.strikes),
                 avf.map_or_else(unknown, |(avf, interval)| share_with_interval(avf, interval)),
-                part(&shares.silent_corruption),
-                part(&shares.hang),
-                part(&shares.stream_corruption),
                 shares.effective_bits.map_or_else(unknown, number),
                 fit.unwrap_or_else(unknown),
-            ]
+            ];
+            row.extend(
+                shown
+                    .iter()
+                    .map(|(_, part)| match (shares.strikes, part(shares)) {
+                        (0, _) => unknown(),
+                        (_, part) => share_with_interval(part.share, &part.interval),
+                    }),
+            );
+            row
         })
         .collect();
-    let header = [
+    let mut header = vec![
         what,
         "bits",
         "strikes",
         "AVF % (95 %)",
-        "silent corruption %",
-        "hang %",
-        "stream corrupted %",
         "bits x AVF",
         "failure FIT (95 %)",
     ];
+    header.extend(shown.iter().map(|(heading, _)| *heading));
     table(&header, &rows)
 }
 

@@ -70,8 +70,8 @@ pub struct Found {
 ///
 /// An interval is an object with the keys low, high, confidence and method. Its estimate is the number
 /// whose key is the interval's without `_interval` (or with `_share` in its place); for the key `interval`, the
-/// sibling `mean`, `value` or `share`. Elements of lists that have a `group`, a `class` or an `outcome` belong
-/// together by that name, others by their position. For another key, or for two estimates, that is an error. So is an estimate that the long run
+/// sibling `mean`, `value` or `share`. Elements of lists that have a `group`, a `register`, a `unit`, a `class`, a
+/// `layer` or an `outcome` belong together by that name, others by their position. For another key, or for two estimates, that is an error. So is an estimate that the long run
 /// does not have; null in both is no interval.
 pub fn intervals(small: &Value, long: &Value) -> Result<Vec<Found>, String> {
     let mut found = Vec::new();
@@ -126,7 +126,7 @@ fn walk(small: &Value, long: &Value, path: &str, found: &mut Vec<Found>) -> Resu
 
 /// What an element of a list is called.
 fn name(value: &Value) -> Option<&str> {
-    ["group", "class", "outcome"]
+    ["group", "register", "unit", "class", "layer", "outcome"]
         .iter()
         .find_map(|key| value.get(key)?.as_str())
 }

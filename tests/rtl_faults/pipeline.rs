@@ -8,7 +8,7 @@ use radstream::data::{self, Elements, Source};
 use radstream::fault::{self, Targets};
 use radstream::model::{Files, load_network};
 use radstream::network::import::ImportOptions;
-use radstream::simulate::cycle::{CycleFault, Engine, Pipeline, Register};
+use radstream::simulate::cycle::{CycleFault, Engine, Pipeline, Register, RegisterBit};
 use radstream::simulate::functional::{Parameters, evaluate};
 
 /// A unit of the RTL and the stage that stands for it.
@@ -124,6 +124,23 @@ impl Design {
             })
             .collect();
         outputs.chunks(self.word).map(<[i64]>::to_vec).collect()
+    }
+
+    /// Which of these register bits their live rules call dead behind the edge that stands with them.
+    pub fn dead(&self, strikes: &[(u64, RegisterBit)]) -> Vec<bool> {
+        let table = self.pipeline.table();
+        let mut order: Vec<usize> = (0..strikes.len()).collect();
+        order.sort_by_key(|&at| strikes[at].0);
+        let mut dead = vec![false; strikes.len()];
+        let mut engine = Engine::new(&self.pipeline, &self.inputs);
+        for at in order {
+            let (edge, bit) = strikes[at];
+            while engine.cycle() <= edge {
+                engine.tick();
+            }
+            dead[at] = !table.is_live(bit, engine.state());
+        }
+        dead
     }
 
     /// So many edges after reset, or until nothing moves any more.
