@@ -597,12 +597,11 @@ fn a_draw_from_all_is_uniform_over_all_bits() {
         (of_memories as f64 - mean).abs() < 5.0 * deviation,
         "{of_memories} of {n}, {mean} expected"
     );
-    let total = number(&run["cycles"]["total"]);
     assert!(
         listed.iter().all(|row| row["cycle"].as_u64().is_some()),
         "every strike has a cycle"
     );
-    assert!(total > 0 && listed.iter().any(|row| row["kind"] == "register"));
+    assert!(listed.iter().any(|row| row["kind"] == "register"));
 }
 
 #[test]

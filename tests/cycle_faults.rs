@@ -591,16 +591,24 @@ fn streams_that_meet_lock_up_where_their_fifos_are_too_shallow() {
 #[test]
 fn what_live_rules_call_dead_never_matters() {
     let hardware = |file: &str| Hardware::read(&Path::new("hw_configs").join(file)).unwrap();
+    // Cycles that are struck, and strikes in each.
     let chips = [
-        ("digits_small_cls", Hardware::default()),
-        ("digits_small_ae", hardware("digits_small_ae.finn.ron")),
-        ("digits_small_cls", hardware("digits_small_cls.hls4ml.ron")),
-        ("digits_medium_ae", hardware("digits_medium_ae.finn.ron")),
-        ("digits_medium_cls", hardware("digits_medium_cls.hls4ml.ron")),
-        ("unet_digits_pruned", hardware("unet_digits_pruned.finn.ron")),
+        ("digits_small_cls", Hardware::default(), (12, 8)),
+        ("digits_small_ae", hardware("digits_small_ae.finn.ron"), (12, 8)),
+        (
+            "digits_small_cls",
+            hardware("digits_small_cls.hls4ml.ron"),
+            (12, 8),
+        ),
+        ("digits_medium_ae", hardware("digits_medium_ae.finn.ron"), (12, 8)),
+        (
+            "unet_digits_pruned",
+            hardware("unet_digits_pruned.finn.ron"),
+            (3, 3),
+        ),
     ];
     let (mut all, mut registers) = (0, 0);
-    for (number, (name, hardware)) in chips.iter().enumerate() {
+    for (number, (name, hardware, (struck_cycles, in_each))) in chips.iter().enumerate() {
         let chip = chip(name, 2, hardware);
         let table = chip.pipeline.table();
         let paths: std::collections::HashSet<&str> =
@@ -629,7 +637,9 @@ fn what_live_rules_call_dead_never_matters() {
         let fault_free = run(&[], None);
         let total = fault_free.timing.total;
         let mut random = ChaCha8Rng::seed_from_u64(number as u64);
-        let mut cycles: Vec<u64> = (0..20).map(|_| random.random_range(0..total)).collect();
+        let mut cycles: Vec<u64> = (0..*struck_cycles)
+            .map(|_| random.random_range(0..total))
+            .collect();
         cycles.sort_unstable();
         let mut engine = Engine::new(&chip.pipeline, &chip.inputs);
         let mut strikes = Vec::new();
@@ -637,7 +647,7 @@ fn what_live_rules_call_dead_never_matters() {
             while engine.cycle() <= cycle {
                 engine.tick();
             }
-            let wanted = strikes.len() + 8;
+            let wanted = strikes.len() + in_each;
             for _ in 0..400 {
                 let at = ruled[random.random_range(0..ruled.len())];
                 let register = &table.rows()[at].register;
@@ -653,6 +663,7 @@ fn what_live_rules_call_dead_never_matters() {
         let struck: std::collections::HashSet<usize> = strikes.iter().map(|&(_, at, _)| at).collect();
         registers += struck.len();
         all += strikes.len();
+        eprintln!("{name}: {} strikes in {total} cycles", strikes.len());
         for (cycle, at, bit) in strikes {
             let fault = CycleFault {
                 cycle: Some(cycle),
