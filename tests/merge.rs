@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use radstream::campaign::Shard;
 use radstream::study::{
-    AccumulationRequest, ExhaustiveRequest, MergeReport, MergeRequest, SamplesRequest, Session, StudyError,
+    AccumulationRequest, ExhaustiveRequest, MergeReport, MergeRequest, RegisterRequest, SamplesRequest,
+    Session, StudyError,
 };
 
 const PARTS: u64 = 3;
@@ -108,6 +109,36 @@ fn parts_of_random_flips_join() {
     accumulation(None).run(&session(at("whole"))).unwrap();
     merge(&parts, &at("merged")).unwrap();
     assert_same_files(&at("whole"), &at("merged"));
+}
+
+#[test]
+fn parts_of_strikes_on_registers_join() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = |shard: Option<Shard>| RegisterRequest {
+        samples: samples(),
+        strikes: 50,
+        shard,
+        ..RegisterRequest::default()
+    };
+    let parts: Vec<PathBuf> = shards()
+        .map(|shard| {
+            let part = folder.path().join(shard.index.to_string());
+            request(Some(shard)).run(&session(part.clone())).unwrap();
+            part
+        })
+        .collect();
+    let (whole, merged) = (folder.path().join("whole"), folder.path().join("merged"));
+    request(None).run(&session(whole.clone())).unwrap();
+    let MergeReport::Registers(_) = merge(&parts, &merged).unwrap() else {
+        panic!("another kind")
+    };
+    for file in ["records.csv", "summary.json", "register_avf.csv"] {
+        assert_eq!(
+            fs::read(whole.join(file)).unwrap(),
+            fs::read(merged.join(file)).unwrap(),
+            "{file}"
+        );
+    }
 }
 
 #[test]

@@ -283,6 +283,46 @@ fn another_rate_takes_the_strikes_that_are_there() {
     );
 }
 
+/// Flip-flops have a rate of their own where one is stated, whatever memories have: in campaigns and in missions.
+#[test]
+fn registers_are_struck_at_the_rate_of_flip_flops() {
+    let place = Workplace::new();
+    let number = |value: &Value| value.as_f64().unwrap();
+    let run = |name: &str, more: &[&str]| {
+        let out = place.path(name);
+        let base = [
+            "campaign",
+            "--registers",
+            "20",
+            "--limit",
+            "2",
+            "--json",
+            "--memory-technology",
+            "ultrascale_bram",
+            "--memory-technology",
+            "registers=kintexusp_geo_ff",
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        document(&[&base[..], more].concat())
+    };
+    // 2.08e-8 flipped bits per bit and day.
+    let per_hour = 2.08e-8 / 24.0;
+    let campaign = run("campaign", &[]);
+    let raw = number(&campaign["raw_rate"]["flipped_bits_per_bit_hour"]);
+    assert!((raw / per_hour - 1.0).abs() < 1e-12, "{raw}");
+    let all = &campaign["all"];
+    let fit = number(&all["bits"]) * per_hour * 1e9;
+    assert!((number(&all["rates"]["raw_flipped_bits_fit"]) / fit - 1.0).abs() < 1e-12);
+    let mission = run("mission", &["--mission", "1", "--repetitions", "2"]);
+    let storage = &mission["short_lived_storage"];
+    let expected = number(&storage["register_bits"]) * per_hour;
+    assert!((number(&storage["flipped_bits_per_hour"]) / expected - 1.0).abs() < 1e-12);
+    let assumed = mission["assumptions"].as_array().unwrap();
+    let of_registers = |row: &&Value| row["text"].as_str().unwrap().contains("kintexusp_geo_ff");
+    assert!(assumed.iter().any(|row| of_registers(&row)), "{assumed:?}");
+}
+
 fn hardware() -> String {
     let file = cli_common::root().join("hw_configs/digits_medium_ae.finn.ron");
     file.to_str().unwrap().to_owned()

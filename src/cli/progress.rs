@@ -178,3 +178,21 @@ impl Monitor for Lines {
         STOPPED.load(Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_of_a_few_units_moves_with_each() {
+        let bar = Bar::new("faults one by one", 20);
+        bar.advance(1);
+        bar.advance(2);
+        assert_eq!(bar.bar.position(), 3);
+        let long = Bar::new("bits", 10_000_000);
+        (0..4095).for_each(|_| long.advance(1));
+        assert_eq!(long.bar.position(), 0);
+        long.advance(1);
+        assert_eq!(long.bar.position(), 4096);
+    }
+}

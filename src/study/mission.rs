@@ -358,6 +358,9 @@ impl MissionRequest {
         };
         let variants = variants.resolve(design, &exposed)?;
         strikes.note_copies(variants.iter().flat_map(|variant| variant.protection.schemes()));
+        if self.registers.is_some() && self.rate_per_s.is_none() {
+            strikes.add_registers(&self.rate, design)?;
+        }
         let mut memories = vec![false; accelerator.map().memories().len()];
         for &bit in &exposed {
             memories[accelerator.map().address(bit).memory.index()] = true;

@@ -119,6 +119,30 @@ impl Strikes {
         })
     }
 
+    /// The rate of flip-flops as well, where no stored bit lies in one, with what it rests on.
+    pub fn add_registers(&mut self, rate: &RateRequest, design: &Design) -> Result<(), StudyError> {
+        let known = |(style, ..): &(Option<Style>, Exposure, Option<f64>)| *style == Some(Style::Registers);
+        if self.classes.iter().any(known) {
+            return Ok(());
+        }
+        let exposures = rate.exposures(Some(&design.hardware), &[(Some(Style::Registers), 1)])?;
+        for part in &exposures.0 {
+            let exposure = Exposure {
+                strikes: part.assessment.profile.clone(),
+                clusters: part.assessment.clusters.clone(),
+                ..Exposure::single(Vec::new(), 0.0)
+            };
+            let factor = part.assessment.uncertainty_factor;
+            self.classes.push((Some(Style::Registers), exposure, factor));
+        }
+        for assumption in exposures.assumptions() {
+            if !self.assumptions.contains(&assumption) {
+                self.assumptions.push(assumption);
+            }
+        }
+        Ok(())
+    }
+
     fn of_registers(&self) -> Option<&(Option<Style>, Exposure, Option<f64>)> {
         let of = |wanted: Option<Style>| self.classes.iter().find(|(style, ..)| *style == wanted);
         of(Some(Style::Registers))
