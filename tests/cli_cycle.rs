@@ -157,8 +157,17 @@ fn a_run_says_when_words_move() {
         assert!(number(&fifo["smallest_without_stall"]) >= 2);
     }
     assert!(run.get("faults").is_none());
-    let alone = place.cycles(&["--limit", "1"]);
-    // Stated for steady operation, which one sample does not show.
+    // Steady operation is what one sample does not show.
+    let single = place.cycles(&["--limit", "1"]);
+    assert!(single["cycles"]["initiation_interval"].is_null());
+    for fifo in rows(&single["fifos"]) {
+        assert!(fifo["smallest_without_stall"].is_null());
+    }
+    let alone = place.cycles(&["--limit", "1", "--steady"]);
+    for key in ["first_output", "latency", "total"] {
+        assert_eq!(single["cycles"][key], alone["cycles"][key]);
+    }
+    assert_eq!(single["stages"], alone["stages"]);
     let many = place.cycles(&["--limit", "6"]);
     assert_eq!(
         alone["cycles"]["initiation_interval"],

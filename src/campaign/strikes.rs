@@ -10,6 +10,7 @@ use super::{Monitor, stream};
 use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::outcome::{Evaluator, Scratch};
+use crate::simulate::Replay;
 use crate::simulate::cycle::{self, CycleFault, End, Pipeline, Recording, RegisterClass, Run, Settings};
 
 /// What a strike came to, from harmless to fatal.
@@ -67,6 +68,12 @@ pub struct StrikeBench {
 /// Cycles beyond twice the fault-free run that a sample is waited for.
 const PATIENCE: u64 = 1000;
 
+/// Samples from which on a fault-free run is replayed.
+const REPLAYED_FROM: usize = 24;
+
+/// Most edges times streams of a run that is recorded.
+const MOST_RECORDED: u64 = 1 << 26;
+
 impl StrikeBench {
     /// Runs the samples (mantissas, one after the other) without faults.
     #[must_use]
@@ -76,7 +83,7 @@ impl StrikeBench {
         inputs: Vec<i64>,
         evaluator: Arc<Evaluator>,
     ) -> Self {
-        let fault_free = cycle::run(&pipeline, &accelerator, &inputs, &[], Settings::default());
+        let fault_free = fault_free(&accelerator, &pipeline, &inputs);
         let total = fault_free.timing.total;
         let bound = 2 * total + PATIENCE;
         let mut bench = Self {
@@ -134,7 +141,12 @@ impl StrikeBench {
     /// simulated, where they are in registers and wires.
     #[must_use]
     pub fn outcome(&self, faults: &[CycleFault]) -> StrikeOutcome {
-        let recorded = || Recording::new(&self.pipeline, &self.inputs, self.bound);
+        let size = self.bound.saturating_mul(self.pipeline.stages().len() as u64 + 1);
+        let recorded = || {
+            (size / 2 <= MOST_RECORDED)
+                .then(|| Recording::new(&self.pipeline, &self.inputs, self.bound))
+                .flatten()
+        };
         let recording = self.recording.get_or_init(recorded).as_ref();
         match recording.and_then(|recording| recording.strike(faults, self.bound)) {
             Some(struck) => {
@@ -176,6 +188,17 @@ impl StrikeBench {
             })
             .collect()
     }
+}
+
+/// The run without faults, of many samples by a recorded period.
+fn fault_free(accelerator: &Accelerator, pipeline: &Arc<Pipeline>, inputs: &[i64]) -> Run {
+    let network = accelerator.network();
+    let samples = inputs.len() / network.tensor(network.input).len().max(1);
+    let replayed = (samples >= REPLAYED_FROM)
+        .then(|| Replay::new(pipeline, &Arc::new(network.clone())))
+        .flatten()
+        .and_then(|mut replay| replay.run(inputs));
+    replayed.unwrap_or_else(|| cycle::run(pipeline, accelerator, inputs, &[], Settings::default()))
 }
 
 /// Draws `count` strikes uniformly over the register bits of these classes and the cycles of the

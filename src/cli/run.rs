@@ -62,6 +62,9 @@ struct EngineOptions {
     /// Which engine computes
     #[arg(long, value_enum, default_value_t = Engine::Functional)]
     engine: Engine,
+    /// Run further samples behind a single one for the interval and the FIFO depths of steady operation [cycle engine]
+    #[arg(long)]
+    steady: bool,
     /// Write a waveform (VCD, as GTKWave opens it) [cycle engine]
     #[arg(long, value_name = "FILE")]
     vcd: Option<PathBuf>,
@@ -131,6 +134,7 @@ impl Run {
             seed: Seed(self.seed.seed),
             outputs: self.outputs.clone(),
             trace: self.trace,
+            steady: self.engine.steady,
             vcd: self.engine.vcd.clone(),
             trace_cycles: self.engine.trace_cycles.clone(),
             cycles: self.engine.cycles,

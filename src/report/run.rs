@@ -72,6 +72,9 @@ fn clock_text(clock: &ClockReport, samples: usize) -> String {
         count(samples as u64),
         clock.bottleneck,
     );
+    if samples == 1 && initiation_interval.is_none() {
+        text.push_str("\none sample does not show the interval: two or more do, and so does a steady run");
+    }
     let rows: Vec<Vec<String>> = clock
         .stages
         .iter()

@@ -95,9 +95,13 @@ impl Prepared {
             plain: request.engine == RunEngine::CyclePlain,
             ..Settings::default()
         };
-        let inputs = opened.bench.inputs();
-        let mut engine = Engine::new(pipeline, inputs).with_traces(traced);
-        let done = watched(&mut engine, accelerator, &faults, request, settings)?;
+        let mut engine = Engine::new(pipeline, opened.bench.inputs()).with_traces(traced);
+        let is_watched = request.vcd.is_some() || request.trace_cycles.is_some();
+        let done = match faults.is_empty() && traced.is_empty() && !is_watched && !settings.plain {
+            true => self.bench.fault_free().clone(),
+            false => watched(&mut engine, accelerator, &faults, request, settings)?,
+        };
+        let steady = samples > 1 || request.steady;
         let network = accelerator.network();
         let traces = traced
             .iter()
@@ -115,7 +119,7 @@ impl Prepared {
         let mut outputs = done.outputs.clone();
         outputs.resize(network.tensor(network.output).len() * samples, 0);
         let mut timing = done.timing;
-        if done.end == End::Completed && samples < STEADY {
+        if done.end == End::Completed && samples < STEADY && steady {
             timing.initiation_interval = steady_interval(accelerator, pipeline);
         }
         Ok(Tensors {
@@ -126,7 +130,7 @@ impl Prepared {
                 cycles: timing,
                 bottleneck: bottleneck(pipeline, self.bench.fault_free()),
                 stages: stages(pipeline, &done),
-                fifos: fifos(accelerator, pipeline, &done)?,
+                fifos: fifos(accelerator, pipeline, &done, steady)?,
                 not_modelled: pipeline.simplifications().to_vec(),
             }),
         })
@@ -372,8 +376,17 @@ fn stages(pipeline: &Pipeline, run: &Run) -> Vec<StageActivity> {
         .collect()
 }
 
-fn fifos(accelerator: &Accelerator, pipeline: &Pipeline, run: &Run) -> Result<Vec<FifoUse>, StudyError> {
-    let needed = Pipeline::needed_fifo_depths(accelerator).map_err(unbuilt(accelerator))?;
+/// What the FIFOs held, and what they need where that is measured.
+fn fifos(
+    accelerator: &Accelerator,
+    pipeline: &Pipeline,
+    run: &Run,
+    measured: bool,
+) -> Result<Vec<FifoUse>, StudyError> {
+    let needed = match measured {
+        true => Pipeline::needed_fifo_depths(accelerator).map_err(unbuilt(accelerator))?,
+        false => HashMap::default(),
+    };
     let stages = pipeline.stages().iter().zip(&run.deepest);
     Ok(stages
         .filter_map(|(placed, &deepest)| {

@@ -191,7 +191,7 @@ pub struct FifoUse {
     pub depth: usize,
     /// Most words that it held.
     pub deepest: u64,
-    /// The smallest depth that never holds up the stream.
+    /// The smallest depth that never holds up the stream; none where it was not measured.
     pub smallest_without_stall: Option<usize>,
 }
 

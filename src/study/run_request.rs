@@ -155,6 +155,9 @@ pub struct RunRequest {
     pub outputs: Option<PathBuf>,
     /// Whether what each layer hands on is written with them.
     pub trace: bool,
+    /// Whether the interval of steady operation and the FIFO depths that it needs are measured for a single sample too,
+    /// which takes more samples; engines with a clock only.
+    pub steady: bool,
     /// Where a waveform goes (VCD); engines with a clock only.
     pub vcd: Option<PathBuf>,
     /// Where a table goes, a row per clock edge and a column per stage; engines with a clock only.

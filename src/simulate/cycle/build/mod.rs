@@ -14,7 +14,9 @@ use super::operators::{
 use super::pipeline::{Pipeline, Placed, Stream};
 use super::stage::{Stage, StreamShape};
 use super::stages::{Fifo, Thresholding, ThresholdingShape, Unbuildable, WidthConverter};
-use crate::accelerator::{Absorbed, Accelerator, FifoDepth, Folding, FunctionTiming, Functions, IoType, Target};
+use crate::accelerator::{
+    Absorbed, Accelerator, FifoDepth, Folding, FunctionTiming, Functions, IoType, Target,
+};
 use crate::network::{Broadcast, LayerId, MultiThreshold, Network, Node, Op, Program, TensorId};
 pub use error::BuildError;
 
