@@ -676,6 +676,10 @@ fn parameters_of_hgq2_are_stored_in_their_own_widths() {
             words.extend(more);
             let report = place.json(&words);
             assert_eq!(report["stored_bits"]["total"], bits, "{name} {more:?}");
+            let layers = report["layers"].as_array().expect("layers").iter();
+            for tensor in layers.flat_map(|layer| layer["tensors"].as_array().expect("tensors")) {
+                assert_eq!(tensor["own_widths"] == true, more.is_empty(), "{tensor}");
+            }
         }
     }
 }

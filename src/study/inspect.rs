@@ -67,8 +67,11 @@ pub struct TensorReport {
     pub stored_bits: u64,
     /// Padding bits.
     pub padding_bits: u64,
-    /// Stored bits of one value.
+    /// Bits of the type of a stored value: every value has all of them, but for `own_widths`.
     pub stored_width: u32,
+    /// Whether every value is stored in the narrowest width that holds it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own_widths: bool,
 }
 
 /// A matrix product as it is built.
@@ -514,6 +517,7 @@ fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterG
             stored_bits: tensor.total_bits(),
             padding_bits: tensor.padding_bits(),
             stored_width: tensor.code.width(),
+            own_widths: tensor.has_own_widths(),
         }
     };
     let accumulator = network.nodes.iter().find_map(|node| match &node.op {
