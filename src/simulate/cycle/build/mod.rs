@@ -493,9 +493,11 @@ impl Builder<'_> {
         self.fifo_of(stream, node.layer, depth)
     }
 
-    /// Whether FINN's automatic sizing puts FIFOs in front of all units of a layer.
+    /// Whether FINN's automatic sizing puts FIFOs in front of all units of a layer, which a loop of hls4ml's is not.
     fn is_sized(&self, layer: LayerId) -> bool {
+        let stage = self.accelerator.stage(layer);
         matches!(self.accelerator.target(), Target::Finn(_))
+            && stage.is_none_or(|stage| stage.finn().is_some())
             && self.accelerator.dataflow().layer(layer).fifo == Some(FifoDepth::Auto)
     }
 
