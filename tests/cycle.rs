@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use radstream::accelerator::{
-    Accelerator, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, Packing, Storage, WeightMemory,
-    WindowGenerator, WindowUnit,
+    Accelerator, DspBlock, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, Packing, Storage,
+    WeightMemory, WindowGenerator, WindowUnit,
 };
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::ImportOptions;
@@ -777,4 +777,75 @@ fn automatic_fifos_stand_and_are_as_deep_as_those_of_finn() {
             &samples,
         );
     }
+}
+
+/// Dense products of all widths on every family of slices: the core is FINN's, and its integers are the network's.
+#[test]
+fn products_on_every_family_of_slices() {
+    let mut numbers = nets::Numbers::new(17);
+    let mut found = [0; 3];
+    for case in 0..80 {
+        let (weight_bits, activation_bits) = (2 + numbers.below(7) as u32, 2 + numbers.below(8) as u32);
+        let (rows, columns) = (2 * (1 + numbers.below(4)), 2 + numbers.below(14));
+        let mut builder = nets::Builder::new(vec![columns], nets::signed(activation_bits));
+        let lowest = -(1i64 << (weight_bits - 1));
+        // Every other case has the lowest weight of its format.
+        let narrow = numbers.below(2) == 0;
+        let mut weights: Vec<i64> = (0..rows * columns)
+            .map(|_| lowest + 1 + numbers.below((1 << weight_bits) - 1) as i64)
+            .collect();
+        if !narrow {
+            weights[0] = lowest;
+        }
+        let geometry = radstream::network::Geometry::dense(1, columns, rows);
+        builder.product("fc", geometry, nets::signed(weight_bits), weights, false);
+        let dsp = [
+            None,
+            Some(DspBlock::Dsp48E1),
+            Some(DspBlock::Dsp48E2),
+            Some(DspBlock::Dsp58),
+        ][numbers.below(4)];
+        let mut hardware = Hardware {
+            dsp,
+            clock_mhz: [None, Some(250.0), Some(700.0)][numbers.below(3)],
+            ..Hardware::default()
+        };
+        let folding = Folding::Finn {
+            pe: numbers.divisor(rows),
+            simd: numbers.divisor(columns),
+        };
+        hardware.layers.insert(
+            "fc".into(),
+            LayerHardware {
+                folding: Some(folding),
+                weight_memory: Some(WeightMemory::Decoupled),
+                ..LayerHardware::default()
+            },
+        );
+        let samples = any_inputs(&builder.network, 3);
+        agree(&format!("case {case}"), &builder.network, &hardware, &samples);
+        let accelerator = Accelerator::build(&builder.network, &hardware).unwrap();
+        let pipeline = Pipeline::new(&accelerator).unwrap();
+        let has = |name: &str, lanes: usize| {
+            (pipeline.stages().iter()).any(|placed| {
+                let registers = placed.stage.registers();
+                (registers.iter()).any(|register| register.name == name && register.lanes == lanes)
+            })
+        };
+        let built = [has("canary_1", 1), has("canary_1", 3), has("restarts", 1)];
+        let four = weight_bits <= 4 && activation_bits <= 4;
+        let eight = activation_bits <= 8;
+        let expected = match dsp {
+            None => [eight, false, false],
+            Some(DspBlock::Dsp48E1) => [narrow && eight && !four, narrow && four, false],
+            Some(DspBlock::Dsp48E2) => [eight && !four, four, false],
+            Some(DspBlock::Dsp58) => [false, four, !four],
+        };
+        assert_eq!(
+            built, expected,
+            "case {case}: {dsp:?} {weight_bits} {activation_bits}"
+        );
+        (0..3).for_each(|at| found[at] += usize::from(built[at]));
+    }
+    assert!(found.iter().all(|&cases| cases > 4), "{found:?}");
 }

@@ -9,6 +9,8 @@ mod common;
 mod pipeline;
 #[path = "rtl_faults/registers.rs"]
 mod registers;
+#[path = "cycle_common/rtl_core.rs"]
+mod rtl_core;
 #[path = "rtl_faults/tables.rs"]
 mod tables;
 
@@ -89,7 +91,7 @@ fn check(design: &Design, table: &str) -> Vec<(Row, Verdict)> {
         *sums.entry(*verdict).or_default() += 1;
         if *verdict != Verdict::Equal {
             kinds
-                .entry((registers::kind(&row.register), *verdict))
+                .entry((rtl_core::kind(&row.register), *verdict))
                 .or_default()
                 .push(&row.case);
         }

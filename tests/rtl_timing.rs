@@ -5,9 +5,13 @@ mod common;
 mod cycle_common;
 #[path = "rtl_timing/harness.rs"]
 mod harness;
+#[path = "cycle_common/rtl_core.rs"]
+mod rtl_core;
 
 #[path = "rtl_timing/chain.rs"]
 mod chain;
+#[path = "rtl_timing/cores.rs"]
+mod cores;
 #[path = "rtl_timing/fifo.rs"]
 mod fifo;
 #[path = "rtl_timing/memstream.rs"]

@@ -66,7 +66,7 @@ pub use hardware::{
 pub use memory::{
     BitAddress, LogicalBit, Memory, MemoryId, MemoryImage, MemoryMap, StoredBit, StoredTensor, hex_word,
 };
-pub use target::{FinnVersion, Target};
+pub use target::{DspBlock, FinnCore, FinnVersion, Operands, Target};
 pub use technology::{
     AreaUnit, Codecs, DEFAULT_TECHNOLOGY, Primitive, RegisterFile, Resources, Technology, TechnologyError,
 };
@@ -103,6 +103,8 @@ pub struct Accelerator {
     technology: Technology,
     network: Arc<Network>,
     target: Target,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dsp: Option<DspBlock>,
     stages: Vec<Stage>,
     thresholds: Vec<ThresholdStage>,
     dataflow: Dataflow,
@@ -204,6 +206,7 @@ impl Accelerator {
             technology,
             network: Arc::new(network),
             target,
+            dsp: hardware.dsp,
             stages,
             thresholds,
             dataflow,
@@ -230,6 +233,12 @@ impl Accelerator {
     #[must_use]
     pub fn clock_mhz(&self) -> Option<f64> {
         self.clock_mhz
+    }
+
+    /// The slices that FINN's RTL multiplies on, where the hardware file states them.
+    #[must_use]
+    pub fn dsp(&self) -> Option<DspBlock> {
+        self.dsp
     }
 
     /// The text of the hardware file, where there is one.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use radstream::network::ThresholdRule;
-use radstream::simulate::cycle::stages::{Dsp48Shape, InputBuffer};
+use radstream::simulate::cycle::stages::{Dsp48Core, Dsp48Shape, Dsp58Shape, InputBuffer};
 
 use crate::drive::{Pauses, Specimen, run};
 use crate::specimens::{self, MvauShape, WindowShape};
@@ -15,6 +15,14 @@ fn pauses() -> impl Strategy<Value = Pauses> {
         second,
         sink,
     })
+}
+
+fn dsp48_core() -> impl Strategy<Value = Dsp48Core> {
+    prop_oneof![
+        Just(Dsp48Core::EightBit),
+        Just(Dsp48Core::FourBitE1),
+        any::<bool>().prop_map(|narrow| Dsp48Core::FourBitE2 { narrow }),
+    ]
 }
 
 fn input_buffer() -> impl Strategy<Value = InputBuffer> {
@@ -72,13 +80,16 @@ proptest! {
 
     #[test]
     fn slices_multiply(
-        fold in (1u64..7, 1u64..6), size in (1usize..6, 1usize..6), weight_bits in 2u32..=8,
-        activation_bits in 1u32..=8, signed in any::<bool>(), more in 0u32..9, pauses in pauses(),
+        core in dsp48_core(), fold in (1u64..7, 1u64..6), size in (1usize..10, 1usize..6), bits in (2u32..=8, 1u32..=8),
+        signed in any::<bool>(), more in 0u32..9, pauses in pauses(),
     ) {
+        let most = if core == Dsp48Core::EightBit { 8 } else { 4 };
+        let (weight_bits, activation_bits) = (bits.0.min(most), bits.1.min(most));
         // Room for as many products as a result adds up.
         let offset = weight_bits + activation_bits;
-        let terms = (fold.0 as usize * size.1).next_power_of_two().ilog2() + 1;
+        let terms = (fold.0 as usize * size.1).next_power_of_two().ilog2();
         let shape = Dsp48Shape {
+            core,
             synapse_fold: fold.0,
             neuron_fold: fold.1,
             pe: size.0,
@@ -87,8 +98,31 @@ proptest! {
             activation_bits,
             signed_activations: signed && activation_bits > 1,
             accumulator_bits: offset + terms + more,
+            keeps_operands: true,
         };
         same(&specimens::dsp48(shape, 5), pauses)?;
+    }
+
+    #[test]
+    fn chains_of_slices_multiply(
+        fold in (1u64..7, 1u64..6), size in (1usize..5, 1usize..16), segment in 0usize..6, bits in (2u32..=8, 1u32..=9),
+        signed in any::<bool>(), depthwise in any::<bool>(), pauses in pauses(),
+    ) {
+        let (weight_bits, activation_bits) = bits;
+        let terms = (fold.0 as usize * size.1).next_power_of_two().ilog2();
+        let shape = Dsp58Shape {
+            synapse_fold: fold.0,
+            neuron_fold: fold.1,
+            pe: size.0,
+            simd: size.1,
+            segment: segment.min(size.1.div_ceil(3)),
+            weight_bits,
+            activation_bits,
+            signed_activations: signed && activation_bits > 1 || activation_bits == 9,
+            accumulator_bits: weight_bits + activation_bits + terms,
+            depthwise,
+        };
+        same(&specimens::dsp58(shape, 5), pauses)?;
     }
 
     #[test]

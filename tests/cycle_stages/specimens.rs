@@ -10,8 +10,9 @@ use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask, set_lane};
 use radstream::simulate::cycle::stages::{
-    Core, Dsp48Mvau, Dsp48Shape, Fifo, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow,
-    Thresholding, ThresholdingShape, Weights, WidthConverter, WindowGeometry, WindowStyle,
+    Core, Dsp48Core, Dsp48Mvau, Dsp48Shape, Dsp58Mvau, Dsp58Shape, Fifo, InputBuffer, MemoryStream, Mvau,
+    Padding, PaddingShape, SlidingWindow, Thresholding, ThresholdingShape, Weights, WidthConverter,
+    WindowGeometry, WindowStyle,
 };
 
 use crate::cycle_common::integers::{Integers, sign_extend};
@@ -378,8 +379,14 @@ pub fn dsp48(shape: Dsp48Shape, vectors: usize) -> Specimen {
     } = shape;
     let (sf, nf) = (shape.synapse_fold as usize, shape.neuron_fold as usize);
     let (mw, mh) = (sf * simd, nf * pe);
-    let weight =
-        |row: usize, column: usize| sign_extend(element(row * mw + column + 999, weight_bits), weight_bits);
+    let narrow = !matches!(
+        shape.core,
+        Dsp48Core::EightBit | Dsp48Core::FourBitE2 { narrow: false }
+    );
+    let weight = |row: usize, column: usize| {
+        let weight = sign_extend(element(row * mw + column + 999, weight_bits), weight_bits);
+        weight + i64::from(narrow && weight == -(1 << (weight_bits - 1)))
+    };
     let activations = elements(vectors * mw, activation_bits);
     let value = |bits: u64| match shape.signed_activations {
         true => sign_extend(bits, activation_bits),
@@ -410,6 +417,70 @@ pub fn dsp48(shape: Dsp48Shape, vectors: usize) -> Specimen {
             format!("{shape:?}"),
             Dsp48Mvau::new(shape).unwrap(),
             words(&activations, simd, activation_bits),
+            words(&results, pe, accumulator_bits),
+        )
+    }
+}
+
+/// FINN's unit on DSP58 slices.
+pub fn dsp58(shape: Dsp58Shape, vectors: usize) -> Specimen {
+    let Dsp58Shape {
+        pe,
+        simd,
+        weight_bits,
+        activation_bits,
+        accumulator_bits,
+        ..
+    } = shape;
+    let (sf, nf) = (shape.synapse_fold as usize, shape.neuron_fold as usize);
+    let (mw, mh) = (sf * simd, nf * pe);
+    let weight =
+        |row: usize, column: usize| sign_extend(element(row * mw + column + 999, weight_bits), weight_bits);
+    let value = |bits: u64| match shape.signed_activations {
+        true => sign_extend(bits, activation_bits),
+        false => bits as i64,
+    };
+    // Of a vector; those of a vector-vector unit are in the order of rows.
+    let length = if shape.depthwise { mh * mw } else { mw };
+    let activations = elements(vectors * length, activation_bits);
+    let results: Vec<u64> = (activations.chunks_exact(length))
+        .flat_map(|vector| {
+            (0..mh).map(move |row| {
+                let first = if shape.depthwise { row * mw } else { 0 };
+                let sum: i64 = (0..mw)
+                    .map(|column| value(vector[first + column]) * weight(row, column))
+                    .sum();
+                sum as u64 & mask(accumulator_bits)
+            })
+        })
+        .collect();
+    let lanes = if shape.depthwise { pe * simd } else { simd };
+    let input = match shape.depthwise {
+        false => activations,
+        true => (activations.chunks_exact(length))
+            .flat_map(|vector| {
+                (0..nf * sf * lanes).map(move |at| {
+                    let (fold, step, lane) = (at / (sf * lanes), at / lanes % sf, at % lanes);
+                    vector[(fold * pe + lane % pe) * mw + step * simd + lane / pe]
+                })
+            })
+            .collect(),
+    };
+    let stream = StreamShape {
+        lanes: pe * simd,
+        lane_bits: weight_bits,
+    };
+    let cyclic = (0..nf * sf).map(|step| {
+        pack(stream, |lane| {
+            weight(step / sf * pe + lane / simd, step % sf * simd + lane % simd) as u64
+        })
+    });
+    Specimen {
+        cyclic: cyclic.collect(),
+        ..specimen(
+            format!("{shape:?}"),
+            Dsp58Mvau::new(shape).unwrap(),
+            words(&input, lanes, activation_bits),
             words(&results, pe, accumulator_bits),
         )
     }

@@ -2,7 +2,7 @@
 
 use radstream::network::ThresholdRule;
 use radstream::simulate::cycle::register::{Register, RegisterClass, limbs};
-use radstream::simulate::cycle::stages::{Dsp48Shape, InputBuffer};
+use radstream::simulate::cycle::stages::{Dsp48Core, Dsp48Shape, Dsp58Shape, InputBuffer};
 
 use crate::cycle_common::mix;
 use crate::drive::{Pauses, Run, Specimen};
@@ -10,6 +10,7 @@ use crate::specimens::{self, MvauShape, WindowShape};
 
 fn slices(neuron_fold: u64) -> Dsp48Shape {
     Dsp48Shape {
+        core: Dsp48Core::EightBit,
         synapse_fold: 3,
         neuron_fold,
         pe: 3,
@@ -18,6 +19,30 @@ fn slices(neuron_fold: u64) -> Dsp48Shape {
         activation_bits: 2,
         signed_activations: false,
         accumulator_bits: 10,
+        keeps_operands: neuron_fold == 1,
+    }
+}
+
+fn four_bits() -> Dsp48Shape {
+    Dsp48Shape {
+        core: Dsp48Core::FourBitE2 { narrow: false },
+        pe: 6,
+        ..slices(2)
+    }
+}
+
+fn chains(depthwise: bool) -> Dsp58Shape {
+    Dsp58Shape {
+        synapse_fold: 2,
+        neuron_fold: 2,
+        pe: 2,
+        simd: 10,
+        segment: 1,
+        weight_bits: 5,
+        activation_bits: 4,
+        signed_activations: depthwise,
+        accumulator_bits: 16,
+        depthwise,
     }
 }
 
@@ -61,6 +86,9 @@ pub fn all() -> Vec<Specimen> {
         specimens::thresholding(1, false, 1, 2, true, (true, ThresholdRule::BinarySearch)),
         specimens::dsp48(slices(1), 5),
         specimens::dsp48(slices(3), 5),
+        specimens::dsp48(four_bits(), 5),
+        specimens::dsp58(chains(false), 5),
+        specimens::dsp58(chains(true), 5),
         mvau(1, (1, true, true, 1), true, InputBuffer::Replay),
         mvau(3, (1, true, true, 1), true, InputBuffer::Replay),
         mvau(3, (1, true, true, 1), true, InputBuffer::Kept),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use radstream::accelerator::{Accelerator, FifoDepth, Hardware, StoredBit};
+use radstream::accelerator::{Accelerator, FifoDepth, FinnVersion, Hardware, StoredBit, Target};
 use radstream::data::{self, Elements, Source};
 use radstream::fault::{self, Targets};
 use radstream::model::{Files, load_network};
@@ -77,6 +77,7 @@ impl Design {
                 entry.fifo.get_or_insert(FifoDepth::Words(2));
             }
         }
+        hardware.target.get_or_insert(Target::Finn(FinnVersion::Measured));
         let accelerator = Arc::new(Accelerator::build(&network, &hardware).expect("an accelerator"));
         let pipeline = Pipeline::new(&accelerator).expect("a pipeline");
         let targets = Targets::of(Arc::clone(&accelerator), &pipeline);

@@ -3,38 +3,12 @@
 use radstream::simulate::cycle::RegisterBit;
 
 use crate::pipeline::Design;
+use crate::rtl_core::{self, Size};
 
 /// The counterpart of a bit of the RTL.
 pub enum Counterpart {
     Register(RegisterBit),
     None,
-}
-
-/// A register without the numbers of its instances.
-pub fn kind(register: &str) -> String {
-    let mut kind = String::new();
-    let mut inside = false;
-    for letter in register.chars() {
-        inside = letter == '[' || inside && letter != ']';
-        if !inside {
-            kind.push(letter);
-        }
-    }
-    kind.replace(']', "")
-}
-
-/// The numbers of the instances.
-fn indices(register: &str) -> Vec<usize> {
-    let inner = register.split('[').skip(1);
-    inner
-        .map(|rest| {
-            rest.split(']')
-                .next()
-                .expect("a bracket")
-                .parse()
-                .expect("an index")
-        })
-        .collect()
 }
 
 /// Where a register's bits lie.
@@ -46,13 +20,6 @@ enum Place {
 }
 
 use Place::{Lane, Packed};
-
-/// Words of a register, lanes of a word, bits of a lane.
-struct Size {
-    words: usize,
-    lanes: usize,
-    bits: u32,
-}
 
 /// Registers of one name throughout, by the kind of register.
 const SIMPLE: [(&str, &str); 38] = [
@@ -109,11 +76,8 @@ fn place(kind: &str, at: &[usize], bit: u32, sizes: &dyn Fn(&str) -> Option<Size
     }
     let core = generated.strip_prefix("blkDsp.core.");
     let bits_of = |name: &str| sizes(name).map(|size| size.bits);
-    let words_of = |name: &str| sizes(name).map(|size| size.words);
     let lanes_of = |name: &str| sizes(name).map(|size| size.lanes);
     let whole = |name: &str| Some(lanes_of(name)? as u32 * bits_of(name)?);
-    // A pipe holds two elements of a result, and as many of the other registers as there are input lanes.
-    let slice = || Some(first * (words_of("products")? / (words_of("results")? / 2)) + second);
     Some(match (kind, core) {
         // {value, last}
         ("Ptr", _) => {
@@ -165,21 +129,9 @@ fn place(kind: &str, at: &[usize], bit: u32, sizes: &dyn Fn(&str) -> Option<Size
         ("A", _) => (Packed("side", 0), bit),
         ("B", _) if Some(bit) == whole("output") => (Packed("output_valid", 0), 0),
         ("B", _) => (Packed("output", 0), bit),
-        // The first register is the highest bit.
-        (_, Some("L")) => (Packed("last", 0), 4 - bit),
-        (_, Some("genPipes.genSIMD.genBehav.B1")) => (Packed("activation_operands", slice()?), bit),
-        (_, Some("genPipes.genSIMD.genBehav.AD1")) => (Packed("weight_operands", slice()?), bit),
-        (_, Some("genPipes.genSIMD.genBehav.M2")) => (Packed("products", slice()?), bit),
-        (_, Some("genPipes.genSIMD.genBehav.P3")) => (Packed("running_sums", slice()?), bit),
-        (_, Some("genPipes.genSIMD.X1")) => (Packed("canary_1", slice()?), bit),
-        (_, Some("genPipes.genSIMD.X2")) => (Packed("canary_2", slice()?), bit),
-        (_, Some("genPipes.genSIMD.X3")) => (Packed("canary_3", slice()?), bit),
-        (_, Some("genPipes.genHi.Hi4")) => (Packed("high_sums", first), bit),
-        (_, Some("genPipes.blkLo.Lo4")) if second == 0 => (Packed("low_sums", first), bit),
-        (_, Some("genPipes.blkLo.Lo4")) => (Packed("upper_sums", first), bit),
-        (_, Some("genPipes.Res5")) => {
-            let bits = bits_of("results")?;
-            (Packed("results", 2 * first + (bit / bits) as usize), bit % bits)
+        (_, Some(core)) => {
+            let (name, word, bit) = rtl_core::place(core, at, bit, sizes)?;
+            (Packed(name, word), bit)
         }
         _ => return None,
     })
@@ -198,7 +150,12 @@ pub fn counterpart(design: &Design, unit: &str, register: &str, bit: u32) -> Cou
             bits: register.lane_bits,
         })
     };
-    let found = place(&kind(register), &indices(register), bit, &sizes);
+    let found = place(
+        &rtl_core::kind(register),
+        &rtl_core::indices(register),
+        bit,
+        &sizes,
+    );
     let bit = found.and_then(|(place, bit)| match place {
         Packed(name, word) => {
             let row = row(name)?;

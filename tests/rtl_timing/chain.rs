@@ -8,7 +8,7 @@ use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask};
 use radstream::simulate::cycle::stages::{
-    Dsp48Mvau, Dsp48Shape, Fifo, MemoryStream, Thresholding, ThresholdingShape, WidthConverter,
+    Dsp48Core, Dsp48Mvau, Dsp48Shape, Fifo, MemoryStream, Thresholding, ThresholdingShape, WidthConverter,
 };
 
 use crate::cycle_common::integers::{Integers, sign_extend};
@@ -42,6 +42,7 @@ fn layer(layer: u32, mw: u32, mh: u32, pe: u32, simd: u32) -> (Unit, Unit) {
     });
     let stream = MemoryStream::new(arithmetic, sf * nf, None).unwrap();
     let unit = Dsp48Mvau::new(Dsp48Shape {
+        core: Dsp48Core::EightBit,
         synapse_fold: sf,
         neuron_fold: nf,
         pe: pe as usize,
@@ -50,6 +51,7 @@ fn layer(layer: u32, mw: u32, mh: u32, pe: u32, simd: u32) -> (Unit, Unit) {
         activation_bits: ACTIVATION_BITS,
         signed_activations: false,
         accumulator_bits: SUM_BITS,
+        keeps_operands: true,
     })
     .unwrap();
     (Unit::new(unit), Unit::new(stream))

@@ -1,7 +1,7 @@
 //! A stage between a bench's source and sink; gates and numbers as in `tb_common.svh`.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use radstream::simulate::cycle::Memories;
 use radstream::simulate::cycle::{Edge, Signals, Stage};
@@ -38,6 +38,11 @@ impl Unit {
             stage: Box::new(stage),
             state,
         }
+    }
+
+    /// Inverts a bit of the state.
+    pub fn flip(&mut self, limb: usize, bit: u32) {
+        self.state[limb] ^= 1 << bit;
     }
 
     pub fn offers(&self) -> bool {
@@ -143,14 +148,19 @@ pub fn rows(table: &str, expected: usize) -> Option<Vec<Row>> {
         eprintln!("skipped: no {}", path.display());
         return None;
     }
-    let mut reader = csv::Reader::from_path(path).expect("the table of measurements");
-    let rows: Vec<Row> = reader.deserialize().map(|row| Row(row.expect("a row"))).collect();
+    let rows = read(&path);
     assert!(
         is_other_folder() || rows.len() == expected,
         "{} rows of {table}",
         rows.len()
     );
     Some(rows)
+}
+
+/// The rows of a table.
+pub fn read(path: &Path) -> Vec<Row> {
+    let mut reader = csv::Reader::from_path(path).expect("the table of measurements");
+    reader.deserialize().map(|row| Row(row.expect("a row"))).collect()
 }
 
 /// The number of an edge that may not have come; as in the test benches, -1 stands for none.

@@ -1,21 +1,18 @@
 //! `tb_mvu.sv`.
 
-use std::sync::Arc;
-
 use radstream::simulate::cycle::StreamShape;
 use radstream::simulate::cycle::register::{lane, mask};
-use radstream::simulate::cycle::stages::{Core, Dsp48Mvau, Dsp48Shape, Mvau, Weights};
+use radstream::simulate::cycle::stages::{Dsp48Core, Dsp48Mvau, Dsp48Shape, Dsp58Mvau, Dsp58Shape};
 
-use crate::cycle_common::integers::{Integers, sign_extend};
+use crate::cycle_common::integers::sign_extend;
 use crate::harness::{Row, Unit, gate, is_other_folder, mix, no_memories, or_none, pack, rows};
 
 /// How the core is built.
 #[derive(Clone, Copy)]
 enum Built {
-    /// Slice by slice.
-    Dsp48,
-    /// By its number of registers.
-    Other(Core),
+    Dsp48(Dsp48Core),
+    /// Slices of a segment.
+    Dsp58(u32),
 }
 
 /// One run of the bench.
@@ -44,6 +41,7 @@ struct Measured {
     first_out: Option<u32>,
     vector_0_last: u32,
     last_out: u32,
+    wrong: i64,
 }
 
 impl Measured {
@@ -67,36 +65,36 @@ fn run(case: &Case, name: &str) -> Measured {
         true => sign_extend(bits.into(), case.activation_bits),
         false => i64::from(bits),
     };
-    let arithmetic = Integers {
-        sf: sf.into(),
-        pe: case.pe as usize,
-        simd: case.simd as usize,
-        activation_bits: case.activation_bits,
-        signed: case.signed,
-        weight_bits: case.weight_bits,
-        sum_bits: accumulator_bits,
-        matrix: Vec::new(),
-    };
-    let slices = Dsp48Shape {
-        synapse_fold: sf.into(),
-        neuron_fold: nf.into(),
-        pe: case.pe as usize,
-        simd: case.simd as usize,
-        weight_bits: case.weight_bits,
-        activation_bits: case.activation_bits,
-        signed_activations: case.signed,
-        accumulator_bits,
-    };
-    let registers = match case.core {
-        Built::Dsp48 if slices.fits() => None,
-        Built::Dsp48 => Some(Core::DSP48),
-        Built::Other(core) => Some(core),
-    };
-    let mut unit = match registers {
-        None => Unit::new(Dsp48Mvau::new(slices).unwrap()),
-        Some(core) => {
-            let arithmetic = Arc::new(arithmetic);
-            Unit::new(Mvau::new(arithmetic, sf.into(), nf.into(), core, Weights::Decoupled).unwrap())
+    let mut unit = match case.core {
+        Built::Dsp48(core) => {
+            let shape = Dsp48Shape {
+                core,
+                synapse_fold: sf.into(),
+                neuron_fold: nf.into(),
+                pe: case.pe as usize,
+                simd: case.simd as usize,
+                weight_bits: case.weight_bits,
+                activation_bits: case.activation_bits,
+                signed_activations: case.signed,
+                accumulator_bits,
+                keeps_operands: false,
+            };
+            Unit::new(Dsp48Mvau::new(shape).unwrap())
+        }
+        Built::Dsp58(segment) => {
+            let shape = Dsp58Shape {
+                synapse_fold: sf.into(),
+                neuron_fold: nf.into(),
+                pe: case.pe as usize,
+                simd: case.simd as usize,
+                segment: segment as usize,
+                weight_bits: case.weight_bits,
+                activation_bits: case.activation_bits,
+                signed_activations: case.signed,
+                accumulator_bits,
+                depthwise: false,
+            };
+            Unit::new(Dsp58Mvau::new(shape).unwrap())
         }
     };
     let input = StreamShape {
@@ -150,11 +148,8 @@ fn run(case: &Case, name: &str) -> Measured {
                     })
                     .sum();
                 let expected = sum as u64 & mask(accumulator_bits);
-                assert_eq!(
-                    lane(&word, pe as usize, accumulator_bits),
-                    expected,
-                    "{name}, word {given}"
-                );
+                let value = lane(&word, pe as usize, accumulator_bits);
+                measured.wrong += i64::from(value != expected);
             }
             measured.first_out.get_or_insert(now);
             if given == nf - 1 {
@@ -180,11 +175,12 @@ fn case_of(row: &Row, earlier: usize) -> Case {
     let simd = row.count("SIMD");
     Case {
         core: match row.text("CORE") {
-            "mvu_vvu_8sx9_dsp58" => {
-                Built::Other(Core::dsp58(simd, row.count_or("SEG", segment(simd, earlier))))
-            }
-            "mvu_8sx8u_dsp48" => Built::Dsp48,
-            _ => Built::Other(Core::DSP48),
+            "mvu_vvu_8sx9_dsp58" => Built::Dsp58(row.count_or("SEG", segment(simd, earlier))),
+            "mvu_8sx8u_dsp48" => Built::Dsp48(Dsp48Core::EightBit),
+            "mvu_4sx4u_dsp48e1" => Built::Dsp48(Dsp48Core::FourBitE1),
+            _ => Built::Dsp48(Dsp48Core::FourBitE2 {
+                narrow: row.count_or("NARROW", 0) == 1,
+            }),
         },
         mw: row.count("MW"),
         mh: row.count("MH"),
@@ -215,7 +211,6 @@ fn matrix_vector_units_are_those_of_the_rtl() {
         let case = case_of(&row, earlier);
         let name = folding.join(" ");
         seen.push(folding);
-        // Correct data whatever stalls.
         let measured = run(&case, &name);
         if case.gw > 0 {
             unequal.push(name);
@@ -244,7 +239,7 @@ fn matrix_vector_units_are_those_of_the_rtl() {
                     "overhead",
                     measured.total() - i64::from(case.vectors) * per_vector,
                 ),
-                ("err", 0),
+                ("err", measured.wrong),
             ],
         );
     }
@@ -268,7 +263,7 @@ fn late_weights_stall_as_in_the_corrected_rtl() {
         return;
     };
     let case = Case {
-        core: Built::Dsp48,
+        core: Built::Dsp48(Dsp48Core::EightBit),
         mw: 16,
         mh: 8,
         pe: 2,
@@ -291,5 +286,6 @@ fn late_weights_stall_as_in_the_corrected_rtl() {
         508,
         "the defect, which the stage does not have"
     );
-    corrected.require("late weights", &[("total_cycles", measured.total()), ("err", 0)]);
+    let numbers = [("total_cycles", measured.total()), ("err", measured.wrong)];
+    corrected.require("late weights", &numbers);
 }

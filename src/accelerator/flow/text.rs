@@ -38,6 +38,9 @@ pub fn hardware_text(flow: &FlowHardware) -> String {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let _ = writeln!(text, "    hls4ml: ({}),", parts.join(", "));
     }
+    if let Some(dsp) = hardware.dsp {
+        let _ = writeln!(text, "    dsp: {dsp:?},");
+    }
     layers(&mut text, hardware);
     text.push_str(")\n");
     text

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Target;
+use super::{DspBlock, Target};
 use crate::data::{RonError, SourceText, parse_ron, read_ron};
 use crate::network::ParamKind;
 pub(super) use error::listed;
@@ -40,6 +40,10 @@ pub struct Hardware {
     /// How hls4ml's project is built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hls4ml: Option<Hls4mlBuild>,
+    /// The slices that FINN's RTL multiplies on; where nothing is said, all that it can compute on DSP48 slices has
+    /// its core for weights of up to 8 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dsp: Option<DspBlock>,
     /// Which sliding window generator feeds the convolutions.
     #[serde(default)]
     pub window_generator: WindowGenerator,

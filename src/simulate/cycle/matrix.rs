@@ -4,7 +4,8 @@
 use super::arithmetic::Arithmetic;
 use super::memory::Memories;
 use super::register::{lane, limbs, mask, set_lane};
-use super::stages::Dsp48Shape;
+use super::stages::{Dsp48Core, Dsp48Shape, Dsp58Shape, Slices};
+use crate::accelerator::{FinnCore, Operands};
 use crate::fixed_point::Cast;
 use crate::network::bounds::{exact_accumulator, order_is_free};
 use crate::network::{Encoding, Mac, Network, Node, Order, ParamId};
@@ -292,30 +293,72 @@ impl Matrix {
         self.tree || !matches!(self.schedule, Schedule::Finn { .. }) || self.order.is_sorted()
     }
 
-    /// The shape of the unit on DSP48 slices that computes it; none where such a unit computes something else: it
-    /// multiplies signed weights of 2 to 8 bits with activations of up to 8 bits, and its sums start at 0, hold every
-    /// sum, and go out as they are.
+    /// The unit on DSP slices that FINN's RTL computes it on; none where such a unit computes something else: it
+    /// multiplies signed weights, and its sums start at 0, hold every sum, and go out as they are. A product of groups has
+    /// a vector-vector unit, whose words bring `pe` channels of every tap. `core` says which
+    /// core multiplies such operands, a DSP58's chains have `segment` slices between two registers; `narrow` says that
+    /// no weight is the lowest number of its format, `keeps_operands` is [`Dsp48Shape::keeps_operands`].
     #[must_use]
-    pub fn dsp48(&self) -> Option<Dsp48Shape> {
+    pub fn slices(
+        &self,
+        narrow: bool,
+        segment: usize,
+        keeps_operands: bool,
+        core: impl Fn(Operands) -> Option<FinnCore>,
+    ) -> Option<Slices> {
         let Schedule::Finn { pe, simd } = self.schedule else {
             return None;
         };
         let (weight, activation, sum) = (self.weight_code, self.activation_code, self.accumulator_code);
         let integers =
             !weight.bipolar && !activation.bipolar && !self.popcount && weight.signed && sum.signed;
-        let sums =
-            self.tree && self.groups == 1 && self.bias.is_none() && self.hands_sums_on && self.holds_sums;
-        let shape = Dsp48Shape {
-            synapse_fold: (self.taps / simd) as u64,
-            neuron_fold: (self.rows / pe) as u64,
-            pe,
-            simd,
+        let sums = self.tree && self.bias.is_none() && self.hands_sums_on && self.holds_sums;
+        if !integers || !sums {
+            return None;
+        }
+        let core = core(Operands {
             weight_bits: weight.bits,
+            narrow_weights: narrow,
             activation_bits: activation.bits,
             signed_activations: activation.signed,
-            accumulator_bits: sum.bits,
+        })?;
+        let depthwise = self.groups > 1;
+        if depthwise && (core != FinnCore::Dsp58 || self.groups != self.rows) {
+            return None;
+        }
+        let (synapse_fold, neuron_fold) = ((self.taps / simd) as u64, (self.rows / pe) as u64);
+        let dsp48 = |core| {
+            Slices::Dsp48(Dsp48Shape {
+                core,
+                synapse_fold,
+                neuron_fold,
+                pe,
+                simd,
+                weight_bits: weight.bits,
+                activation_bits: activation.bits,
+                signed_activations: activation.signed,
+                accumulator_bits: sum.bits,
+                keeps_operands,
+            })
         };
-        (integers && sums && shape.fits()).then_some(shape)
+        let slices = match core {
+            FinnCore::EightBit => dsp48(Dsp48Core::EightBit),
+            FinnCore::FourBitE1 => dsp48(Dsp48Core::FourBitE1),
+            FinnCore::FourBitE2 => dsp48(Dsp48Core::FourBitE2 { narrow }),
+            FinnCore::Dsp58 => Slices::Dsp58(Dsp58Shape {
+                synapse_fold,
+                neuron_fold,
+                pe,
+                simd,
+                segment,
+                weight_bits: weight.bits,
+                activation_bits: activation.bits,
+                signed_activations: activation.signed,
+                accumulator_bits: sum.bits,
+                depthwise,
+            }),
+        };
+        slices.fits().then_some(slices)
     }
 
     /// Steps of one output position.

@@ -7,12 +7,15 @@ use super::super::matrix::{LaneCode, Matrix, Schedule};
 use super::super::operators::{ProductTiming, TimingError, WindowProduct, WindowProgram};
 use super::super::stage::{Stage, StreamShape};
 use super::super::stages::{
-    Core, Dsp48Mvau, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, SlidingWindow, Weights,
+    Core, InputBuffer, MemoryStream, Mvau, Padding, PaddingShape, Slices, SlidingWindow, Weights,
     WindowGeometry, WindowStyle,
 };
 use super::{BuildError, Builder, Fifos};
-use crate::accelerator::{self, FifoDepth, Folding, Target, WeightMemory, WindowGenerator, WindowStage};
-use crate::network::{Geometry, Mac, Node};
+use crate::accelerator::{
+    self, DspBlock, FifoDepth, FinnCore, FinnVersion, Folding, Target, WeightMemory, WindowGenerator,
+    WindowStage,
+};
+use crate::network::{Encoding, Geometry, Mac, Node};
 
 impl Builder<'_> {
     pub(super) fn product(&mut self, node: &Node, mac: &Mac) -> Result<usize, BuildError> {
@@ -48,8 +51,8 @@ impl Builder<'_> {
         let stream = self.feed(stream, layer)?;
         let sf = mac.geometry.taps(mac.groups) / simd;
         let nf = mac.geometry.output[2] / pe;
-        let dsp48 = match self.accelerator.target() {
-            Target::Finn(_) => matrix.dsp48(),
+        let slices = match self.accelerator.target() {
+            Target::Finn(version) => self.slices(&matrix, mac, simd, version),
             Target::FinnHlslib | Target::Hls4ml | Target::Generic => None,
         };
         let arithmetic: Arc<dyn Arithmetic> = Arc::new(matrix);
@@ -70,10 +73,10 @@ impl Builder<'_> {
             }
         };
         let timing = self.accelerator.dataflow().layer(layer).timing;
-        let slices = dsp48.filter(|_| weights == Weights::Decoupled && timing.is_none());
-        if let Some(shape) = slices {
-            let unit = Dsp48Mvau::new(shape).map_err(|error| self.refuse(layer, error))?;
-            return Ok(self.mvau(node, pe, Box::new(unit), &inputs));
+        let slices = slices.filter(|_| weights == Weights::Decoupled && timing.is_none());
+        if let Some(slices) = slices {
+            let unit = slices.unit().map_err(|error| self.refuse(layer, error))?;
+            return Ok(self.mvau(node, pe, unit, &inputs));
         }
         let (core, buffer) = if depthwise {
             (self.vector_core(&*arithmetic, simd), InputBuffer::None)
@@ -149,6 +152,26 @@ impl Builder<'_> {
         let segment = ((period - FIRST_NS) / FURTHER_NS + 1.0).floor().max(1.0);
         let chain = simd.div_ceil(3) as f64;
         Core::dsp58(simd as u32, segment.min(chain) as u32)
+    }
+
+    /// The unit of a product in FINN's RTL, where it has one.
+    fn slices(&self, matrix: &Matrix, mac: &Mac, simd: usize, version: FinnVersion) -> Option<Slices> {
+        let weights = self.network.param(mac.weight);
+        let narrow = match weights.encoding {
+            Encoding::Fixed(format) => {
+                (weights.values.iter()).all(|&weight| i128::from(weight) > format.min_mantissa())
+            }
+            Encoding::Bipolar { .. } => false,
+        };
+        let segment = DspBlock::segment(self.accelerator.clock_mhz(), simd);
+        let keeps_operands = version == FinnVersion::Main;
+        let dsp = self.accelerator.dsp();
+        matrix.slices(narrow, segment, keeps_operands, |operands| match dsp {
+            Some(block) if mac.groups > 1 => block.depthwise_core(operands),
+            Some(block) => block.core(operands),
+            None if mac.groups > 1 => Some(FinnCore::Dsp58),
+            None => Some(FinnCore::EightBit),
+        })
     }
 
     fn mvau(&mut self, node: &Node, pe: usize, unit: Box<dyn Stage>, inputs: &[usize]) -> usize {

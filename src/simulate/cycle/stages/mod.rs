@@ -16,7 +16,9 @@ mod thresholding;
 pub use dwc::WidthConverter;
 pub use fifo::Fifo;
 pub use memstream::MemoryStream;
-pub use mvau::{Core, Dsp48Mvau, Dsp48Shape, InputBuffer, Mvau, Weights};
+pub use mvau::{
+    Core, Dsp48Core, Dsp48Mvau, Dsp48Shape, Dsp58Mvau, Dsp58Shape, InputBuffer, Mvau, Slices, Weights,
+};
 pub use pad::{Padding, PaddingShape};
 pub use swg::{SlidingWindow, WindowGeometry, WindowStyle};
 pub use thresholding::{Thresholding, ThresholdingShape};

@@ -1,6 +1,8 @@
 //! The matrix-vector-activation unit.
 
 mod dsp48;
+mod dsp58;
+mod handover;
 mod options;
 mod replay;
 
@@ -14,7 +16,8 @@ use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, ste
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};
 use super::{Unbuildable, at_least_one};
-pub use dsp48::{Dsp48Mvau, Dsp48Shape};
+pub use dsp48::{Dsp48Core, Dsp48Mvau, Dsp48Shape};
+pub use dsp58::{Dsp58Mvau, Dsp58Shape};
 pub use options::{Core, InputBuffer, Weights};
 use replay::Replay;
 
@@ -463,6 +466,37 @@ impl Mvau {
             depth - 1 - u64::from(last.ilog2())
         };
         to_result.min(self.replay.advances_to_free(state))
+    }
+}
+
+/// A unit on DSP slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slices {
+    /// DSP48.
+    Dsp48(Dsp48Shape),
+    /// DSP58.
+    Dsp58(Dsp58Shape),
+}
+
+impl Slices {
+    /// Whether the core can be built.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        match self {
+            Self::Dsp48(shape) => shape.fits(),
+            Self::Dsp58(shape) => shape.fits(),
+        }
+    }
+
+    /// The unit.
+    ///
+    /// # Errors
+    /// As [`Dsp48Mvau::new`] and [`Dsp58Mvau::new`].
+    pub fn unit(self) -> Result<Box<dyn Stage>, Unbuildable> {
+        Ok(match self {
+            Self::Dsp48(shape) => Box::new(Dsp48Mvau::new(shape)?),
+            Self::Dsp58(shape) => Box::new(Dsp58Mvau::new(shape)?),
+        })
     }
 }
 
