@@ -26,7 +26,8 @@ fn slices(neuron_fold: u64) -> Dsp48Shape {
 fn four_bits() -> Dsp48Shape {
     Dsp48Shape {
         core: Dsp48Core::FourBitE2 { narrow: false },
-        pe: 6,
+        pe: 5,
+        simd: 1,
         ..slices(2)
     }
 }
@@ -35,8 +36,8 @@ fn chains(depthwise: bool) -> Dsp58Shape {
     Dsp58Shape {
         synapse_fold: 2,
         neuron_fold: 2,
-        pe: 2,
-        simd: 10,
+        pe: 1,
+        simd: 7,
         segment: 1,
         weight_bits: 5,
         activation_bits: 4,
