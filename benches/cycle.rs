@@ -70,9 +70,9 @@ fn cases() -> Vec<(&'static str, Network, Hardware)> {
 /// Fault-free samples by a recorded period.
 fn replayed(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>, plain: f64) {
     const SAMPLES: usize = 64;
-    let network = Arc::new(accelerator.network().clone());
+    let network = accelerator.network();
     let start = Instant::now();
-    let Some(mut replay) = Replay::new(pipeline, &network) else {
+    let Some(mut replay) = Replay::new(pipeline, accelerator) else {
         println!("{name}: no period");
         return;
     };
@@ -164,8 +164,7 @@ fn verilator() {
     let samples = chain.samples(SAMPLES);
     let simulated = chain.simulated(folder.path(), &binary, &samples, [RUNS, 0]);
     let verilator = simulated.free.0 as f64 / simulated.free.1;
-    let network = Arc::new(chain.accelerator.network().clone());
-    let mut replay = Replay::new(&pipeline, &network).expect("it repeats itself");
+    let mut replay = Replay::new(&pipeline, &chain.accelerator).expect("it repeats itself");
     let start = Instant::now();
     let mut edges = 0;
     for _ in 0..RUNS {

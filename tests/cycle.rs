@@ -5,7 +5,6 @@ mod common;
 mod nets;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use radstream::accelerator::{
     Accelerator, DspBlock, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, Packing, Storage,
@@ -57,15 +56,15 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
 fn repeats(name: &str, network: &Network, hardware: &Hardware) -> bool {
     let accelerator = Accelerator::build(network, hardware).unwrap();
     let pipeline = Pipeline::new(&accelerator).unwrap();
-    let network = Arc::new(accelerator.network().clone());
-    let Some(mut replay) = Replay::new(&pipeline, &network) else {
+    let network = accelerator.network();
+    let Some(mut replay) = Replay::new(&pipeline, &accelerator) else {
         return false;
     };
     let least = replay.period().least_samples() as usize;
-    assert!(replay.run(&any_inputs(&network, least - 1)).is_none());
+    assert!(replay.run(&any_inputs(network, least - 1)).is_none());
     let (period, _) = replay.period().length();
     for samples in [0, 1, 3, 2 * period as usize].map(|more| least + more) {
-        let inputs = any_inputs(&network, samples);
+        let inputs = any_inputs(network, samples);
         let run = replay.run(&inputs).unwrap();
         let whole = cycle::run(&pipeline, &accelerator, &inputs, &[], cycle::Settings::default());
         assert_eq!(run, whole, "{name}: {samples} samples");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cycle::{End, Period, Pipeline, Run};
 use super::functional::{FastEngine, FastPlan, Parameters};
-use crate::network::Network;
+use crate::accelerator::{Accelerator, FinnVersion, Target};
 
 /// An accelerator whose control repeats itself: edges come from one recorded period, values from the functional engine.
 pub struct Replay {
@@ -14,12 +14,17 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Records the period. None where there is none ([`Period::of`]).
+    /// Records the period. None where there is none ([`Period::of`]), and where units lose words without any fault
+    /// ([`FinnVersion::Measured`]).
     #[must_use]
-    pub fn new(pipeline: &Arc<Pipeline>, network: &Arc<Network>) -> Option<Self> {
+    pub fn new(pipeline: &Arc<Pipeline>, accelerator: &Accelerator) -> Option<Self> {
+        if accelerator.target() == Target::Finn(FinnVersion::Measured) {
+            return None;
+        }
+        let network = accelerator.network();
         Some(Self {
             period: Period::of(pipeline)?,
-            engine: FastEngine::new(&FastPlan::new(Arc::clone(network)), &Parameters::of(network)),
+            engine: FastEngine::new(&FastPlan::new(network.clone()), &Parameters::of(network)),
             inputs: network.tensor(network.input).len(),
         })
     }
