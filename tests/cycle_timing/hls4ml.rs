@@ -84,7 +84,7 @@ fn reports_lie_within_the_stated_band() {
         [0, last / 4, last - last / 4, last].map(|at| shares[at].round() as i32)
     };
     let medians = format!(
-        "median deviation {:.1} % in latency, {:.1} % in interval, {:.1} % of both",
+        "median deviation {:.1} % in latency, {:.1} % in interval, {:.1} % over both",
         of(&latencies),
         of(&intervals),
         of(&both)
