@@ -51,7 +51,7 @@ impl Engine {
     }
 
     fn wake_up(&mut self, stage: usize) {
-        if !self.schedule.is_awake(stage) {
+        if !self.schedule.awake.contains(stage) {
             self.catch_up(stage);
             self.schedule.wake(stage);
         }
@@ -80,12 +80,12 @@ impl Engine {
                 self.wake_up(stage);
             }
         }
-        if self.schedule.awake_below(stages).is_none() {
+        if self.schedule.awake.below(stages).is_none() {
             return self.jump(limit);
         }
         // The word of a stage that is awake may change while it is not offered.
         let mut below = stages;
-        while let Some(stage) = self.schedule.awake_below(below) {
+        while let Some(stage) = self.schedule.awake.below(below) {
             below = stage;
             for at in 0..self.schedule.sampled_by[stage].len() {
                 self.wake_up(self.schedule.sampled_by[stage][at]);
@@ -93,7 +93,7 @@ impl Engine {
         }
         // What is offered follows from the state alone; who sees a change has to look again.
         let mut below = stages;
-        while let Some(stage) = self.schedule.awake_below(below) {
+        while let Some(stage) = self.schedule.awake.below(below) {
             below = stage;
             let placed = &self.pipeline.stages[stage];
             let offered = placed.stage.offers(&self.state[placed.state.clone()]);
@@ -108,7 +108,7 @@ impl Engine {
         }
         // Consumers come first, so a stage that is woken here is still to come.
         let mut below = stages;
-        while let Some(stage) = self.schedule.awake_below(below) {
+        while let Some(stage) = self.schedule.awake.below(below) {
             below = stage;
             let placed = &self.pipeline.stages[stage];
             let mut signals = Signals::default();
@@ -146,7 +146,7 @@ impl Engine {
         // The edge itself, consumers first: a word is read where its producer still offers it.
         let struck = std::mem::take(&mut self.transients);
         let mut below = stages;
-        while let Some(stage) = self.schedule.awake_below(below) {
+        while let Some(stage) = self.schedule.awake.below(below) {
             below = stage;
             self.edge_of(stage, &struck);
         }
@@ -206,7 +206,7 @@ impl Engine {
                 self.schedule.resting[stage] = true;
                 self.schedule.since[stage] = self.cycle;
                 self.schedule.until[stage] = self.cycle.saturating_add(rest);
-                self.schedule.awake[stage / 64] &= !(1 << (stage % 64));
+                self.schedule.awake.remove(stage);
                 return;
             }
         }

@@ -5,6 +5,7 @@ use super::recording::{Hints, Recording};
 use super::register::RegisterBit;
 use super::run::{CycleFault, End, Site};
 use super::stage::{Edge, Signals, Stage, Transient};
+use super::stage_set::StageSet;
 
 /// Edges after which it is looked whether a stage is again as in the recorded run.
 const LOOK_EVERY: u64 = 8;
@@ -49,8 +50,8 @@ struct Difference<'r> {
     recording: &'r Recording,
     hints: Hints,
     cycle: u64,
-    /// One bit per stage that differs, or may.
-    differs: Vec<u64>,
+    /// Stages that differ, or may.
+    differs: StageSet,
     /// Where it may, the state with and without the strikes; empty before.
     state: Vec<Vec<u64>>,
     twin: Vec<Vec<u64>>,
@@ -76,7 +77,7 @@ impl<'r> Difference<'r> {
             recording,
             hints: recording.hints(),
             cycle: 0,
-            differs: vec![0; stages.div_ceil(64)],
+            differs: StageSet::of(stages),
             state: vec![Vec::new(); stages],
             twin: vec![Vec::new(); stages],
             offered: vec![0; stages],
@@ -97,32 +98,12 @@ impl<'r> Difference<'r> {
         &*self.recording.pipeline.stages[at].stage
     }
 
-    fn is_other(&self, stage: usize) -> bool {
-        self.differs[stage / 64] >> (stage % 64) & 1 == 1
-    }
-
-    /// The highest stage below `below` that may differ.
-    fn below(&self, below: usize) -> Option<usize> {
-        let mut limb = below / 64;
-        let mut bits = match self.differs.get(limb) {
-            Some(bits) => bits & ((1u64 << (below % 64)) - 1),
-            None => 0,
-        };
-        loop {
-            if bits != 0 {
-                return Some(limb * 64 + 63 - bits.leading_zeros() as usize);
-            }
-            limb = limb.checked_sub(1)?;
-            bits = self.differs[limb];
-        }
-    }
-
     /// From now on the stage is simulated.
     fn follow(&mut self, stage: usize) {
-        if self.is_other(stage) {
+        if self.differs.contains(stage) {
             return;
         }
-        self.differs[stage / 64] |= 1 << (stage % 64);
+        self.differs.insert(stage);
         let limbs = self.recording.pipeline.stages[stage].state.len();
         let twin = &mut self.twin[stage];
         twin.resize(limbs, 0);
@@ -188,13 +169,13 @@ impl<'r> Difference<'r> {
         let stages = pipeline.stages.len();
         // What is offered follows from the state alone; who sees another word, or none, has to be followed.
         let mut below = stages;
-        while let Some(stage) = self.below(below) {
+        while let Some(stage) = self.differs.below(below) {
             below = stage;
             self.offered[stage] = self.stage(stage).offers(&self.state[stage]);
             for (port, &stream) in pipeline.stages[stage].outputs.iter().enumerate() {
                 let consumer = pipeline.streams[stream].to;
                 let followed = match consumer {
-                    Some((consumer, _)) => self.is_other(consumer),
+                    Some((consumer, _)) => self.differs.contains(consumer),
                     None => self.output.is_some(),
                 };
                 if followed {
@@ -217,14 +198,14 @@ impl<'r> Difference<'r> {
         let input_open = self.input_is_open();
         let output_open = self.output_is_open();
         let mut below = stages;
-        while let Some(stage) = self.below(below) {
+        while let Some(stage) = self.differs.below(below) {
             below = stage;
             let placed = &pipeline.stages[stage];
             let mut signals = Signals::default();
             for (port, &stream) in placed.inputs.iter().enumerate() {
                 let valid = match pipeline.streams[stream].from {
                     None => input_open,
-                    Some((producer, port)) if self.is_other(producer) => {
+                    Some((producer, port)) if self.differs.contains(producer) => {
                         self.offered[producer] >> port & 1 == 1
                     }
                     Some(_) => recording.valid(stream, self.cycle),
@@ -234,7 +215,7 @@ impl<'r> Difference<'r> {
             for (port, &stream) in placed.outputs.iter().enumerate() {
                 let ready = match pipeline.streams[stream].to {
                     None => output_open,
-                    Some((consumer, port)) if self.is_other(consumer) => {
+                    Some((consumer, port)) if self.differs.contains(consumer) => {
                         self.accepted[consumer] >> port & 1 == 1
                     }
                     Some(_) => recording.ready(stream, self.cycle),
@@ -273,13 +254,13 @@ impl<'r> Difference<'r> {
         let enters = self.input.is_some()
             && self.input_is_open()
             && match input.to {
-                Some((stage, port)) if self.is_other(stage) => self.accepted[stage] >> port & 1 == 1,
+                Some((stage, port)) if self.differs.contains(stage) => self.accepted[stage] >> port & 1 == 1,
                 _ => recording.ready(pipeline.input, self.cycle),
             };
         let mut leaves = false;
         if self.output.is_some() && self.output_is_open() {
             match output.from {
-                Some((stage, port)) if self.is_other(stage) => {
+                Some((stage, port)) if self.differs.contains(stage) => {
                     if self.offered[stage] >> port & 1 == 1 {
                         leaves = true;
                         let word = self.stage(stage).word(&self.state[stage], port);
@@ -299,7 +280,7 @@ impl<'r> Difference<'r> {
         self.moved = enters | leaves;
         // Consumers first: a word is read where its producer still offers it.
         let mut below = stages;
-        while let Some(stage) = self.below(below) {
+        while let Some(stage) = self.differs.below(below) {
             below = stage;
             self.edge_of(stage, &struck);
         }
@@ -327,7 +308,7 @@ impl<'r> Difference<'r> {
         let mut wire_at = [0; MAX_PORTS + 1];
         for (port, &stream) in placed.inputs.iter().enumerate() {
             let word = match pipeline.streams[stream].from {
-                Some((producer, port)) if self.is_other(producer) => {
+                Some((producer, port)) if self.differs.contains(producer) => {
                     pipeline.stages[producer].stage.word(&self.state[producer], port)
                 }
                 None if self.input.is_some() => {
@@ -370,11 +351,11 @@ impl<'r> Difference<'r> {
     /// Stops following what is again as in the recorded run.
     fn look(&mut self) {
         let mut below = self.state.len();
-        while let Some(stage) = self.below(below) {
+        while let Some(stage) = self.differs.below(below) {
             below = stage;
             let waits = self.transients.iter().any(|(at, _)| *at == stage);
             if !waits && self.state[stage] == self.twin[stage] {
-                self.differs[stage / 64] &= !(1 << (stage % 64));
+                self.differs.remove(stage);
             }
         }
         let recording = self.recording;
@@ -389,7 +370,7 @@ impl<'r> Difference<'r> {
     }
 
     fn is_settled(&self) -> bool {
-        self.differs.iter().all(|&bits| bits == 0) && self.input.is_none() && self.output.is_none()
+        self.differs.is_empty() && self.input.is_none() && self.output.is_none()
     }
 
     /// Words that have left.
@@ -412,7 +393,7 @@ impl<'r> Difference<'r> {
         }
         self.settle();
         let mut below = self.state.len();
-        while let Some(stage) = self.below(below) {
+        while let Some(stage) = self.differs.below(below) {
             below = stage;
             let placed = &pipeline.stages[stage];
             let signals = self.signals[stage];
@@ -422,7 +403,7 @@ impl<'r> Difference<'r> {
             // A stage that looks at words may rest only while nobody changes them, so their values do not matter.
             let words: Vec<Vec<u64>> = (placed.inputs.iter())
                 .map(|&stream| match pipeline.streams[stream].from {
-                    Some((producer, port)) if self.is_other(producer) => {
+                    Some((producer, port)) if self.differs.contains(producer) => {
                         let word = pipeline.stages[producer].stage.word(&self.state[producer], port);
                         word.to_vec()
                     }

@@ -16,6 +16,7 @@ pub mod register;
 mod run;
 mod schedule;
 mod stage;
+mod stage_set;
 pub mod stages;
 mod table;
 mod watch;

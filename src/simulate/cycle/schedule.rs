@@ -1,12 +1,13 @@
 //! Which stages rest, and until when.
 
 use super::pipeline::Pipeline;
+use super::stage_set::StageSet;
 
 /// Who is awake.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
-    /// One bit per stage that has to be looked at in this cycle.
-    pub(super) awake: Vec<u64>,
+    /// Stages that have to be looked at in this cycle.
+    pub(super) awake: StageSet,
     /// The cycle from which on a resting stage's edges are outstanding.
     pub(super) since: Vec<u64>,
     /// The cycle in which its rest is over.
@@ -29,7 +30,7 @@ impl Schedule {
             streams.iter().map(|&stream| of(stream)).collect::<Vec<_>>()
         };
         let mut schedule = Self {
-            awake: vec![0; stages.div_ceil(64)],
+            awake: StageSet::of(stages),
             since: vec![0; stages],
             until: vec![0; stages],
             resting: vec![false; stages],
@@ -61,28 +62,6 @@ impl Schedule {
 
     #[inline]
     pub(super) fn wake(&mut self, stage: usize) {
-        self.awake[stage / 64] |= 1 << (stage % 64);
-    }
-
-    #[inline]
-    pub(super) fn is_awake(&self, stage: usize) -> bool {
-        self.awake[stage / 64] >> (stage % 64) & 1 == 1
-    }
-
-    /// The highest stage below `below` that is awake.
-    #[inline]
-    pub(super) fn awake_below(&self, below: usize) -> Option<usize> {
-        let mut limb = below / 64;
-        let mut bits = match self.awake.get(limb) {
-            Some(bits) => bits & ((1u64 << (below % 64)) - 1),
-            None => 0,
-        };
-        loop {
-            if bits != 0 {
-                return Some(limb * 64 + 63 - bits.leading_zeros() as usize);
-            }
-            limb = limb.checked_sub(1)?;
-            bits = self.awake[limb];
-        }
+        self.awake.insert(stage);
     }
 }
