@@ -69,15 +69,15 @@ fn cases() -> Vec<(&'static str, Network, Hardware)> {
 
 /// Fault-free samples by a recorded period.
 fn replayed(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>, plain: f64) {
-    const SAMPLES: usize = 64;
     let network = accelerator.network();
     let start = Instant::now();
-    let Some(mut replay) = Replay::new(pipeline, accelerator) else {
+    let Some(mut replay) = Replay::new(pipeline, accelerator, 512) else {
         println!("{name}: no period");
         return;
     };
     let recorded = start.elapsed().as_secs_f64();
-    let inputs = vec![1; SAMPLES * network.tensor(network.input).len()];
+    let samples = replay.period().least_samples() as usize + 64;
+    let inputs = vec![1; samples * network.tensor(network.input).len()];
     let start = Instant::now();
     let run = replay.run(&inputs).expect("more samples than it takes to repeat");
     let seconds = start.elapsed().as_secs_f64();
@@ -88,7 +88,7 @@ fn replayed(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>, pla
         replay.period().length().0,
         replay.period().length().1,
         recorded * 1e3,
-        seconds * 1e3 / SAMPLES as f64,
+        seconds * 1e3 / samples as f64,
         per_second * plain
     );
 }
@@ -164,7 +164,7 @@ fn verilator() {
     let samples = chain.samples(SAMPLES);
     let simulated = chain.simulated(folder.path(), &binary, &samples, [RUNS, 0]);
     let verilator = simulated.free.0 as f64 / simulated.free.1;
-    let mut replay = Replay::new(&pipeline, &chain.accelerator).expect("it repeats itself");
+    let mut replay = Replay::new(&pipeline, &chain.accelerator, 64).expect("it repeats itself");
     let start = Instant::now();
     let mut edges = 0;
     for _ in 0..RUNS {

@@ -57,7 +57,7 @@ fn repeats(name: &str, network: &Network, hardware: &Hardware) -> bool {
     let accelerator = Accelerator::build(network, hardware).unwrap();
     let pipeline = Pipeline::new(&accelerator).unwrap();
     let network = accelerator.network();
-    let Some(mut replay) = Replay::new(&pipeline, &accelerator) else {
+    let Some(mut replay) = Replay::new(&pipeline, &accelerator, 64) else {
         return false;
     };
     let least = replay.period().least_samples() as usize;

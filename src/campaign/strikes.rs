@@ -195,7 +195,7 @@ fn fault_free(accelerator: &Accelerator, pipeline: &Arc<Pipeline>, inputs: &[i64
     let network = accelerator.network();
     let samples = inputs.len() / network.tensor(network.input).len().max(1);
     let replayed = (samples >= REPLAYED_FROM)
-        .then(|| Replay::new(pipeline, accelerator))
+        .then(|| Replay::new(pipeline, accelerator, samples as u64))
         .flatten()
         .and_then(|mut replay| replay.run(inputs));
     replayed.unwrap_or_else(|| cycle::run(pipeline, accelerator, inputs, &[], Settings::default()))

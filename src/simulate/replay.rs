@@ -14,16 +14,16 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Records the period. None where there is none ([`Period::of`]), and where units lose words without any fault
+    /// Records the period, within so many samples. None where there is none ([`Period::of`]), and where units lose words without any fault
     /// ([`FinnVersion::Measured`]).
     #[must_use]
-    pub fn new(pipeline: &Arc<Pipeline>, accelerator: &Accelerator) -> Option<Self> {
+    pub fn new(pipeline: &Arc<Pipeline>, accelerator: &Accelerator, most: u64) -> Option<Self> {
         if accelerator.target() == Target::Finn(FinnVersion::Measured) {
             return None;
         }
         let network = accelerator.network();
         Some(Self {
-            period: Period::of(pipeline)?,
+            period: Period::of(pipeline, most)?,
             engine: FastEngine::new(&FastPlan::new(network.clone()), &Parameters::of(network)),
             inputs: network.tensor(network.input).len(),
         })

@@ -44,12 +44,26 @@ fn values(folder: &Path, name: &str, key: &str) -> (Vec<usize>, Vec<i64>) {
     (array.shape, values)
 }
 
+/// The name of a folder's pipeline.
+fn stem(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut stems: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "onnx"))
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        .collect();
+    stems.sort();
+    stems.into_iter().next().expect("a network in the folder")
+}
+
 impl Design {
-    /// `p1` of a folder.
+    /// The first pipeline of a folder by name.
     pub fn read(folder: &Path) -> Self {
         let files = Files::Folder(folder.to_owned());
+        let stem = stem(folder);
+        let file = |extension: &str| format!("{stem}.{extension}");
         let network =
-            load_network(&files, Path::new("p1.onnx"), &ImportOptions::default()).expect("a network");
+            load_network(&files, Path::new(&file("onnx")), &ImportOptions::default()).expect("a network");
         let mut reader = csv::Reader::from_path(folder.join("register_bits.csv")).expect("register bits");
         let units: Vec<Unit> = reader
             .records()
@@ -67,7 +81,7 @@ impl Design {
                 }
             })
             .collect();
-        let mut hardware = Hardware::read(&folder.join("p1.ron")).expect("a hardware file");
+        let mut hardware = Hardware::read(&folder.join(file("ron"))).expect("a hardware file");
         // The bench has a FIFO in front of a layer that is no hardware.
         for unit in &units {
             if let Some(layer) = unit.stage.strip_suffix(".fifo")
@@ -81,9 +95,9 @@ impl Design {
         let accelerator = Arc::new(Accelerator::build(&network, &hardware).expect("an accelerator"));
         let pipeline = Pipeline::new(&accelerator).expect("a pipeline");
         let targets = Targets::of(Arc::clone(&accelerator), &pipeline);
-        let (_, inputs) = values(folder, "p1.npz", "inputs");
-        let (_, outputs) = values(folder, "p1.npz", "outputs");
-        let (edges, _) = values(folder, "p1.npz", "word_edges");
+        let (_, inputs) = values(folder, &file("npz"), "inputs");
+        let (_, outputs) = values(folder, &file("npz"), "outputs");
+        let (edges, _) = values(folder, &file("npz"), "word_edges");
         let word = outputs.len() / edges[0];
         Self {
             accelerator,

@@ -8,9 +8,6 @@ use super::engine::{Activity, Engine};
 use super::pipeline::Pipeline;
 use super::run::Timing;
 
-/// Samples within which a period has to show.
-const MOST_SAMPLES: u64 = 64;
-
 /// One period of an accelerator's fault-free run, in samples and in edges.
 ///
 /// The state behind the edge at which the last word of a sample enters comes again some samples later when all samples
@@ -71,18 +68,25 @@ struct Feed {
     /// Words of a sample at the input and at the output.
     words: [u64; 2],
     samples: u64,
+    most: u64,
 }
 
 impl Feed {
-    fn new(pipeline: &Arc<Pipeline>) -> Self {
+    fn new(pipeline: &Arc<Pipeline>, most: u64) -> Self {
         let shape = pipeline.streams[pipeline.input].shape;
         let words = [pipeline.input, pipeline.output].map(|stream| pipeline.streams[stream].words);
-        let mantissas = (MOST_SAMPLES * words[0]) as usize * shape.lanes;
+        let mantissas = (most * words[0]) as usize * shape.lanes;
         Self {
             engine: Engine::new(pipeline, &vec![0; mantissas]),
             words,
             samples: 0,
+            most,
         }
+    }
+
+    /// Whether one sample at most can still follow.
+    fn is_last(&self) -> bool {
+        self.samples + 1 >= self.most
     }
 
     /// Runs until another sample has entered; none where that never happens.
@@ -134,18 +138,18 @@ impl Feed {
 }
 
 impl Period {
-    /// Looks for the period. None where the accelerator takes more than 64 samples to repeat itself, or never finishes
-    /// one.
+    /// Looks for the period. None where the accelerator takes more than so many samples to repeat itself, as long as
+    /// FIFOs in front of a slow stage still fill, or never finishes one.
     #[must_use]
-    pub fn of(pipeline: &Arc<Pipeline>) -> Option<Self> {
-        let mut feed = Feed::new(pipeline);
+    pub fn of(pipeline: &Arc<Pipeline>, most: u64) -> Option<Self> {
+        let mut feed = Feed::new(pipeline, most);
         if feed.words.contains(&0) {
             return None;
         }
         let mut fed: Vec<Fed> = Vec::new();
         // What is extrapolated comes behind the edge from which on all repeats, and the first two samples in front of it.
         let (from, samples) = loop {
-            if feed.samples + 1 == MOST_SAMPLES {
+            if feed.is_last() {
                 return None;
             }
             fed.push(feed.next()?);
@@ -174,7 +178,7 @@ impl Period {
                 None if ends.is_empty() => {}
                 None => return None,
             }
-            if feed.samples + 1 == MOST_SAMPLES {
+            if feed.is_last() {
                 break;
             }
             feed.next()?;

@@ -23,7 +23,7 @@ struct Track {
     valid: BitVec<u64>,
     ready: BitVec<u64>,
     /// The edges before which the word changes, ascending, and which word of the dictionary comes.
-    changes: Vec<(u64, u32)>,
+    changes: Vec<(u32, u32)>,
     words: Vec<u64>,
     dictionary: HashMap<Vec<u64>, u32>,
 }
@@ -40,7 +40,7 @@ impl Track {
         }
     }
 
-    fn see(&mut self, cycle: u64, valid: bool, ready: bool, word: &[u64]) {
+    fn see(&mut self, cycle: u32, valid: bool, ready: bool, word: &[u64]) {
         self.valid.push(valid);
         self.ready.push(ready);
         if let Some(&(_, last)) = self.changes.last()
@@ -67,6 +67,7 @@ impl Track {
 
     /// The word at an edge; `hint` is a place in the changes to look at first, and is moved there.
     fn word(&self, cycle: u64, hint: &mut usize) -> &[u64] {
+        let cycle = u32::try_from(cycle).unwrap_or(u32::MAX);
         let is_at = |at: usize| {
             let begun = self.changes.get(at).is_some_and(|&(since, _)| since <= cycle);
             begun && self.changes.get(at + 1).is_none_or(|&(since, _)| since > cycle)
@@ -115,7 +116,7 @@ pub(super) type Hints = Vec<usize>;
 
 impl Recording {
     /// Records the run of these samples (mantissas, one after the other), tick by tick. None where something still
-    /// moves behind cycle `bound`.
+    /// moves behind cycle `bound`, or behind 2^32 edges.
     #[must_use]
     pub fn new(pipeline: &Arc<Pipeline>, samples: &[i64], bound: u64) -> Option<Self> {
         let mut engine = Engine::new(pipeline, samples);
@@ -136,9 +137,7 @@ impl Recording {
         let mut quiet = 0u32;
         loop {
             let cycle = engine.cycle();
-            if cycle > bound {
-                return None;
-            }
+            let edge = u32::try_from(cycle).ok().filter(|_| cycle <= bound)?;
             for (states, placed) in states.iter_mut().zip(&pipeline.stages) {
                 if cycle.is_multiple_of(states.interval) {
                     states
@@ -149,7 +148,7 @@ impl Recording {
             quiet = if engine.tick() { 0 } else { quiet + 1 };
             for (at, track) in tracks.iter_mut().enumerate() {
                 let (valid, ready, word) = engine.seen(at);
-                track.see(cycle, valid, ready, word);
+                track.see(edge, valid, ready, word);
             }
             if quiet >= 4 && quiet.is_power_of_two() && engine.is_stuck() {
                 break;
