@@ -1,7 +1,7 @@
 //! The static structure of an accelerator: stages, the streams between them, and where every register
 //! bit lies.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::matrix::{LaneCode, Matrix};
@@ -398,31 +398,22 @@ impl Pipeline {
     /// All registers as tensors: layer after layer, class after class.
     #[must_use]
     pub fn tensors(&self) -> Vec<RegisterTensor> {
-        let mut tensors: Vec<RegisterTensor> = Vec::new();
+        let mut tensors: BTreeMap<(LayerId, RegisterClass), RegisterTensor> = BTreeMap::new();
         for row in self.table().rows() {
-            let same = |tensor: &&mut RegisterTensor| {
-                (tensor.layer, tensor.class) == (row.layer, row.register.class)
-            };
-            let at = match tensors.iter_mut().find(same) {
-                Some(tensor) => tensor,
-                None => {
-                    tensors.push(RegisterTensor {
-                        layer: row.layer,
-                        class: row.register.class,
-                        parts: Vec::new(),
-                    });
-                    tensors.last_mut().expect("just pushed")
-                }
-            };
-            let first = at.elements();
-            at.parts.push(RegisterPart {
+            let (layer, class) = (row.layer, row.register.class);
+            let tensor = tensors.entry((layer, class)).or_insert_with(|| RegisterTensor {
+                layer,
+                class,
+                parts: Vec::new(),
+            });
+            let first = tensor.elements();
+            tensor.parts.push(RegisterPart {
                 stage: row.stage,
                 register: row.register.clone(),
                 limb: row.limb,
                 first,
             });
         }
-        tensors.sort_by_key(|tensor| (tensor.layer, tensor.class));
-        tensors
+        tensors.into_values().collect()
     }
 }

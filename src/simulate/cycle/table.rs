@@ -1,7 +1,7 @@
 //! The table of all registers: what the engine's state, addresses, lists of faults, records and waveforms
 //! name a register by.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use miette::Diagnostic;
 use thiserror::Error;
@@ -188,8 +188,9 @@ impl RegisterTable {
     pub(super) fn of<'a>(units: impl Iterator<Item = Unit<'a>>) -> Self {
         let mut rows: Vec<RegisterRow> = Vec::new();
         let mut layers: Vec<(LayerId, String)> = Vec::new();
+        let mut known = BTreeSet::new();
         for unit in units {
-            if !unit.registers.is_empty() && layers.iter().all(|(layer, _)| *layer != unit.layer) {
+            if !unit.registers.is_empty() && known.insert(unit.layer) {
                 let layer = unit.name.rsplit_once('.').map_or(unit.name, |(layer, _)| layer);
                 layers.push((unit.layer, layer.to_owned()));
             }

@@ -274,6 +274,14 @@ impl Importer<'_> {
         self.charge(node, count.saturating_mul(limits::EXACT_FUNCTION_EFFORT))
     }
 
+    /// Counts effort for the exact numbers of a stream, which takes the square of their length.
+    fn charge_stream(&self, node: &OnnxNode, stream: &Stream) -> Result<(), ImportError> {
+        let (_, longest) = stream.size();
+        let length = usize::try_from(1 + longest / 256).unwrap_or(usize::MAX);
+        let numbers = stream.count().saturating_mul(length).saturating_mul(length);
+        self.charge_functions(node, numbers)
+    }
+
     /// Names a value, if what it takes is within bounds.
     fn insert(&mut self, node: &OnnxNode, name: String, value: Value) -> Result<(), ImportError> {
         let (words, longest, steps) = match &value {
@@ -363,10 +371,8 @@ impl Importer<'_> {
         if let Some(value) = self.values.get(name) {
             match value {
                 Value::Const(constant) => self.charge(node, constant.len())?,
-                Value::Stream(stream) => self.charge_functions(node, stream.count())?,
-                Value::Input(operand) | Value::Moved(operand) => {
-                    self.charge_functions(node, operand.stream.count())?;
-                }
+                Value::Stream(stream) => self.charge_stream(node, stream)?,
+                Value::Input(operand) | Value::Moved(operand) => self.charge_stream(node, &operand.stream)?,
             }
             return Ok(value.clone());
         }

@@ -3,7 +3,7 @@
 mod error;
 mod products;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::engine::MAX_PORTS;
 use super::matrix::LaneCode;
@@ -79,6 +79,8 @@ struct Builder<'a> {
     orders: &'a Absorbed,
     /// How many inputs of nodes and ends of the network read each tensor.
     readers: Vec<usize>,
+    /// How many stages of a kind each layer has.
+    placed: BTreeMap<(LayerId, &'static str), usize>,
 }
 
 /// A pipeline under construction, and the FIFOs whose depth is to be found.
@@ -104,6 +106,7 @@ pub(super) fn build(accelerator: &Accelerator, fifos: Fifos<'_>) -> Result<Built
         auto: Vec::new(),
         orders: accelerator.absorbed(),
         readers: readers(network),
+        placed: BTreeMap::new(),
     };
     if network.nodes.is_empty() {
         return Err(BuildError::Empty);
@@ -230,17 +233,11 @@ impl Builder<'_> {
     }
 
     /// The name of the next stage of that kind in a layer.
-    fn name(&self, layer: LayerId, kind: &str) -> String {
+    fn name(&self, layer: LayerId, kind: &'static str) -> String {
         let base = format!("{}.{kind}", self.layer_name(layer));
-        match self
-            .pipeline
-            .stages
-            .iter()
-            .filter(|placed| placed.layer == layer && placed.kind == kind)
-            .count()
-        {
-            0 => base,
-            before => format!("{base}_{before}"),
+        match self.placed.get(&(layer, kind)) {
+            None => base,
+            Some(before) => format!("{base}_{before}"),
         }
     }
 
@@ -261,8 +258,10 @@ impl Builder<'_> {
             self.pipeline.streams[stream].from = Some((index, port));
             self.made_by.insert(stream, layer);
         }
+        let name = self.name(layer, kind);
+        *self.placed.entry((layer, kind)).or_default() += 1;
         self.pipeline.stages.push(Placed {
-            name: self.name(layer, kind),
+            name,
             layer,
             kind,
             stage,
