@@ -157,7 +157,7 @@ fn verilator() {
     let chain = Chain::new();
     let folder = tempfile::tempdir().expect("a folder");
     let Some(binary) = chain.built(folder.path()) else {
-        println!("skipped: no Verilator");
+        println!("skipped: no verilator");
         return;
     };
     let pipeline = Pipeline::new(&chain.accelerator).expect("the pipeline builds");

@@ -13,7 +13,7 @@ fn a_chain_of_units_gives_what_verilator_gives() {
     let chain = Chain::new();
     let folder = tempfile::tempdir().unwrap();
     let Some(binary) = chain.built(folder.path()) else {
-        println!("skipped: no Verilator");
+        println!("skipped: no verilator");
         return;
     };
     let pipeline = Pipeline::new(&chain.accelerator).unwrap();
