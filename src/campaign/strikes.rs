@@ -71,7 +71,7 @@ const PATIENCE: u64 = 1000;
 /// Samples from which on a fault-free run is replayed.
 const REPLAYED_FROM: usize = 24;
 
-/// Most edges times streams of a run that is recorded.
+/// Most edges times stages of a run that is recorded, about.
 const MOST_RECORDED: u64 = 1 << 26;
 
 impl StrikeBench {
