@@ -11,7 +11,7 @@ use crate::accelerator::{
     StoredTensor, ThresholdStage, WindowStage,
 };
 use crate::data::InputLog;
-use crate::network::{LayerId, Note, Op};
+use crate::network::{LayerId, Node, Note, Op};
 use crate::scheme::{AreaReport, Ledger, Scheme};
 use crate::simulate::cycle::{BuildError, Pipeline, Register, RegisterClass, RegisterTable, RegisterTensor};
 
@@ -360,10 +360,14 @@ fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> Ins
     let tensors = pipeline
         .as_ref()
         .map_or_else(|_| Vec::new(), |pipeline| pipeline.tensors());
-    let layers = (0..network.layers.len()).map(|index| {
+    let count = network.layers.len();
+    let register_tensors = by_layer(count, &tensors, |tensor| tensor.layer);
+    let nodes = by_layer(count, &network.nodes, |node| node.layer);
+    let stored = by_layer(count, accelerator.map().tensors(), |tensor| tensor.layer);
+    let layers = (0..count).map(|index| {
         let id = LayerId::from(index);
         let registers = pipeline.is_ok().then(|| {
-            let of_layer = tensors.iter().filter(|tensor| tensor.layer == id);
+            let of_layer = register_tensors[index].iter().copied();
             let group = |tensor: &RegisterTensor| RegisterGroup {
                 class: tensor.class.name(),
                 elements: tensor.elements(),
@@ -371,7 +375,7 @@ fn report(design: &Design, ranges: Option<RangesReport>, registers: bool) -> Ins
             };
             of_layer.map(group).collect()
         });
-        layer(accelerator, id, registers)
+        layer(accelerator, id, &nodes[index], &stored[index], registers)
     });
     let memories = accelerator
         .map()
@@ -502,7 +506,22 @@ fn by_name(parts: impl Iterator<Item = (&'static str, u64)>, total: u64) -> Bits
         .collect()
 }
 
-fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterGroup>>) -> LayerReport {
+/// What each layer has, in order.
+fn by_layer<T>(layers: usize, items: &[T], layer: impl Fn(&T) -> LayerId) -> Vec<Vec<&T>> {
+    let mut of_layers = vec![Vec::new(); layers];
+    for item in items {
+        of_layers[layer(item).index()].push(item);
+    }
+    of_layers
+}
+
+fn layer(
+    accelerator: &Accelerator,
+    id: LayerId,
+    nodes: &[&Node],
+    stored: &[&StoredTensor],
+    registers: Option<Vec<RegisterGroup>>,
+) -> LayerReport {
     let network = accelerator.network();
     let layer = network.layer(id);
     let output = network.tensor(layer.output);
@@ -520,8 +539,8 @@ fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterG
             own_widths: tensor.has_own_widths(),
         }
     };
-    let accumulator = network.nodes.iter().find_map(|node| match &node.op {
-        Op::Mac(mac) if node.layer == id => Some(AccumulatorReport {
+    let accumulator = nodes.iter().find_map(|node| match &node.op {
+        Op::Mac(mac) => Some(AccumulatorReport {
             format: mac.accumulator.format.to_string(),
             stated: mac.accumulator.stated,
         }),
@@ -553,13 +572,7 @@ fn layer(accelerator: &Accelerator, id: LayerId, registers: Option<Vec<RegisterG
             let of_layer = functions.timings.iter().filter(|timing| timing.layer == id);
             of_layer.copied().collect()
         }),
-        tensors: accelerator
-            .map()
-            .tensors()
-            .iter()
-            .filter(|tensor| tensor.layer == id)
-            .map(tensor)
-            .collect(),
+        tensors: stored.iter().copied().map(tensor).collect(),
         registers,
     }
 }

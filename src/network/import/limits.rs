@@ -20,9 +20,13 @@ pub fn span(shape: &[usize]) -> Option<usize> {
 /// Most thresholds of one activation.
 pub const MAX_THRESHOLDS: usize = 1 << 22;
 
-/// Most effort for the thresholds of one network: thresholds times steps of arithmetic, times the
+/// Most effort for the thresholds of one network: thresholds times steps of arithmetic and three more, times the
 /// square of the numbers' length in 256 bits.
 pub const MAX_THRESHOLD_EFFORT: usize = 1 << 24;
+
+/// Effort of one threshold that neither floats nor machine integers can decide, times the square of the numbers' length
+/// in 256 bits.
+pub const LONG_THRESHOLD_EFFORT: usize = 320;
 
 /// Most elements of one tensor that have each its own real function (constants that vary along several axes).
 pub const MAX_ELEMENT_FUNCTIONS: usize = 1 << 18;
@@ -67,7 +71,7 @@ pub const MAX_ARCHIVE_EFFORT: usize = 1 << 26;
 pub const JSON_VALUE_EFFORT: usize = 16;
 
 /// Effort of one weight whose decimals have to be printed and read again.
-pub const PRINTED_ELEMENT_EFFORT: usize = 48;
+pub const PRINTED_ELEMENT_EFFORT: usize = 60;
 
 /// Effort of one entry of a table, and of one term or coefficient of an adder graph.
 pub const TABULATED_ELEMENT_EFFORT: usize = 4;

@@ -17,6 +17,8 @@ mod end;
 mod exact;
 mod fold;
 mod input;
+mod interval;
+mod inverse;
 mod lowered;
 mod matrix;
 mod operand;
@@ -274,7 +276,7 @@ impl Importer<'_> {
         self.charge(node, count.saturating_mul(limits::EXACT_FUNCTION_EFFORT))
     }
 
-    /// Counts effort for the exact numbers of a stream, which takes the square of their length.
+    /// Counts effort for the exact numbers of a stream that is read or made, which takes the square of their length.
     fn charge_stream(&self, node: &OnnxNode, stream: &Stream) -> Result<(), ImportError> {
         let (_, longest) = stream.size();
         let length = usize::try_from(1 + longest / 256).unwrap_or(usize::MAX);
@@ -320,6 +322,11 @@ impl Importer<'_> {
                     limits::MAX_EXACT_BITS
                 ))
                 .help("quantize in between, or fold the constants"));
+        }
+        match &value {
+            Value::Stream(stream) => self.charge_stream(node, stream)?,
+            Value::Input(operand) | Value::Moved(operand) => self.charge_stream(node, &operand.stream)?,
+            Value::Const(_) => {}
         }
         self.exact_words = self.exact_words.saturating_add(words);
         if self.exact_words > limits::MAX_EXACT_WORDS {

@@ -144,9 +144,10 @@ impl Importer<'_> {
         let tensor = &self.builder.tensors[stream.tensor.index()];
         let length = stream.scale.len().max(stream.offset.len());
         let on_grid = |values: &PerChannel| -> Option<Vec<i64>> {
-            (0..length)
-                .map(|c| exact::integer(&(at(values, c) / grid)))
-                .collect()
+            let multiples = (values.iter()).map(|value| exact::integer(&(value / grid)));
+            let multiples = multiples.collect::<Option<Vec<i64>>>()?;
+            let one = (multiples.len() == 1).then(|| vec![multiples[0]; length]);
+            Some(one.unwrap_or(multiples))
         };
         let (factor, offset) = (on_grid(&stream.scale)?, on_grid(&stream.offset)?);
         let (low, high) = tensor.encoding.range();
@@ -341,6 +342,9 @@ impl Importer<'_> {
         if stream.is_plain() {
             return Ok(stream);
         }
+        // A common unit, and the multiples of it.
+        self.charge_stream(node, &stream)?;
+        self.charge_stream(node, &stream)?;
         let (grid, frac) = Self::grid_of(&stream);
         self.rescaled(node, stream, &grid, frac)
     }

@@ -6,9 +6,10 @@ use num_traits::{Signed, ToPrimitive, Zero};
 
 use super::constant::data_type;
 use super::exact::{self, common_grid, power_of_two};
+use super::inverse::{Inverse, Reached, Undecided};
 use super::matrix::with_frac;
 use super::operand::Operand;
-use super::stream::{PerChannel, Reached, Step, Stream, Undecided, reached, uniform};
+use super::stream::{PerChannel, Step, Stream, uniform};
 use super::{Importer, Value, single, zeros};
 use crate::network::import::onnx::OnnxNode;
 use crate::network::import::{ImportError, limits};
@@ -214,37 +215,33 @@ impl Importer<'_> {
         } else {
             0
         };
-        let effort = [count, 2 + paired + stream.steps.len(), length, length]
+        let effort = [count, 3 + paired + stream.steps.len(), length, length]
             .into_iter()
             .try_fold(rows, usize::checked_mul);
         self.threshold_effort = effort.map_or(usize::MAX, |n| self.threshold_effort.saturating_add(n));
-        let affordable = rows
-            .checked_mul(count)
-            .is_some_and(|n| n <= limits::MAX_THRESHOLDS)
-            && self.threshold_effort <= limits::MAX_THRESHOLD_EFFORT;
-        if !affordable {
-            return Err(self
-                .unsupported(
-                    node,
-                    &format!("needs {count} thresholds for each of {rows} channels"),
-                )
-                .expected(format!(
-                    "at most {} thresholds per activation, fewer behind long scales or many activations",
-                    limits::MAX_THRESHOLDS
-                ))
-                .help("use fewer bits, or scales that are powers of two"));
+        let many = rows.checked_mul(count).is_none_or(|n| n > limits::MAX_THRESHOLDS);
+        if many || self.threshold_effort > limits::MAX_THRESHOLD_EFFORT {
+            return Err(self.unaffordable(node, rows, count));
         }
         let pairings = self.builder.pairings.get(&stream.tensor);
         let mut values = Vec::with_capacity(rows * count);
         let (mut factor, mut offset) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         for row in 0..rows {
+            let pairing = pairings.and_then(|all| all.get(if all.len() == 1 { 0 } else { row }));
+            let inverse = Inverse::new(stream, pairing, row);
             let conditions: Result<Vec<Reached>, Undecided> = (0..count)
                 .map(|step| {
                     let (value, strict) = level(row, step);
-                    let pairing = pairings.and_then(|all| all.get(if all.len() == 1 { 0 } else { row }));
-                    reached(stream, pairing, row, &value, strict)
+                    inverse.reached(&value, strict)
                 })
                 .collect();
+            let long = inverse.long().saturating_mul(limits::LONG_THRESHOLD_EFFORT);
+            self.threshold_effort = self
+                .threshold_effort
+                .saturating_add(long.saturating_mul(length * length));
+            if self.threshold_effort > limits::MAX_THRESHOLD_EFFORT {
+                return Err(self.unaffordable(node, rows, count));
+            }
             let conditions = conditions.map_err(|undecided| match undecided {
                 Undecided::NestedRoots => self
                     .inexact(
@@ -315,6 +312,18 @@ impl Importer<'_> {
             low,
             high,
         ))
+    }
+
+    fn unaffordable(&self, node: &OnnxNode, rows: usize, count: usize) -> ImportError {
+        self.unsupported(
+            node,
+            &format!("needs {count} thresholds for each of {rows} channels"),
+        )
+        .expected(format!(
+            "at most {} thresholds per activation, fewer behind long scales or many activations",
+            limits::MAX_THRESHOLDS
+        ))
+        .help("use fewer bits, or scales that are powers of two")
     }
 
     pub fn emit_thresholds(
