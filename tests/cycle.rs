@@ -15,7 +15,7 @@ use radstream::network::import::ImportOptions;
 use radstream::network::{Network, TensorId, Window};
 use radstream::simulate::Replay;
 use radstream::simulate::cycle;
-use radstream::simulate::cycle::Pipeline;
+use radstream::simulate::cycle::{Clock, FreeRun, Pipeline};
 use radstream::simulate::functional::{Parameters, evaluate};
 
 /// Both engines on these inputs; `None` where the accelerator cannot be built.
@@ -35,6 +35,11 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
     let ticked = cycle::run(&pipeline, &accelerator, inputs, &[], plain);
     let plain_elapsed = started.elapsed();
     assert_eq!(done, ticked, "{name}: fast and tick by tick");
+    let clock = FreeRun::of(&pipeline).clock((inputs.len() / elements) as u64);
+    assert_eq!(clock, clock_of(&done), "{name}: control alone");
+    if let Some(mut replay) = Replay::new(&pipeline, &accelerator) {
+        assert_eq!(replay.run(inputs), Some(done.clone()), "{name}: replay");
+    }
     let parameters = Parameters::of(network);
     let expected: Vec<i64> = inputs
         .chunks_exact(elements)
@@ -52,17 +57,27 @@ fn agree(name: &str, network: &Network, hardware: &Hardware, inputs: &[i64]) {
     assert_eq!(done.outputs, expected, "{name}");
 }
 
-/// A run of more samples by the recorded period against the run itself; whether there is a period.
+fn clock_of(run: &cycle::Run) -> Option<Clock> {
+    (run.end == cycle::End::Completed).then(|| Clock {
+        timing: run.timing,
+        steady: run.steady.clone(),
+        activity: run.activity.clone(),
+        deepest: run.deepest.clone(),
+    })
+}
+
+/// A run of more samples by the period of the control against the run itself; whether there is a period.
 fn repeats(name: &str, network: &Network, hardware: &Hardware) -> bool {
     let accelerator = Accelerator::build(network, hardware).unwrap();
     let pipeline = Pipeline::new(&accelerator).unwrap();
     let network = accelerator.network();
-    let Some(mut replay) = Replay::new(&pipeline, &accelerator, 64) else {
+    let mut replay = Replay::new(&pipeline, &accelerator).unwrap();
+    assert_eq!(replay.run(&[]), None);
+    let _ = replay.run(&any_inputs(network, 64)).unwrap();
+    let Some(period) = replay.period() else {
         return false;
     };
-    let least = replay.period().least_samples() as usize;
-    assert!(replay.run(&any_inputs(network, least - 1)).is_none());
-    let (period, _) = replay.period().length();
+    let (least, period) = (period.least_samples() as usize, period.length().0);
     for samples in [0, 1, 3, 2 * period as usize].map(|more| least + more) {
         let inputs = any_inputs(network, samples);
         let run = replay.run(&inputs).unwrap();

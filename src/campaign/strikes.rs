@@ -68,9 +68,6 @@ pub struct StrikeBench {
 /// Cycles beyond twice the fault-free run that a sample is waited for.
 const PATIENCE: u64 = 1000;
 
-/// Samples from which on a fault-free run is replayed.
-const REPLAYED_FROM: usize = 24;
-
 /// Most edges times stages of a run that is recorded, about.
 const MOST_RECORDED: u64 = 1 << 26;
 
@@ -190,14 +187,9 @@ impl StrikeBench {
     }
 }
 
-/// The run without faults, of many samples by a recorded period.
+/// The run without faults; in full only where its words are not those of the functional engine.
 fn fault_free(accelerator: &Accelerator, pipeline: &Arc<Pipeline>, inputs: &[i64]) -> Run {
-    let network = accelerator.network();
-    let samples = inputs.len() / network.tensor(network.input).len().max(1);
-    let replayed = (samples >= REPLAYED_FROM)
-        .then(|| Replay::new(pipeline, accelerator, samples as u64))
-        .flatten()
-        .and_then(|mut replay| replay.run(inputs));
+    let replayed = Replay::new(pipeline, accelerator).and_then(|mut replay| replay.run(inputs));
     replayed.unwrap_or_else(|| cycle::run(pipeline, accelerator, inputs, &[], Settings::default()))
 }
 

@@ -19,7 +19,9 @@ use crate::campaign::{StrikeBench, StrikeOutcome, draw_strikes, draw_strikes_any
 use crate::data::PartialFile;
 use crate::fault::{self, ListedStrike, Targets};
 use crate::network::TensorId;
-use crate::simulate::cycle::{self, CycleFault, End, Engine, Pipeline, RegisterClass, Run, Settings, Site};
+use crate::simulate::cycle::{
+    self, CycleFault, End, Engine, FreeRun, Pipeline, RegisterClass, Run, Settings, Site,
+};
 use crate::simulate::cycle::{Table, Watch, Waveform};
 use crate::simulate::cycle::{drive, drive_watched};
 
@@ -120,7 +122,7 @@ impl Prepared {
         outputs.resize(network.tensor(network.output).len() * samples, 0);
         let mut timing = done.timing;
         if done.end == End::Completed && samples < STEADY && steady {
-            timing.initiation_interval = steady_interval(accelerator, pipeline);
+            timing.initiation_interval = steady_interval(pipeline);
         }
         Ok(Tensors {
             outputs,
@@ -313,12 +315,9 @@ fn left(listed: &[ListedStrike]) -> Vec<CycleFault> {
 }
 
 /// Cycles between two samples in steady operation; they do not depend on the data.
-fn steady_interval(accelerator: &Accelerator, pipeline: &Arc<Pipeline>) -> Option<u64> {
-    let network = accelerator.network();
-    let inputs = vec![0; STEADY * network.tensor(network.input).len()];
-    cycle::run(pipeline, accelerator, &inputs, &[], Settings::default())
-        .timing
-        .initiation_interval
+fn steady_interval(pipeline: &Pipeline) -> Option<u64> {
+    let clock = FreeRun::of(pipeline).clock(STEADY as u64)?;
+    clock.timing.initiation_interval
 }
 
 /// A run, with waveform and table where they are asked for.

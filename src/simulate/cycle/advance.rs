@@ -13,6 +13,9 @@ pub(super) enum Advance {
     Stuck,
 }
 
+/// What is on the inputs of a stage for words of no lanes.
+static NO_WORDS: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
+
 impl Engine {
     /// The edges that a resting stage has missed.
     fn catch_up(&mut self, stage: usize) {
@@ -20,6 +23,7 @@ impl Engine {
             return;
         }
         self.schedule.resting[stage] = false;
+        self.schedule.timed.remove(stage);
         let edges = self.cycle - self.schedule.since[stage];
         if edges == 0 {
             return;
@@ -60,8 +64,10 @@ impl Engine {
     /// One edge, or the stretch until something can happen, but no edge from `limit` on.
     pub(super) fn advance(&mut self, limit: u64) -> Advance {
         let stages = self.pipeline.stages.len();
-        for stage in 0..stages {
-            if self.schedule.resting[stage] && self.schedule.until[stage] <= self.cycle {
+        let mut below = stages;
+        while let Some(stage) = self.schedule.timed.below(below) {
+            below = stage;
+            if self.schedule.until[stage] <= self.cycle {
                 self.wake_up(stage);
             }
         }
@@ -168,21 +174,25 @@ impl Engine {
         let (before, own) = self.state.split_at_mut(placed.state.start);
         let own = &mut own[..placed.state.len()];
         let hit = struck.iter().any(|(at, _)| *at == stage);
-        let limbs = self.pipeline.streams[self.pipeline.input].shape.limbs();
-        let input_word = match self.schedule.input_open {
-            true => self.input.word(limbs),
-            false => &self.no_word[..limbs],
+        let limbs = self.no_word.len();
+        let mut filled: [&[u64]; MAX_PORTS];
+        // Words of no lanes are nowhere.
+        let words = if limbs == 0 {
+            &NO_WORDS
+        } else {
+            filled = [&[]; MAX_PORTS];
+            for (slot, producer) in filled.iter_mut().zip(&self.schedule.producers[stage]) {
+                *slot = match producer {
+                    Some((producer, port)) => {
+                        let placed = &self.pipeline.stages[*producer];
+                        placed.stage.word(&before[placed.state.clone()], *port)
+                    }
+                    None if self.schedule.input_open => self.input.word(limbs),
+                    None => &self.no_word,
+                };
+            }
+            &filled
         };
-        let mut words: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
-        for (slot, producer) in words.iter_mut().zip(&self.schedule.producers[stage]) {
-            *slot = match producer {
-                Some((producer, port)) => {
-                    let placed = &self.pipeline.stages[*producer];
-                    placed.stage.word(&before[placed.state.clone()], *port)
-                }
-                None => input_word,
-            };
-        }
         let transients: Vec<_> = if hit {
             struck
                 .iter()
@@ -207,6 +217,9 @@ impl Engine {
                 self.schedule.since[stage] = self.cycle;
                 self.schedule.until[stage] = self.cycle.saturating_add(rest);
                 self.schedule.awake.remove(stage);
+                if rest < u64::MAX {
+                    self.schedule.timed.insert(stage);
+                }
                 return;
             }
         }
@@ -225,12 +238,12 @@ impl Engine {
 
     /// Passes the edges until the first rest is over or an end opens.
     fn jump(&mut self, limit: u64) -> Advance {
-        let rests = self.schedule.resting.iter().zip(&self.schedule.until);
-        let wake = rests
-            .filter(|(resting, _)| **resting)
-            .map(|(_, &until)| until)
-            .min()
-            .unwrap_or(u64::MAX);
+        let mut wake = u64::MAX;
+        let mut below = self.pipeline.stages.len();
+        while let Some(stage) = self.schedule.timed.below(below) {
+            below = stage;
+            wake = wake.min(self.schedule.until[stage]);
+        }
         let opens = |end: &EndOfStream, wanted: bool| match end.rate.next_open(self.cycle, end.last) {
             Some(cycle) if wanted && cycle > self.cycle => cycle,
             _ => u64::MAX,

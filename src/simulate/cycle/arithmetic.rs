@@ -47,3 +47,49 @@ pub trait Arithmetic: Send + Sync {
     /// Running sums to the output word of the step that completes them.
     fn output(&self, step: u64, accumulators: &[u64], output: &mut [u64]);
 }
+
+/// An arithmetic without lanes, which computes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct NoLanes;
+
+impl Arithmetic for NoLanes {
+    fn weight_bits(&self) -> u32 {
+        1
+    }
+    fn activation_bits(&self) -> u32 {
+        1
+    }
+    fn activation_lanes(&self) -> usize {
+        0
+    }
+    fn product_lanes(&self) -> usize {
+        0
+    }
+    fn product_bits(&self) -> u32 {
+        1
+    }
+    fn sum_lanes(&self) -> usize {
+        0
+    }
+    fn sum_bits(&self) -> u32 {
+        1
+    }
+    fn accumulator_lanes(&self) -> usize {
+        0
+    }
+    fn accumulator_bits(&self) -> u32 {
+        1
+    }
+    fn output_lanes(&self) -> usize {
+        0
+    }
+    fn output_bits(&self) -> u32 {
+        1
+    }
+
+    fn weights(&self, _: u64, _: &Memories, _: &mut [u64]) {}
+    fn products(&self, _: u64, _: &[u64], _: &[u64], _: &mut [u64]) {}
+    fn sums(&self, _: u64, _: &[u64], _: &mut [u64]) {}
+    fn accumulate(&self, _: u64, _: bool, _: &[u64], _: &Memories, _: &mut [u64]) {}
+    fn output(&self, _: u64, _: &[u64], _: &mut [u64]) {}
+}

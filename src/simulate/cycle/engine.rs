@@ -94,6 +94,8 @@ pub struct Engine {
 pub(super) struct EndOfStream {
     pub(super) rate: Rate,
     words: Vec<u64>,
+    /// Words that are to pass; at the output nobody counts them.
+    awaited: u64,
     /// Words that passed.
     passed: u64,
     /// Cycle of the last word that passed.
@@ -107,6 +109,7 @@ impl EndOfStream {
         Self {
             rate,
             words: Vec::new(),
+            awaited: 0,
             passed: 0,
             last: None,
             cycles: Vec::new(),
@@ -130,14 +133,8 @@ impl Engine {
     /// An accelerator after reset, in front of these samples (mantissas, one after the other).
     #[must_use]
     pub fn new(pipeline: &Arc<Pipeline>, samples: &[i64]) -> Self {
-        let mut wire_at = Vec::with_capacity(pipeline.streams.len());
-        let mut wires = 0;
-        for stream in &pipeline.streams {
-            wire_at.push(wires);
-            wires += stream.shape.limbs();
-        }
         let shape = pipeline.streams[pipeline.input].shape;
-        let mut input = EndOfStream::new(Rate::Every(pipeline.intervals[0]));
+        let (mut words, mut awaited) = (Vec::new(), 0);
         let mut word = vec![0; shape.limbs()];
         for lanes in samples.chunks(shape.lanes) {
             word.fill(0);
@@ -149,10 +146,26 @@ impl Engine {
                     pipeline.input_code.encode(mantissa),
                 );
             }
-            input.words.extend_from_slice(&word);
+            words.extend_from_slice(&word);
+            awaited += 1;
+        }
+        let mut engine = Self::of_control(pipeline, 0);
+        engine.input.words = words;
+        engine.input.awaited = awaited;
+        engine
+    }
+
+    /// The control of an accelerator ([`Pipeline::control`]) after reset, in front of so many samples.
+    pub(super) fn of_control(pipeline: &Arc<Pipeline>, samples: u64) -> Self {
+        let mut wire_at = Vec::with_capacity(pipeline.streams.len());
+        let mut wires = 0;
+        for stream in &pipeline.streams {
+            wire_at.push(wires);
+            wires += stream.shape.limbs();
         }
         let stages = pipeline.stages.len();
-        Self {
+        let no_word = vec![0; pipeline.streams[pipeline.input].shape.limbs()];
+        let engine = Self {
             state: pipeline.reset_state(),
             memories: pipeline.memories().clone(),
             cycle: 0,
@@ -161,17 +174,25 @@ impl Engine {
             signals: vec![Signals::default(); stages],
             offered: vec![0; stages],
             accepted: vec![0; stages],
-            input,
+            input: EndOfStream::new(Rate::Every(pipeline.intervals[0])),
             output: EndOfStream::new(Rate::Every(pipeline.intervals[1])),
             activity: vec![Activity::default(); stages],
             occupancy: vec![0; pipeline.streams.len()],
             deepest: vec![0; stages],
             transients: Vec::new(),
             schedule: Schedule::new(pipeline),
-            no_word: vec![0; shape.limbs()],
+            no_word,
             traced: vec![None; pipeline.streams.len()],
             pipeline: Arc::clone(pipeline),
-        }
+        };
+        engine.in_front_of(samples)
+    }
+
+    /// The same engine in front of so many samples, those that have entered included.
+    pub(super) fn in_front_of(mut self, samples: u64) -> Self {
+        let words = self.pipeline.streams[self.pipeline.input].words;
+        self.input.awaited = samples.saturating_mul(words);
+        self
     }
 
     /// Other rates at the ends.
@@ -342,14 +363,6 @@ impl Engine {
         (valid, ready, &self.wires[wire..wire + shape.limbs()])
     }
 
-    /// The same engine in front of so many words at most, those that have entered included.
-    pub(super) fn with_input_cut(&self, words: u64) -> Self {
-        let mut engine = self.clone();
-        let limbs = self.pipeline.streams[self.pipeline.input].shape.limbs();
-        engine.input.words.truncate(words as usize * limbs);
-        engine
-    }
-
     /// The words in front of the input, and those that left.
     pub(super) fn words(&self) -> (Vec<u64>, Vec<u64>) {
         (self.input.words.clone(), self.output.words.clone())
@@ -361,7 +374,7 @@ impl Engine {
         let shape = self.pipeline.streams[self.pipeline.output].shape;
         self.output
             .words
-            .chunks_exact(shape.limbs())
+            .chunks_exact(shape.limbs().max(1))
             .flat_map(|word| {
                 let pipeline = &self.pipeline;
                 pipeline.elements(pipeline.output, pipeline.output_code, word)
@@ -372,8 +385,7 @@ impl Engine {
     /// Whether all input words have entered.
     #[must_use]
     pub fn is_fed(&self) -> bool {
-        let limbs = self.pipeline.streams[self.pipeline.input].shape.limbs();
-        self.input.passed as usize * limbs >= self.input.words.len()
+        self.input.passed >= self.input.awaited
     }
 
     pub(super) fn stream_is_offered(&self, stream: usize) -> bool {
@@ -463,8 +475,7 @@ impl Engine {
     /// Samples in front of the accelerator.
     #[must_use]
     pub fn samples(&self) -> u64 {
-        let stream = &self.pipeline.streams[self.pipeline.input];
-        (self.input.words.len() / stream.shape.limbs()) as u64 / stream.words.max(1)
+        self.input.awaited / self.pipeline.streams[self.pipeline.input].words.max(1)
     }
 
     /// One clock edge, every stage in turn. Whether a word moved.

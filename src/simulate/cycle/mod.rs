@@ -21,14 +21,14 @@ pub mod stages;
 mod table;
 mod watch;
 
-pub use arithmetic::Arithmetic;
+pub use arithmetic::{Arithmetic, NoLanes};
 pub use build::BuildError;
 pub use difference::Struck;
 pub use engine::{Activity, Engine, Rate};
 pub use live::{Condition, Live, Says};
 pub use matrix::{LaneCode, Matrix, TooWide};
 pub use memory::Memories;
-pub use period::{Clock, Period};
+pub use period::{Clock, FreeRun, Period};
 pub use pipeline::{Pipeline, Placed, RegisterTensor, Stream};
 pub use recording::Recording;
 pub use register::{Register, RegisterBit, RegisterClass};

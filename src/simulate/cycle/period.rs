@@ -1,24 +1,35 @@
-//! The clock of a fault-free stream of samples: after a few of them the accelerator does the same again and again.
+//! The clock of a fault-free stream of samples, from the accelerator's control alone.
 
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::advance::Advance;
 use super::engine::{Activity, Engine};
 use super::pipeline::Pipeline;
-use super::run::Timing;
+use super::run::{End, Run, Timing, drive_free};
+
+/// When words move in a fault-free run of any number of samples.
+///
+/// That does not depend on what words hold, so only the control runs ([`Pipeline::control`]): until all samples have left,
+/// or until it has shown its [`Period`], which says the rest.
+pub struct FreeRun {
+    control: Arc<Pipeline>,
+    period: Option<Period>,
+}
 
 /// One period of an accelerator's fault-free run, in samples and in edges.
 ///
-/// The state behind the edge at which the last word of a sample enters comes again some samples later when all samples
-/// are equal, so from there on the same edges repeat, and so does what follows the last sample. What the signals do does
-/// not depend on the samples' values, so this holds for all samples.
+/// The control's state behind the edge at which the last word of a sample enters comes again some samples later, so from
+/// there on the same edges repeat, and so does what follows the last sample.
 pub struct Period {
     samples: u64,
     edges: u64,
     per_period: Vec<Activity>,
-    /// Runs of as many samples in a row as a period has.
-    ends: Vec<(u64, Clock)>,
+    /// The control behind the first period.
+    feed: Feed,
+    /// What follows when so many more samples than one come behind that.
+    ends: HashMap<u64, Clock>,
 }
 
 /// When words enter and leave in a fault-free run, and what the stages do meanwhile.
@@ -34,7 +45,19 @@ pub struct Clock {
     pub deepest: Vec<u64>,
 }
 
-/// The accelerator behind the edge at which a sample has entered completely.
+impl Clock {
+    /// That of a run that completes.
+    fn of(run: Run) -> Option<Self> {
+        (run.end == End::Completed).then_some(Self {
+            timing: run.timing,
+            steady: run.steady,
+            activity: run.activity,
+            deepest: run.deepest,
+        })
+    }
+}
+
+/// The control behind the edge at which a sample has entered completely.
 struct Fed {
     cycle: u64,
     left: u64,
@@ -57,48 +80,34 @@ impl Fed {
         }
     }
 
+    /// Whether all is as before when so many words have left since.
     fn is_as(&self, earlier: &Self, words: u64) -> bool {
         self.left == earlier.left + words && self.since == earlier.since && self.state == earlier.state
     }
 }
 
-/// A stream of equal samples.
+/// A stream of samples without an end.
+#[derive(Clone)]
 struct Feed {
     engine: Engine,
-    /// Words of a sample at the input and at the output.
-    words: [u64; 2],
+    /// Samples that have entered completely.
     samples: u64,
-    most: u64,
 }
 
 impl Feed {
-    fn new(pipeline: &Arc<Pipeline>, most: u64) -> Self {
-        let shape = pipeline.streams[pipeline.input].shape;
-        let words = [pipeline.input, pipeline.output].map(|stream| pipeline.streams[stream].words);
-        let mantissas = (most * words[0]) as usize * shape.lanes;
+    fn new(control: &Arc<Pipeline>) -> Self {
         Self {
-            engine: Engine::new(pipeline, &vec![0; mantissas]),
-            words,
+            engine: Engine::of_control(control, u64::MAX),
             samples: 0,
-            most,
         }
     }
 
-    /// Whether one sample at most can still follow.
-    fn is_last(&self) -> bool {
-        self.samples + 1 >= self.most
-    }
-
     /// Runs until another sample has entered; none where that never happens.
-    fn next(&mut self) -> Option<Fed> {
+    fn next(&mut self) -> Option<()> {
         self.samples += 1;
-        let wanted = self.samples * self.words[0];
-        self.until(|engine| engine.input_cycles().len() as u64 == wanted)?;
-        Some(Fed::of(&mut self.engine))
-    }
-
-    fn until(&mut self, done: impl Fn(&Engine) -> bool) -> Option<()> {
-        while !done(&self.engine) {
+        let pipeline = self.engine.pipeline();
+        let wanted = self.samples * pipeline.streams[pipeline.input].words;
+        while (self.engine.input_cycles().len() as u64) < wanted {
             if self.engine.advance(u64::MAX) == Advance::Stuck {
                 return None;
             }
@@ -106,63 +115,70 @@ impl Feed {
         Some(())
     }
 
-    /// What becomes of the run when one more sample follows; none where its last but one leaves before `since`.
-    fn end(&self, since: u64) -> Option<Clock> {
-        let samples = self.samples + 1;
-        let mut rest = Self {
-            engine: self.engine.with_input_cut(samples * self.words[0]),
-            ..*self
-        };
-        let wanted = samples * self.words[1];
-        rest.until(|engine| engine.output_cycles().len() as u64 == wanted)?;
-        let engine = &mut rest.engine;
-        engine.wake_all();
-        let entered = *engine.input_cycles().first()?;
-        let left = engine.output_cycles();
-        let last_of = |sample: u64| Some(*left.get((sample * self.words[1]).checked_sub(1)? as usize)?);
-        let before = last_of(samples - 1)?;
-        (before >= since).then_some(())?;
-        let (first, second, last) = (last_of(1)?, last_of(2)?, last_of(samples)?);
-        Some(Clock {
-            timing: Timing {
-                first_output: left.first().map(|cycle| cycle + 1 - entered),
-                latency: Some(first + 1 - entered),
-                initiation_interval: Some(last - before),
-                total: last + 1,
-            },
-            steady: Some(first + 1..second + 1),
-            activity: engine.activity().to_vec(),
-            deepest: engine.deepest().to_vec(),
-        })
+    /// What becomes of the run when just one more sample follows; none where it does not complete.
+    fn end(self) -> Option<Clock> {
+        let mut engine = self.engine.in_front_of(self.samples + 1);
+        Clock::of(drive_free(&mut engine))
+    }
+}
+
+impl FreeRun {
+    /// Samples back to which a period is looked for.
+    const MEMORY: usize = 1024;
+
+    /// The fault-free run of an accelerator.
+    #[must_use]
+    pub fn of(pipeline: &Pipeline) -> Self {
+        Self {
+            control: Arc::new(pipeline.control()),
+            period: None,
+        }
+    }
+
+    /// The period, where a clock has shown it.
+    #[must_use]
+    pub fn period(&self) -> Option<&Period> {
+        self.period.as_ref()
+    }
+
+    /// The clock of so many samples; none where they do not all come out, and for no sample.
+    #[must_use]
+    pub fn clock(&mut self, samples: u64) -> Option<Clock> {
+        let known = self.period.as_ref().is_some_and(|period| period.knows(samples));
+        let control = &self.control;
+        let words = [control.input, control.output].map(|stream| control.streams[stream].words);
+        if words.contains(&0) || samples == 0 {
+            return None;
+        }
+        if !known {
+            let mut feed = Feed::new(control);
+            let mut fed: VecDeque<Fed> = VecDeque::new();
+            let period = loop {
+                if feed.samples + 1 == samples {
+                    return feed.end();
+                }
+                feed.next()?;
+                let now = Fed::of(&mut feed.engine);
+                let repeats = (fed.iter().rev().zip(1u64..))
+                    .find(|(earlier, samples)| now.is_as(earlier, samples * words[1]));
+                // The first two samples are told by their own edges, so they have left before all repeats.
+                if let Some((earlier, samples)) = repeats.filter(|(earlier, _)| earlier.left >= 2 * words[1])
+                {
+                    break Period::between(earlier, &now, samples, feed);
+                }
+                fed.push_back(now);
+                if fed.len() > Self::MEMORY {
+                    fed.pop_front();
+                }
+            };
+            self.period = Some(period);
+        }
+        self.period.as_mut()?.clock(samples)
     }
 }
 
 impl Period {
-    /// Looks for the period. None where the accelerator takes more than so many samples to repeat itself, as long as
-    /// FIFOs in front of a slow stage still fill, or never finishes one.
-    #[must_use]
-    pub fn of(pipeline: &Arc<Pipeline>, most: u64) -> Option<Self> {
-        let mut feed = Feed::new(pipeline, most);
-        if feed.words.contains(&0) {
-            return None;
-        }
-        let mut fed: Vec<Fed> = Vec::new();
-        // What is extrapolated comes behind the edge from which on all repeats, and the first two samples in front of it.
-        let (from, samples) = loop {
-            if feed.is_last() {
-                return None;
-            }
-            fed.push(feed.next()?);
-            let (now, earlier) = fed.split_last()?;
-            let words = feed.words[1];
-            let repeats = (earlier.iter().rev().zip(1u64..))
-                .find(|(earlier, samples)| now.is_as(earlier, samples * words));
-            let two_have_left = |fed: &Fed| fed.left >= 2 * words;
-            if let Some((_, samples)) = repeats.filter(|(earlier, _)| two_have_left(earlier)) {
-                break (fed.len() - 1 - samples as usize, samples);
-            }
-        };
-        let (begin, end) = (&fed[from], fed.last()?);
+    fn between(begin: &Fed, end: &Fed, samples: u64, feed: Feed) -> Self {
         let per_period = (end.activity.iter().zip(&begin.activity))
             .map(|(after, before)| Activity {
                 transfers: after.transfers - before.transfers,
@@ -170,25 +186,13 @@ impl Period {
                 starved: after.starved - before.starved,
             })
             .collect();
-        let (since, edges) = (begin.cycle, end.cycle - begin.cycle);
-        let mut ends: Vec<(u64, Clock)> = Vec::new();
-        while (ends.len() as u64) < samples {
-            match feed.end(since) {
-                Some(clock) => ends.push((feed.samples + 1, clock)),
-                None if ends.is_empty() => {}
-                None => return None,
-            }
-            if feed.is_last() {
-                break;
-            }
-            feed.next()?;
-        }
-        (ends.len() as u64 == samples).then_some(Self {
+        Self {
             samples,
-            edges,
+            edges: end.cycle - begin.cycle,
             per_period,
-            ends,
-        })
+            feed,
+            ends: HashMap::new(),
+        }
     }
 
     /// Samples and edges of one period.
@@ -197,18 +201,27 @@ impl Period {
         (self.samples, self.edges)
     }
 
-    /// The fewest samples that [`Period::clock`] knows.
+    /// The fewest samples whose clock it says.
     #[must_use]
     pub fn least_samples(&self) -> u64 {
-        self.ends.first().map_or(u64::MAX, |(samples, _)| *samples)
+        self.feed.samples + 1
     }
 
-    /// The clock of so many samples; none for fewer than it takes to repeat.
-    #[must_use]
-    pub fn clock(&self, samples: u64) -> Option<Clock> {
-        let more = samples.checked_sub(self.least_samples())?;
-        let (_, clock) = &self.ends[(more % self.samples) as usize];
-        let periods = more / self.samples;
+    fn knows(&self, samples: u64) -> bool {
+        samples >= self.least_samples()
+    }
+
+    fn clock(&mut self, samples: u64) -> Option<Clock> {
+        let more = samples - self.least_samples();
+        let (periods, rest) = (more / self.samples, more % self.samples);
+        if !self.ends.contains_key(&rest) {
+            let mut feed = self.feed.clone();
+            for _ in 0..rest {
+                feed.next()?;
+            }
+            self.ends.insert(rest, feed.end()?);
+        }
+        let clock = &self.ends[&rest];
         let activity = clock.activity.iter().zip(&self.per_period);
         Some(Clock {
             timing: Timing {

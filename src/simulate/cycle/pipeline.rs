@@ -297,7 +297,7 @@ impl Pipeline {
         }
     }
 
-    /// Gives the registers their places, in the order of the stages, and packs the weights.
+    /// Gives the registers their places, in the order of the stages.
     pub(super) fn laid_out(mut self) -> Self {
         for placed in &mut self.stages {
             placed.registers = placed.stage.registers();
@@ -305,11 +305,55 @@ impl Pipeline {
             placed.state = self.limbs..self.limbs + own;
             self.limbs += own;
         }
+        self
+    }
+
+    /// With the weights packed.
+    pub(super) fn packed(mut self) -> Self {
         for matrix in &self.matrices {
             let words = matrix.packed(&self.memories);
             self.memories.keep_packed(matrix.slot(), words);
         }
         self
+    }
+
+    /// The same stages between the same streams for words of no lanes: when words move, and nothing of what they
+    /// hold ([`Stage::control`]).
+    #[must_use]
+    pub fn control(&self) -> Self {
+        let stages = self.stages.iter().map(|placed| Placed {
+            name: placed.name.clone(),
+            stage: placed.stage.control(),
+            inputs: placed.inputs.clone(),
+            outputs: placed.outputs.clone(),
+            registers: Vec::new(),
+            state: 0..0,
+            ..*placed
+        });
+        let shape = StreamShape::EMPTY;
+        let control = Self {
+            stages: stages.collect(),
+            streams: (self.streams.iter().map(|stream| Stream { shape, ..*stream })).collect(),
+            input: self.input,
+            output: self.output,
+            input_code: self.input_code,
+            output_code: self.output_code,
+            intervals: self.intervals,
+            carried: Vec::new(),
+            brought: HashMap::new(),
+            packed: HashMap::new(),
+            matrices: Vec::new(),
+            simplifications: self.simplifications.clone(),
+            memories: Memories::of_values(Vec::new()),
+            limbs: 0,
+        };
+        control.laid_out()
+    }
+
+    /// Whether, without a fault, its words are those of the functional engine ([`Stage::is_exact`]).
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.stages.iter().all(|placed| placed.stage.is_exact())
     }
 
     /// The elements of a word of a stream, each lane by this code unless the words are packed in their own way.

@@ -161,14 +161,13 @@ impl Pipeline {
             .iter()
             .any(|node| node.inputs.len() > 1);
         if draft.auto.is_empty() && !joins {
-            return Ok(Arc::new(draft.pipeline));
+            return Ok(Arc::new(draft.pipeline.packed()));
         }
-        let depths = needed_depths(accelerator, &Arc::new(draft.pipeline), &draft.auto)?;
+        let depths = needed_depths(&draft.pipeline, &draft.auto)?;
         let built = build(accelerator, Fifos::Found(&depths))?;
         // Depths that the file states may lock up where the others do not.
-        let pipeline = Arc::new(built.pipeline);
-        needed_depths(accelerator, &pipeline, &[])?;
-        Ok(pipeline)
+        needed_depths(&built.pipeline, &[])?;
+        Ok(Arc::new(built.pipeline.packed()))
     }
 }
 
@@ -184,7 +183,7 @@ impl Pipeline {
         let all: Vec<_> = stages
             .map(|placed| (placed.name.clone(), Sizing::Needed))
             .collect();
-        needed_depths(accelerator, &Arc::new(deep.pipeline), &all)
+        needed_depths(&deep.pipeline, &all)
     }
 }
 
@@ -203,19 +202,11 @@ fn filling_samples(pipeline: &Pipeline, auto: &[(String, Sizing)]) -> usize {
 }
 
 /// The depths of these FIFOs, from the most words that each holds while a few samples pass.
-fn needed_depths(
-    accelerator: &Accelerator,
-    pipeline: &Arc<Pipeline>,
-    auto: &[(String, Sizing)],
-) -> Result<Depths, BuildError> {
-    let network = accelerator.network();
-    let samples = vec![0; filling_samples(pipeline, auto) * network.tensor(network.input).len()];
-    let settings = Settings {
-        rates: Some([Rate::Every(1), Rate::Every(1)]),
-        ..Settings::default()
-    };
-    let mut engine = Engine::new(pipeline, &samples);
-    let run = drive(&mut engine, accelerator, &[], settings);
+fn needed_depths(pipeline: &Pipeline, auto: &[(String, Sizing)]) -> Result<Depths, BuildError> {
+    let samples = filling_samples(pipeline, auto) as u64;
+    let mut engine =
+        Engine::of_control(&Arc::new(pipeline.control()), samples).with_rates(Rate::Every(1), Rate::Every(1));
+    let run = drive_free(&mut engine);
     if run.end != End::Completed {
         return Err(BuildError::Deadlock {
             cycle: engine.cycle(),
@@ -294,6 +285,13 @@ pub fn drive(
     nothing.expect("nobody writes")
 }
 
+/// Runs an engine to its end without faults.
+pub(super) fn drive_free(engine: &mut Engine) -> Run {
+    let unstruck = |_: &mut Engine, fault| Strike { fault, lane: None };
+    let nothing = conducted(engine, &[], Settings::default(), &mut [], unstruck);
+    nothing.expect("nobody writes")
+}
+
 /// [`drive`] under the eyes of watchers, tick by tick.
 ///
 /// # Errors
@@ -304,6 +302,18 @@ pub fn drive_watched(
     faults: &[CycleFault],
     settings: Settings,
     watchers: &mut [&mut dyn Watch],
+) -> std::io::Result<Run> {
+    conducted(engine, faults, settings, watchers, |engine, fault| {
+        engine.strike(accelerator, fault)
+    })
+}
+
+fn conducted(
+    engine: &mut Engine,
+    faults: &[CycleFault],
+    settings: Settings,
+    watchers: &mut [&mut dyn Watch],
+    mut strike: impl FnMut(&mut Engine, CycleFault) -> Strike,
 ) -> std::io::Result<Run> {
     if let Some([input, output]) = settings.rates {
         *engine = engine.clone().with_rates(input, output);
@@ -322,7 +332,7 @@ pub fn drive_watched(
     let mut activity = None;
     let end = loop {
         while let Some(fault) = faults.next_if(|fault| fault.edges_before() <= engine.cycle()) {
-            strikes.push(engine.strike(accelerator, fault));
+            strikes.push(strike(engine, fault));
         }
         let before = engine.output_cycles().len();
         for watcher in watchers.iter_mut() {

@@ -13,6 +13,8 @@ pub(super) struct Schedule {
     /// The cycle in which its rest is over.
     pub(super) until: Vec<u64>,
     pub(super) resting: Vec<bool>,
+    /// Resting stages whose rest is over some time.
+    pub(super) timed: StageSet,
     /// Producing stage and port of every input, and consuming stage and port of every output; none for
     /// an end of the accelerator.
     pub(super) producers: Vec<Vec<Option<(usize, usize)>>>,
@@ -34,6 +36,7 @@ impl Schedule {
             since: vec![0; stages],
             until: vec![0; stages],
             resting: vec![false; stages],
+            timed: StageSet::of(stages),
             producers: pipeline
                 .stages
                 .iter()

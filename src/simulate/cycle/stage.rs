@@ -15,6 +15,12 @@ pub struct StreamShape {
 }
 
 impl StreamShape {
+    /// Words of no lanes.
+    pub const EMPTY: Self = Self {
+        lanes: 0,
+        lane_bits: 1,
+    };
+
     /// Limbs of one packed word.
     #[must_use]
     pub fn limbs(&self) -> usize {
@@ -127,6 +133,15 @@ impl Edge<'_> {
 pub trait Stage: Send + Sync {
     /// The registers, in the order of their limbs.
     fn registers(&self) -> Vec<Register>;
+
+    /// The same stage for words of no lanes, which needs no memories: its control alone. What it offers, accepts and
+    /// skips without a fault is the same at every edge, since none of that follows from what words hold.
+    fn control(&self) -> Box<dyn Stage>;
+
+    /// Whether, without a fault, every word that it hands out is what its layer computes, however its streams stall.
+    fn is_exact(&self) -> bool {
+        true
+    }
 
     /// When what a register holds can matter; `at` is its place among [`Stage::registers`].
     fn live(&self, at: usize, register: &Register) -> Live {

@@ -58,6 +58,14 @@ impl Stage for Concat {
         registers
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        Box::new(Self {
+            output: StreamShape::EMPTY,
+            pipe: self.pipe.control(),
+            ..self.clone()
+        })
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),

@@ -64,6 +64,16 @@ impl Stage for ElementWise {
         self.pipe.registers().into_iter().chain(counter).collect()
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        Box::new(Self {
+            function: self.function.clone(),
+            input: StreamShape::EMPTY,
+            output: StreamShape::EMPTY,
+            pipe: self.pipe.control(),
+            last_word: self.last_word,
+        })
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),

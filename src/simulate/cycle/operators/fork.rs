@@ -39,6 +39,11 @@ impl Stage for Fork {
         ]
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        let shape = StreamShape::EMPTY;
+        Box::new(Self { shape, ..*self })
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "word" => Live::while_set("pending"),

@@ -5,7 +5,7 @@ use super::join::Combination;
 use super::pipe::Pipe;
 use super::value::ToOutput;
 use crate::fixed_point::{Cast, Format};
-use crate::network::{ArgMax, Network, Node, Op, Softmax, Tensor};
+use crate::network::{ArgMax, Network, Node, Op, Softmax, Tensor, TensorId};
 use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, lane, mask, set_lane};
@@ -199,25 +199,18 @@ impl Frame {
         latency: usize,
     ) -> Self {
         let pipe = Pipe::new(latency, output.lanes, output.lane_bits);
-        let mut at = pipe.limbs();
-        let operands = inputs
-            .iter()
-            .zip(&node.inputs)
-            .map(|(&shape, &id)| {
-                let tensor = network.tensor(id);
-                let words = (tensor.len() / shape.lanes) as u64;
-                let operand = Operand {
-                    shape,
-                    words,
-                    elements: tensor.len(),
-                    code: LaneCode::of(&tensor.encoding),
-                    frac: tensor.encoding.frac(),
-                    at,
-                };
-                at = operand.fill_at() + 1;
-                operand
-            })
-            .collect();
+        let operand = |(&shape, &id): (&StreamShape, &TensorId)| {
+            let tensor = network.tensor(id);
+            Operand {
+                shape,
+                words: (tensor.len() / shape.lanes) as u64,
+                elements: tensor.len(),
+                code: LaneCode::of(&tensor.encoding),
+                frac: tensor.encoding.frac(),
+                at: 0,
+            }
+        };
+        let operands = placed(&pipe, inputs.iter().zip(&node.inputs).map(operand));
         let words_out = (network.tensor(node.output).len() / output.lanes) as u64;
         // A broadcast and a pool cast by themselves.
         let to_output = op.to_output(network, node);
@@ -285,6 +278,18 @@ impl Frame {
             }
         }
     }
+}
+
+/// Operands behind a pipe, one after the other.
+fn placed(pipe: &Pipe, operands: impl Iterator<Item = Operand>) -> Vec<Operand> {
+    let mut at = pipe.limbs();
+    operands
+        .map(|operand| {
+            let operand = Operand { at, ..operand };
+            at = operand.fill_at() + 1;
+            operand
+        })
+        .collect()
 }
 
 /// One output of hls4ml's softmax, in the units of the product of the exponential's running sum and
@@ -359,6 +364,18 @@ impl Stage for Frame {
         registers
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        let pipe = self.pipe.control();
+        let shape = StreamShape::EMPTY;
+        let inputs = self.inputs.iter().map(|input| Operand { shape, ..*input });
+        Box::new(Self {
+            inputs: placed(&pipe, inputs),
+            output: shape,
+            pipe,
+            ..self.clone()
+        })
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
@@ -401,6 +418,7 @@ impl Stage for Frame {
             if full {
                 let at = self.emit_at();
                 let first = state[at] as usize * self.output.lanes;
+                self.pipe.first(state);
                 for lane in 0..self.output.lanes {
                     let bits = self.element(state, first + lane);
                     set_lane(self.pipe.first(state), lane, self.output.lane_bits, bits);

@@ -79,6 +79,15 @@ impl Stage for Join {
         self.pipe.registers().into()
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        Box::new(Self {
+            combine: self.combine.clone(),
+            inputs: [StreamShape::EMPTY; 2],
+            output: StreamShape::EMPTY,
+            pipe: self.pipe.control(),
+        })
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),

@@ -54,6 +54,14 @@ impl Stage for Paced {
         registers
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        Self::stage(self.inner.control(), self.pace)
+    }
+
+    fn is_exact(&self) -> bool {
+        self.inner.is_exact()
+    }
+
     fn reset(&self, state: &mut [u64]) {
         self.inner.reset(&mut state[..self.at]);
     }

@@ -26,6 +26,12 @@ impl Pipe {
         }
     }
 
+    /// As many registers of words of no lanes.
+    #[must_use]
+    pub fn control(&self) -> Self {
+        Self { lanes: 0, ..*self }
+    }
+
     /// The two registers: words, oldest last, and valid flags.
     #[must_use]
     pub fn registers(&self) -> [Register; 2] {

@@ -143,6 +143,15 @@ impl Stage for WindowPool {
         registers
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        Box::new(Self {
+            input: StreamShape::EMPTY,
+            output: StreamShape::EMPTY,
+            pipe: self.pipe.control(),
+            ..self.clone()
+        })
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),

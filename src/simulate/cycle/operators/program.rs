@@ -196,6 +196,24 @@ impl Stage for ProgramStage {
         registers
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        let rows = self.rows.len();
+        let program = Program {
+            instructions: Vec::new(),
+            blocks: vec![0; rows - 1],
+            tables: Vec::new(),
+            outputs: Vec::new(),
+        };
+        Box::new(Self {
+            program,
+            input: StreamShape::EMPTY,
+            rows: vec![Vec::new(); rows],
+            starts: vec![0; rows + 1],
+            row_of_register: Vec::new(),
+            ..*self
+        })
+    }
+
     fn live(&self, at: usize, register: &Register) -> Live {
         match self.row_of_register.get(at) {
             Some(&row) => Live::when("valid", Says::Word(row)),

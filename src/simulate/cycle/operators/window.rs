@@ -23,7 +23,7 @@ pub struct WindowProgram {
     geometry: Geometry,
     transposed: bool,
     size: Size,
-    listed: OnceLock<Arc<Listed>>,
+    listed: Arc<OnceLock<Listed>>,
 }
 
 /// What a unit has to hold.
@@ -49,13 +49,13 @@ impl WindowProgram {
             geometry: *geometry,
             transposed,
             size: Size::of(geometry, transposed),
-            listed: OnceLock::new(),
+            listed: Arc::default(),
         }
     }
 
     fn listed(&self) -> &Listed {
         self.listed
-            .get_or_init(|| Arc::new(Listed::of(&self.geometry, self.transposed)))
+            .get_or_init(|| Listed::of(&self.geometry, self.transposed))
     }
 
     /// Number of iterations of one frame.

@@ -1,9 +1,11 @@
 //! Dense layers and convolutions as hls4ml builds them: a loop over the pixels of a frame, a window
 //! shifted out of a line buffer, and a matrix product that uses every multiplier several times.
 
+use std::sync::Arc;
+
 use super::pipe::{MAX_DEPTH, Pipe};
 use super::window::WindowProgram;
-use crate::simulate::cycle::arithmetic::Arithmetic;
+use crate::simulate::cycle::arithmetic::{Arithmetic, NoLanes};
 use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::Matrix;
 use crate::simulate::cycle::memory::Memories;
@@ -66,9 +68,13 @@ impl TimingError {
 }
 
 /// A loop over the pixels of a frame with a matrix product.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WindowProduct {
-    matrix: Matrix,
+    matrix: Arc<dyn Arithmetic>,
+    /// Steps of one result.
+    steps: u64,
+    /// Registers between the window and the output.
+    levels: usize,
     program: WindowProgram,
     input: StreamShape,
     timing: ProductTiming,
@@ -128,8 +134,19 @@ impl WindowProduct {
                 most,
             });
         }
-        // Register levels between the window and the output: operand, product, sum, and the output's own.
+        // Operand, product, sum, and the output's own.
         let levels = (timing.iteration_latency - (steps - 1)) as usize;
+        Ok(Self::of(Arc::new(matrix), steps, levels, program, input, timing))
+    }
+
+    fn of(
+        matrix: Arc<dyn Arithmetic>,
+        steps: u64,
+        levels: usize,
+        program: WindowProgram,
+        input: StreamShape,
+        timing: ProductTiming,
+    ) -> Self {
         let pipe = Pipe::new(
             levels.saturating_sub(3).max(1),
             matrix.output_lanes(),
@@ -142,6 +159,8 @@ impl WindowProduct {
             has_sum: levels >= 4,
             has_line_buffer,
             matrix,
+            steps,
+            levels,
             program,
             input,
             timing,
@@ -149,17 +168,17 @@ impl WindowProduct {
             at: Offsets::default(),
         };
         stage.at = stage.offsets();
-        Ok(stage)
+        stage
     }
 
     fn keeps_window(&self) -> bool {
-        self.has_operand || self.matrix.steps() > 1
+        self.has_operand || self.steps > 1
     }
 
     /// The registers behind the pipe, with the field of the offsets that each one has.
     fn listed(&self) -> Vec<Listed> {
         let m = &self.matrix;
-        let last_step = bits_for(m.steps() as u64 - 1);
+        let last_step = bits_for(self.steps - 1);
         let mut list: Vec<Listed> = Vec::new();
         if self.has_line_buffer {
             let StreamShape { lanes, lane_bits } = self.input;
@@ -218,13 +237,13 @@ impl WindowProduct {
         }
         if self.keeps_window() {
             list.push((Register::control("operand_valid", 1), |at| &mut at.operand_valid));
-            if m.steps() > 1 {
+            if self.steps > 1 {
                 list.push((Register::control("step", last_step), |at| &mut at.step));
             }
         }
         if self.has_product {
             list.push((Register::control("product_valid", 1), |at| &mut at.product_valid));
-            if m.steps() > 1 {
+            if self.steps > 1 {
                 list.push((Register::control("product_step", last_step), |at| {
                     &mut at.product_step
                 }));
@@ -232,7 +251,7 @@ impl WindowProduct {
         }
         if self.has_sum {
             list.push((Register::control("sum_valid", 1), |at| &mut at.sum_valid));
-            if m.steps() > 1 {
+            if self.steps > 1 {
                 list.push((Register::control("sum_step", last_step), |at| &mut at.sum_step));
             }
         }
@@ -263,19 +282,18 @@ impl WindowProduct {
     }
 
     fn step_of(&self, state: &[u64], at: usize) -> u64 {
-        if self.matrix.steps() > 1 { state[at] } else { 0 }
+        if self.steps > 1 { state[at] } else { 0 }
     }
 
     fn keep_step(&self, state: &mut [u64], at: usize, step: u64) {
-        if self.matrix.steps() > 1 {
-            state[at] =
-                step & crate::simulate::cycle::register::mask(bits_for(self.matrix.steps() as u64 - 1));
+        if self.steps > 1 {
+            state[at] = step & crate::simulate::cycle::register::mask(bits_for(self.steps - 1));
         }
     }
 
     /// Sums of a step into the running sums, and out where it is the last one.
     fn accumulate(&self, state: &mut [u64], step: u64, sums: &[u64], memories: &Memories) {
-        let (first, last) = self.matrix.bounds(step as usize);
+        let (first, last) = (step == 0, step + 1 == self.steps);
         let m = &self.matrix;
         let range =
             self.at.accumulator..self.at.accumulator + limbs(m.accumulator_lanes(), m.accumulator_bits());
@@ -370,6 +388,18 @@ impl Stage for WindowProduct {
         self.pipe.registers().into_iter().chain(rest).collect()
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        let (program, input) = (self.program.clone(), StreamShape::EMPTY);
+        Box::new(Self::of(
+            Arc::new(NoLanes),
+            self.steps,
+            self.levels,
+            program,
+            input,
+            self.timing,
+        ))
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "pipe" => Live::when("pipe_valid", Says::BitOfWord(0)),
@@ -419,7 +449,7 @@ impl Stage for WindowProduct {
             let step = self.step_of(state, self.at.step);
             let window = state[self.window_range()].to_vec();
             self.multiply(state, step, &window, edge);
-            if step + 1 >= self.matrix.steps() as u64 {
+            if step + 1 >= self.steps {
                 state[self.at.operand_valid] = 0;
             } else {
                 self.keep_step(state, self.at.step, step + 1);
@@ -456,7 +486,7 @@ impl Stage for WindowProduct {
                 self.keep_step(state, self.at.step, 0);
             } else {
                 self.multiply(state, 0, &word, edge);
-                if self.matrix.steps() > 1 {
+                if self.steps > 1 {
                     state[self.at.operand_valid] = 1;
                     self.keep_step(state, self.at.step, 1);
                 }

@@ -4,7 +4,7 @@ use super::super::live::{Live, Says};
 use super::super::register::{Register, RegisterClass};
 use super::super::stage::{Edge, Signals, Stage, StreamShape};
 use super::bits::{address_bits, copy_bits, shift_down};
-use super::layout::{Control, Layout, Words, pair};
+use super::layout::{Control, Layout, Words, pair, stays};
 use super::{Unbuildable, at_least_one};
 
 /// FINN's `dwc`: to words wider or narrower by a whole factor, or, where neither width divides the
@@ -33,17 +33,21 @@ impl WidthConverter {
                 what: "a width converter between equal widths is no stage",
             });
         }
-        let mut layout = Layout::default();
         let lanes = least_common_multiple(shape.lanes, lanes_out);
-        let up = (lanes != shape.lanes).then(|| Up::new(&mut layout, shape, lanes));
-        let down = (lanes != lanes_out).then(|| {
-            let wide = StreamShape {
-                lanes,
-                lane_bits: shape.lane_bits,
-            };
-            Down::new(&mut layout, wide, lanes_out)
-        });
-        Ok(Self { layout, up, down })
+        let [wide, output] = [lanes, lanes_out].map(|lanes| StreamShape { lanes, ..shape });
+        Ok(Self::of(
+            [shape, wide, output],
+            [lanes / shape.lanes, lanes / lanes_out],
+        ))
+    }
+
+    /// From words of the first shape through those of the second one, so many times as wide, to the third one, of
+    /// which the second one is so many times as wide.
+    fn of([input, wide, output]: [StreamShape; 3], [up, down]: [usize; 2]) -> Self {
+        let mut layout = Layout::default();
+        let up = (up > 1).then(|| Up::new(&mut layout, up as u64, input, wide));
+        let down = (down > 1).then(|| Down::new(&mut layout, down as u64, wide, output));
+        Self { layout, up, down }
     }
 
     /// Whether the first half accepts, with its consumer's ready.
@@ -63,6 +67,12 @@ fn least_common_multiple(a: usize, b: usize) -> usize {
 impl Stage for WidthConverter {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let up = self.up.as_ref().map_or(1, |up| up.factor);
+        let down = self.down.as_ref().map_or(1, |down| down.factor);
+        Box::new(Self::of([StreamShape::EMPTY; 3], [up as usize, down as usize]))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {
@@ -130,7 +140,11 @@ impl Stage for WidthConverter {
     }
 
     fn samples(&self) -> u32 {
-        1
+        let chunk_bits = match (&self.up, &self.down) {
+            (Some(up), _) => up.chunk_bits,
+            (None, down) => down.as_ref().map_or(0, |down| down.chunk_bits),
+        };
+        u32::from(chunk_bits > 0)
     }
 
     fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
@@ -138,9 +152,10 @@ impl Stage for WidthConverter {
         if self.offers(state) & ready != 0 || self.accepts(state, edge.signals) & valid != 0 {
             return 0;
         }
-        let mut next = state.to_vec();
-        self.edge(&mut next, edge);
-        if next == state { u64::MAX } else { 0 }
+        match stays(state, |next| self.edge(next, edge)) {
+            true => u64::MAX,
+            false => 0,
+        }
     }
 }
 
@@ -158,15 +173,14 @@ struct Up {
 }
 
 impl Up {
-    fn new(layout: &mut Layout, shape: StreamShape, lanes_out: usize) -> Self {
-        let factor = (lanes_out / shape.lanes) as u64;
+    fn new(layout: &mut Layout, factor: u64, narrow: StreamShape, wide: StreamShape) -> Self {
         let class = RegisterClass::Pipeline;
         Self {
             factor,
-            chunk_bits: shape.lanes * shape.lane_bits as usize,
-            word_bits: lanes_out * shape.lane_bits as usize,
-            word: layout.words(class, "word", 1, lanes_out, shape.lane_bits),
-            side: layout.words(class, "side", 1, shape.lanes, shape.lane_bits),
+            chunk_bits: narrow.lanes * narrow.lane_bits as usize,
+            word_bits: wide.lanes * wide.lane_bits as usize,
+            word: layout.words(class, "word", 1, wide.lanes, wide.lane_bits),
+            side: layout.words(class, "side", 1, narrow.lanes, narrow.lane_bits),
             count: layout.control("count", address_bits(factor) + 1),
             free: layout.control("free", 1),
         }
@@ -225,15 +239,14 @@ struct Down {
 }
 
 impl Down {
-    fn new(layout: &mut Layout, shape: StreamShape, lanes_out: usize) -> Self {
-        let factor = (shape.lanes / lanes_out) as u64;
+    fn new(layout: &mut Layout, factor: u64, wide: StreamShape, narrow: StreamShape) -> Self {
         let class = RegisterClass::Pipeline;
         Self {
             factor,
-            chunk_bits: lanes_out * shape.lane_bits as usize,
-            word: layout.words(class, "chunks", 1, shape.lanes, shape.lane_bits),
-            side: layout.words(class, "chunk_side", 1, lanes_out, shape.lane_bits),
-            output: layout.words(class, "output", 1, lanes_out, shape.lane_bits),
+            chunk_bits: narrow.lanes * narrow.lane_bits as usize,
+            word: layout.words(class, "chunks", 1, wide.lanes, wide.lane_bits),
+            side: layout.words(class, "chunk_side", 1, narrow.lanes, narrow.lane_bits),
+            output: layout.words(class, "output", 1, narrow.lanes, narrow.lane_bits),
             count: layout.control("chunk_count", address_bits(factor) + 1),
             free: layout.control("chunk_free", 1),
             valid: layout.control("output_valid", 1),

@@ -66,6 +66,10 @@ impl Fifo {
     /// [`Unbuildable`] where the depth is 0.
     pub fn new(shape: StreamShape, depth: usize) -> Result<Self, Unbuildable> {
         at_least_one("the depth of a FIFO", depth)?;
+        Ok(Self::of(shape, depth))
+    }
+
+    fn of(shape: StreamShape, depth: usize) -> Self {
         let mut layout = Layout::default();
         let slots = layout.words(RegisterClass::Fifo, "slots", depth, shape.lanes, shape.lane_bits);
         let places = depth as u64 - 1;
@@ -83,7 +87,7 @@ impl Fifo {
         let address_full = control(&mut layout, "address_full", 1);
         let valid = layout.control("valid", 1);
         let full = control(&mut layout, "full", 1);
-        Ok(Self {
+        Self {
             depth,
             layout,
             slots,
@@ -93,7 +97,7 @@ impl Fifo {
             address_full,
             valid,
             full,
-        })
+        }
     }
 
     /// Whether the memory is a shift register.
@@ -176,6 +180,10 @@ impl Fifo {
 impl Stage for Fifo {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        Box::new(Self::of(StreamShape::EMPTY, self.depth))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {

@@ -195,6 +195,21 @@ impl Words {
     }
 }
 
+/// Whether an edge leaves a state as it is.
+pub(super) fn stays(state: &[u64], edge: impl FnOnce(&mut [u64])) -> bool {
+    const FEW: usize = 16;
+    if state.len() <= FEW {
+        let mut next = [0; FEW];
+        let next = &mut next[..state.len()];
+        next.copy_from_slice(state);
+        edge(next);
+        return next == state;
+    }
+    let mut next = state.to_vec();
+    edge(&mut next);
+    next == state
+}
+
 /// One word to read and another to write.
 pub(super) fn pair(state: &mut [u64], from: Words, to: Words) -> (&[u64], &mut [u64]) {
     if from.at < to.at {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::super::arithmetic::Arithmetic;
+use super::super::arithmetic::{Arithmetic, NoLanes};
 use super::super::live::{Live, Says};
 use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, step_counter};
@@ -83,6 +83,10 @@ impl MemoryStream {
                 most,
             });
         }
+        Ok(Self::of(arithmetic, depth, read_back))
+    }
+
+    fn of(arithmetic: Arc<dyn Arithmetic>, depth: u64, read_back: Option<NonZeroU64>) -> Self {
         let mut layout = Layout::default();
         let (lanes, bits) = (arithmetic.product_lanes(), arithmetic.weight_bits());
         let class = RegisterClass::Pipeline;
@@ -96,7 +100,7 @@ impl MemoryStream {
         let pointers = names.map(|names| Pointer::new(&mut layout, names, depth));
         let accesses = |bits: u32| if read_back.is_some() { bits } else { 0 };
         let period = read_back.map_or(1, NonZeroU64::get);
-        Ok(Self {
+        Self {
             write_data,
             output,
             write: layout.control("write_command", 1),
@@ -110,7 +114,7 @@ impl MemoryStream {
             depth,
             period,
             layout,
-        })
+        }
     }
 
     /// Whether a read-back of the scrubber has arrived in this cycle.
@@ -130,6 +134,11 @@ impl MemoryStream {
 impl Stage for MemoryStream {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let read_back = NonZeroU64::new(self.period).filter(|_| self.access.bits() > 0);
+        Box::new(Self::of(Arc::new(NoLanes), self.depth, read_back))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {

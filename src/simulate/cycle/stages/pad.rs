@@ -62,7 +62,11 @@ impl Padding {
             at_least_one("a size of a padded map", size)?;
         }
         let fold = multiple("the channels of a padded map", shape.input[2], lanes)? as u64;
-        let word = StreamShape { lanes, lane_bits };
+        Ok(Self::of(shape, fold, StreamShape { lanes, lane_bits }))
+    }
+
+    fn of(shape: PaddingShape, fold: u64, word: StreamShape) -> Self {
+        let StreamShape { lanes, lane_bits } = word;
         let mut border = vec![0; word.limbs()];
         for at in 0..lanes {
             set_lane(&mut border, at, lane_bits, shape.border);
@@ -73,7 +77,7 @@ impl Padding {
         ];
         let mut layout = Layout::default();
         let class = RegisterClass::Pipeline;
-        Ok(Self {
+        Self {
             shape,
             border,
             fold,
@@ -86,7 +90,7 @@ impl Padding {
             column: layout.control("column", bits_for(last[1])),
             row: layout.control("row", bits_for(last[0])),
             layout,
-        })
+        }
     }
 
     fn commands(&self, state: &[u64], valid: bool, ready: bool) -> Commands {
@@ -122,6 +126,10 @@ impl Padding {
 impl Stage for Padding {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        Box::new(Self::of(self.shape, self.fold, StreamShape::EMPTY))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {

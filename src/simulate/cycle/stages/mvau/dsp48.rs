@@ -3,7 +3,7 @@
 use super::super::super::live::{Live, Says};
 use super::super::super::register::{Register, RegisterClass, bits_for, lane, mask};
 use super::super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
-use super::super::layout::{Control, Layout, Words, sign_extend};
+use super::super::layout::{Control, Layout, Words, sign_extend, stays};
 use super::super::{Unbuildable, at_least_one};
 use super::handover::Handover;
 use super::replay::Replay;
@@ -194,6 +194,10 @@ impl Dsp48Mvau {
                 return Err(Unbuildable::TooLarge { what, value, most });
             }
         }
+        Ok(Self::of(shape))
+    }
+
+    fn of(shape: Dsp48Shape) -> Self {
         let lanes = shape.core.lanes();
         let offsets = shape.offsets();
         let pipes = shape.pe.div_ceil(lanes);
@@ -201,7 +205,8 @@ impl Dsp48Mvau {
         let mut layout = Layout::default();
         let (sf, nf) = (shape.synapse_fold, shape.neuron_fold);
         let input = InputBuffer::Replay;
-        let replay = Replay::new(&mut layout, shape.simd, shape.activation_bits, sf, nf, input);
+        let lanes_in = shape.simd * shape.pe.min(1);
+        let replay = Replay::new(&mut layout, lanes_in, shape.activation_bits, sf, nf, input);
         let (operand, product, sum) = (
             RegisterClass::Pipeline,
             RegisterClass::Product,
@@ -241,7 +246,7 @@ impl Dsp48Mvau {
             })
             .collect();
         let results = words(operand, "results", lanes * pipes, 1, shape.accumulator_bits);
-        Ok(Self {
+        Self {
             last: layout.control("last", DEPTH),
             handover: Handover::new(&mut layout, shape.pe, shape.accumulator_bits),
             shape,
@@ -260,7 +265,7 @@ impl Dsp48Mvau {
             upper_sums,
             high_sums,
             results,
-        })
+        }
     }
 
     /// The lowest lane of a pipe that holds a row.
@@ -439,6 +444,15 @@ impl Stage for Dsp48Mvau {
         self.layout.registers.clone()
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        // Without rows there is nothing to compute.
+        Box::new(Self::of(Dsp48Shape { pe: 0, ..self.shape }))
+    }
+
+    fn is_exact(&self) -> bool {
+        self.shape.keeps_operands
+    }
+
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "replayed" => Live::while_set("replayed_valid"),
@@ -508,15 +522,16 @@ impl Stage for Dsp48Mvau {
     }
 
     fn samples(&self) -> u32 {
-        2
+        if self.shape.pe > 0 { 2 } else { 0 }
     }
 
     fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
         if !self.may_be_still(state, edge.signals) {
             return 0;
         }
-        let mut next = state.to_vec();
-        self.edge(&mut next, edge);
-        if next == state { u64::MAX } else { 0 }
+        match stays(state, |next| self.edge(next, edge)) {
+            true => u64::MAX,
+            false => 0,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::super::register::{Register, RegisterClass, lane, mask};
 use super::super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
-use super::super::layout::{Control, Layout, Words, sign_extend};
+use super::super::layout::{Control, Layout, Words, sign_extend, stays};
 use super::super::{Unbuildable, at_least_one};
 use super::handover::Handover;
 use super::replay::Replay;
@@ -160,6 +160,10 @@ impl Dsp58Mvau {
                 return Err(Unbuildable::TooLarge { what, value, most });
             }
         }
+        Ok(Self::of(shape))
+    }
+
+    fn of(shape: Dsp58Shape) -> Self {
         let chain = shape.chain();
         let (mut delays_of_row, mut operands_of_row, mut sums_of_row) = (0, 0, 0);
         let links: Vec<Link> = (0..chain)
@@ -185,12 +189,12 @@ impl Dsp58Mvau {
         let (sf, nf) = (shape.synapse_fold, shape.neuron_fold);
         let (lanes, input) = match shape.depthwise {
             true => (shape.pe * shape.simd, InputBuffer::None),
-            false => (shape.simd, InputBuffer::Replay),
+            false => (shape.simd * shape.pe.min(1), InputBuffer::Replay),
         };
         let replay = Replay::new(&mut layout, lanes, shape.activation_bits, sf, nf, input);
         let pe = shape.pe;
         let slices = pe * chain;
-        let activation_rows = if shape.depthwise { pe } else { 1 };
+        let activation_rows = if shape.depthwise { pe } else { pe.min(1) };
         let mut words = |class, name, words, bits| layout.words(class, name, words, 1, bits);
         let (operand, product, sum) = (
             RegisterClass::Pipeline,
@@ -210,7 +214,7 @@ impl Dsp58Mvau {
         let running_sums = words(sum, "running_sums", pe, SUM_BITS);
         let restarts = words(control, "restarts", pe, 1);
         let segments = shape.segments() as u32;
-        Ok(Self {
+        Self {
             missing: layout.control("missing", segments - 1),
             last: layout.control("last", 2 + segments),
             handover: Handover::new(&mut layout, pe, shape.accumulator_bits),
@@ -230,7 +234,7 @@ impl Dsp58Mvau {
             chain_sums,
             running_sums,
             restarts,
-        })
+        }
     }
 
     /// Output register and side-step register.
@@ -325,7 +329,11 @@ impl Dsp58Mvau {
         let activations = Operands {
             registers: self.activation_operands.start(),
             delays: self.activation_delays.start(),
-            rows: if shape.depthwise { shape.pe } else { 1 },
+            rows: if shape.depthwise {
+                shape.pe
+            } else {
+                shape.pe.min(1)
+            },
             bits: shape.activation_bits,
             signed: shape.signed_activations,
             place: ACTIVATION_BITS,
@@ -416,6 +424,11 @@ impl Stage for Dsp58Mvau {
         self.layout.registers.clone()
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        // Without rows there is nothing to compute.
+        Box::new(Self::of(Dsp58Shape { pe: 0, ..self.shape }))
+    }
+
     fn reset(&self, state: &mut [u64]) {
         self.handover.reset(state);
     }
@@ -474,15 +487,16 @@ impl Stage for Dsp58Mvau {
     }
 
     fn samples(&self) -> u32 {
-        2
+        if self.shape.pe > 0 { 2 } else { 0 }
     }
 
     fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
         if !self.may_be_still(state, edge.signals) {
             return 0;
         }
-        let mut next = state.to_vec();
-        self.edge(&mut next, edge);
-        if next == state { u64::MAX } else { 0 }
+        match stays(state, |next| self.edge(next, edge)) {
+            true => u64::MAX,
+            false => 0,
+        }
     }
 }

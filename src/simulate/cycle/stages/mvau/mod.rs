@@ -9,7 +9,7 @@ mod replay;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::super::arithmetic::Arithmetic;
+use super::super::arithmetic::{Arithmetic, NoLanes};
 use super::super::live::{Live, Says};
 use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
@@ -366,25 +366,8 @@ impl Mvau {
         let (valid, last) = (self.valid.get(state), self.last.get(state));
         let filled = |register: u32| valid >> register & 1 == 1;
 
-        let results = last >> before & mask(self.core.results);
-        if results != 0 {
-            self.results.shift_up(state);
-            if results & 1 == 1 {
-                let step = self.finished_step(state);
-                let (accumulators, result) = pair(state, self.accumulators, self.results);
-                self.arithmetic.output(step, accumulators, result);
-            }
-        }
-
-        if self.core.products && self.core.sums {
-            self.sum_up(state, edge, &mut Vec::new(), &mut Vec::new());
-        } else {
-            SCRATCH.with_borrow_mut(|[products, sums]| self.sum_up(state, edge, products, sums));
-        }
-        if self.core.products && filled(self.core.operands - 1) {
-            let step = self.step_of(state, self.core.operands - 1);
-            let (earlier, products) = split(state, self.products);
-            self.multiply(earlier, step, edge, products);
+        if self.computes() {
+            self.move_words(state, edge);
         }
         let ends = last >> (before - 1) & 1 == 1;
         if ends || filled(before - 1) {
@@ -396,10 +379,6 @@ impl Mvau {
             self.sum_step.set(state, next);
         }
 
-        if self.core.operands > 1 && valid & mask(self.core.operands - 1) != 0 {
-            self.activations.shift_up(state);
-            self.weight_words.shift_up(state);
-        }
         let fed = feed.is_some();
         let ends = feed.as_ref().is_some_and(|feed| feed.last);
         if let Some(feed) = feed {
@@ -420,6 +399,71 @@ impl Mvau {
         }
         self.valid.set(state, valid << 1 | u64::from(fed));
         self.last.set(state, last << 1 | u64::from(ends));
+    }
+
+    /// Whether words have lanes.
+    fn computes(&self) -> bool {
+        self.product_limbs > 0
+    }
+
+    /// What an edge moves and computes behind the operands, from the result backwards.
+    fn move_words(&self, state: &mut [u64], edge: &Edge<'_>) {
+        let before = self.core.before();
+        let (valid, last) = (self.valid.get(state), self.last.get(state));
+        let filled = |register: u32| valid >> register & 1 == 1;
+        let results = last >> before & mask(self.core.results);
+        if results != 0 {
+            self.results.shift_up(state);
+            if results & 1 == 1 {
+                let step = self.finished_step(state);
+                let (accumulators, result) = pair(state, self.accumulators, self.results);
+                self.arithmetic.output(step, accumulators, result);
+            }
+        }
+
+        if self.core.products && self.core.sums {
+            self.sum_up(state, edge, &mut Vec::new(), &mut Vec::new());
+        } else {
+            SCRATCH.with_borrow_mut(|[products, sums]| self.sum_up(state, edge, products, sums));
+        }
+        if self.core.products && filled(self.core.operands - 1) {
+            let step = self.step_of(state, self.core.operands - 1);
+            let (earlier, products) = split(state, self.products);
+            self.multiply(earlier, step, edge, products);
+        }
+        if self.core.operands > 1 && valid & mask(self.core.operands - 1) != 0 {
+            self.activations.shift_up(state);
+            self.weight_words.shift_up(state);
+        }
+    }
+
+    /// So many edges of a rest at once, at most; how many. Only of a unit without lanes whose core moves and is fed from
+    /// its buffer by the words between the first and the last one of a vector.
+    fn stride(&self, state: &mut [u64], edges: u64) -> u64 {
+        if self.computes() || !self.moves(state) || self.weights == Weights::Decoupled || self.drain.is_some()
+        {
+            return 0;
+        }
+        let fits = u64::from(u64::BITS - self.core.depth()).min(edges);
+        let Some((edges, ends)) = self.replay.stride(state, fits) else {
+            return 0;
+        };
+        // The flags of the core with what follows them, as if no flag were dropped at the end.
+        let valid = self.valid.get(state) << edges | mask(edges as u32);
+        let last = self.last.get(state) << edges | u64::from(ends) << (edges - 1);
+        let before = self.core.before();
+        let summed = valid >> before & mask(edges as u32);
+        if summed != 0 {
+            let newest = last >> before >> summed.trailing_zeros() & 1;
+            self.fresh.set(state, newest);
+            let step = self.sum_step.get(state) + u64::from(summed.count_ones());
+            self.sum_step.set(state, step % self.steps);
+        }
+        let step = self.weight_step.get(state) + edges;
+        self.weight_step.set(state, step % self.steps);
+        self.valid.set(state, valid);
+        self.last.set(state, last);
+        edges
     }
 
     /// An edge without any input.
@@ -518,6 +562,17 @@ struct Feed<'a> {
 impl Stage for Mvau {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let (sf, nf, input) = self.replay.kind();
+        let unit = Self::with_input(Arc::new(NoLanes), sf, nf, self.core, self.weights, input);
+        let mut unit = unit.expect("its folds are those of the unit");
+        if let Some(drain) = self.drain {
+            let vectors = drain.iterations / self.steps;
+            unit = (unit.drained(vectors, drain.cycles)).expect("a frame has vectors");
+        }
+        Box::new(unit)
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {
@@ -619,11 +674,15 @@ impl Stage for Mvau {
     fn skip(&self, state: &mut [u64], edges: u64, memories: &Memories) {
         // What is offered is not taken and what could be taken is not offered, so that an edge without
         // any signals does the same.
-        for _ in 0..edges {
-            if self.is_still(state, Signals::default()) {
-                return;
-            }
-            self.tick(state, memories);
+        let mut left = edges;
+        while left > 0 && !self.is_still(state, Signals::default()) {
+            left -= match self.stride(state, left) {
+                0 => {
+                    self.tick(state, memories);
+                    1
+                }
+                edges => edges,
+            };
         }
     }
 }

@@ -9,6 +9,7 @@ use super::InputBuffer;
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     length: u64,
+    repetitions: u64,
     item: Cycle,
     buffer: Buffer,
 }
@@ -194,7 +195,22 @@ impl Replay {
                 repetition: Cycle::new(layout, names, repetitions),
             }),
         };
-        Self { length, item, buffer }
+        Self {
+            length,
+            repetitions,
+            item,
+            buffer,
+        }
+    }
+
+    /// Words of a vector, how often it is used, and what keeps it.
+    pub(super) fn kind(&self) -> (u64, u64, InputBuffer) {
+        let kind = match &self.buffer {
+            Buffer::None => InputBuffer::None,
+            Buffer::Ring(_) => InputBuffer::Replay,
+            Buffer::Kept(_) => InputBuffer::Kept,
+        };
+        (self.length, self.repetitions, kind)
     }
 
     /// Whether a word is taken from the stream, where the multipliers take one if `advance`.
@@ -252,6 +268,32 @@ impl Replay {
             }
             Buffer::Kept(_) => {}
         }
+    }
+
+    /// So many advances at once, at most, without any input; how many, and whether the first of the words that they take
+    /// ends a vector, as none of the others does. None where words of the same vector do not follow each other.
+    pub(super) fn stride(&self, state: &mut [u64], advances: u64) -> Option<(u64, bool)> {
+        let Buffer::Ring(ring) = &self.buffer else {
+            return None;
+        };
+        let count = self.item.count.get(state);
+        let (write, read) = (ring.write.get(state), ring.read.get(state));
+        let available = write.wrapping_sub(read) & mask(ring.address + 1);
+        let inside = (self.length.saturating_sub(2)).saturating_sub(count);
+        let advances = advances.min(available).min(inside);
+        if advances == 0 || !ring.valid.is_set(state) || self.item.is_last(state) {
+            return None;
+        }
+        let ends = ring.last.is_set(state);
+        if ring.repetition.is_last(state) {
+            let free = ring.free.get(state);
+            ring.free.set(state, free.wrapping_add(advances));
+        }
+        ring.read.set(state, read.wrapping_add(advances));
+        self.item.count.set(state, count + advances);
+        ring.last.set(state, 0);
+        ring.finished.set(state, 0);
+        Some((advances, ends))
     }
 
     /// Whether an edge leaves everything as it is.

@@ -17,6 +17,8 @@ use super::{WindowGeometry, skipped};
 /// more words if they are late. Here the mark has the bits that it needs.
 #[derive(Clone, Debug)]
 pub(super) struct Addressable {
+    geometry: WindowGeometry,
+    fold: usize,
     layout: Layout,
     controller: Controller,
     depthwise: bool,
@@ -113,6 +115,8 @@ impl Addressable {
         let beyond = if interleaved { fold as u64 } else { 1 };
         let mark = address_bits(last_read as u64 + beyond) + 1;
         let mut generator = Self {
+            geometry,
+            fold,
             controller,
             depthwise: interleaved,
             depth,
@@ -237,6 +241,11 @@ struct Marks {
 impl Stage for Addressable {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let control = Self::new(self.geometry, self.fold, StreamShape::EMPTY, self.depthwise);
+        Box::new(control.expect("its schedule is that of the generator"))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {

@@ -17,6 +17,7 @@ use super::WindowGeometry;
 #[derive(Clone, Debug)]
 pub(super) struct Blocks {
     layout: Layout,
+    geometry: WindowGeometry,
     kernel: [u64; 2],
     stride: [u64; 2],
     output_size: [u64; 2],
@@ -109,6 +110,7 @@ impl Blocks {
         let wide = |pair: [usize; 2]| pair.map(|size| size as u64);
         Ok(Self {
             layout,
+            geometry,
             kernel: wide(geometry.kernel),
             stride: wide(geometry.stride),
             output_size: wide(geometry.output()),
@@ -217,6 +219,11 @@ impl Blocks {
 impl Stage for Blocks {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let control = Self::new(self.geometry, self.fold as usize, StreamShape::EMPTY);
+        Box::new(control.expect("its schedule is that of the generator"))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {

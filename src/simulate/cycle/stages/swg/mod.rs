@@ -150,6 +150,10 @@ impl Stage for SlidingWindow {
         self.stage().registers()
     }
 
+    fn control(&self) -> Box<dyn Stage> {
+        self.stage().control()
+    }
+
     fn live(&self, at: usize, register: &Register) -> Live {
         self.stage().live(at, register)
     }

@@ -14,6 +14,8 @@ use super::{WindowGeometry, skipped};
 /// All rings advance together; here they share their two address registers, which the RTL repeats.
 #[derive(Clone, Debug)]
 pub(super) struct Parallel {
+    geometry: WindowGeometry,
+    fold: usize,
     layout: Layout,
     controller: Controller,
     kernel: [usize; 2],
@@ -91,6 +93,8 @@ impl Parallel {
         let element = address_bits(last_read as u64 + 1) + 1;
         let address = if rings > 0 { address_bits(line as u64) } else { 0 };
         let mut generator = Self {
+            geometry,
+            fold,
             controller,
             kernel: geometry.kernel,
             chunk_bits: shape.lanes * shape.lane_bits as usize,
@@ -131,9 +135,22 @@ impl Parallel {
         }
     }
 
-    /// Moves everything one place on, from the oldest kernel row to the newest. Places are bit addresses
-    /// in the state.
+    /// Moves everything one place on.
     fn shift(&self, state: &mut [u64], input: Option<&[u64]>) {
+        if self.chunk_bits > 0 {
+            self.shift_words(state, input);
+        }
+        if self.line > 0 {
+            let last = self.line as u64 - 1;
+            for address in [self.write_address, self.read_address] {
+                let next = step_counter(address.get(state), last, address.bits());
+                address.set(state, next);
+            }
+        }
+    }
+
+    /// The words, from the oldest kernel row to the newest. Places are bit addresses in the state.
+    fn shift_words(&self, state: &mut [u64], input: Option<&[u64]>) {
         let [rows, columns] = self.kernel;
         let chunk = self.chunk_bits;
         let (write, read) = (self.write_address.get(state), self.read_address.get(state));
@@ -173,13 +190,6 @@ impl Parallel {
             } else {
                 self.through(state, registers, lead, source, newest);
             }
-        }
-        if self.line > 0 {
-            let last = self.line as u64 - 1;
-            self.write_address
-                .set(state, step_counter(write, last, self.write_address.bits()));
-            self.read_address
-                .set(state, step_counter(read, last, self.read_address.bits()));
         }
     }
 
@@ -230,6 +240,11 @@ impl Parallel {
 impl Stage for Parallel {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let control = Self::new(self.geometry, self.fold, StreamShape::EMPTY);
+        Box::new(control.expect("its schedule is that of the generator"))
     }
 
     fn state_limbs(&self) -> usize {

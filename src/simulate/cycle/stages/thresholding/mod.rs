@@ -7,7 +7,7 @@ use super::super::live::{Live, Says};
 use super::super::register::{Register, RegisterClass, bits_for, mask, set_lane};
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::bits::address_bits;
-use super::layout::{Control, Layout, Words};
+use super::layout::{Control, Layout, Words, stays};
 use super::{Unbuildable, at_least_one, multiple};
 use crate::network::{Encoding, ParamId, ThresholdRule};
 use count::Count;
@@ -111,7 +111,6 @@ impl Thresholding {
             });
         }
         let stages = bits as usize * if shape.deep { 2 } else { 1 };
-        let pending = stages + 3;
         let codes = (shape.factor.iter().zip(&shape.offset))
             .map(|(&factor, &offset)| {
                 let code = |count: usize| {
@@ -125,17 +124,31 @@ impl Thresholding {
             .collect();
         let mut layout = Layout::default();
         let fold_bits = address_bits(folds);
-        let class = RegisterClass::Pipeline;
-        let out_bits = shape.output.width();
         let pipeline = match shape.rule {
             ThresholdRule::BinarySearch => {
                 Pipeline::Search(Search::new(&mut layout, &shape, bits as usize, fold_bits))
             }
             ThresholdRule::Count => Pipeline::Count(Count::new(&mut layout, &shape, stages, fold_bits)),
         };
+        Ok(Self::of(shape, codes, folds, stages, layout, pipeline))
+    }
+
+    /// The stage around a pipeline of so many registers.
+    fn of(
+        shape: ThresholdingShape,
+        codes: Vec<Vec<u64>>,
+        folds: u64,
+        stages: usize,
+        mut layout: Layout,
+        pipeline: Pipeline,
+    ) -> Self {
+        let pending = stages + 3;
+        let fold_bits = address_bits(folds);
+        let class = RegisterClass::Pipeline;
+        let out_bits = shape.output.width();
         let queue = layout.words(class, "queue", pending - 1, shape.lanes, out_bits);
         let output = layout.words(class, "output", 1, shape.lanes, out_bits);
-        Ok(Self {
+        Self {
             codes,
             folds,
             stages,
@@ -149,7 +162,7 @@ impl Thresholding {
             valid: layout.control("output_valid", 1),
             layout,
             shape,
-        })
+        }
     }
 
     fn load(&self, state: &[u64]) -> Machine {
@@ -217,7 +230,6 @@ impl Thresholding {
     /// Puts the codes of the counts that leave the pipeline into the queue.
     fn enqueue(&self, state: &mut [u64], edge: &Edge<'_>) {
         let shape = &self.shape;
-        let thresholds = edge.memories.values(shape.thresholds);
         let struck = Count::struck(shape, edge);
         self.queue.shift_up(state);
         for at in 0..shape.lanes {
@@ -229,6 +241,7 @@ impl Thresholding {
                     } else {
                         0
                     };
+                    let thresholds = edge.memories.values(shape.thresholds);
                     // A channel beyond the last one, which only an upset selects, reads no thresholds.
                     let row = thresholds.get(row..row + shape.steps).unwrap_or(&[]);
                     (count.reached(state, shape, at, row, struck.as_deref()), channel)
@@ -248,6 +261,25 @@ impl Thresholding {
 impl Stage for Thresholding {
     fn registers(&self) -> Vec<Register> {
         self.layout.registers.clone()
+    }
+
+    fn control(&self) -> Box<dyn Stage> {
+        let mut layout = Layout::default();
+        let shape = ThresholdingShape {
+            lanes: 0,
+            ..self.shape.clone()
+        };
+        // A search takes as long as its pipeline is.
+        let count = Count::new(&mut layout, &shape, self.stages, 0);
+        let pipeline = Pipeline::Count(count);
+        Box::new(Self::of(
+            shape,
+            Vec::new(),
+            self.folds,
+            self.stages,
+            layout,
+            pipeline,
+        ))
     }
 
     fn live(&self, _: usize, register: &Register) -> Live {
@@ -344,8 +376,9 @@ impl Stage for Thresholding {
         if moves || valid && self.is_free(state) || self.valid.is_set(state) && ready {
             return 0;
         }
-        let mut next = state.to_vec();
-        self.edge(&mut next, edge);
-        if next == state { u64::MAX } else { 0 }
+        match stays(state, |next| self.edge(next, edge)) {
+            true => u64::MAX,
+            false => 0,
+        }
     }
 }
