@@ -7,8 +7,8 @@ mod nets;
 use std::path::{Path, PathBuf};
 
 use radstream::accelerator::{
-    Accelerator, DspBlock, FifoDepth, Folding, Hardware, LayerHardware, LoopTiming, Packing, Storage,
-    WeightMemory, WindowGenerator, WindowUnit,
+    Accelerator, DspBlock, FifoDepth, FinnVersion, Folding, Hardware, LayerHardware, LoopTiming, Packing,
+    Storage, Target, WeightMemory, WindowGenerator, WindowUnit,
 };
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::ImportOptions;
@@ -193,6 +193,27 @@ fn cnv_networks_with_their_own_folding() {
         let network = read(&data.join(format!("cnv/{name}.qonnx.onnx")));
         let hardware = Hardware::read(Path::new(&format!("hw_configs/{name}.ron"))).unwrap();
         agree(name, &network, &hardware, &any_inputs(&network, 2));
+    }
+}
+
+/// Weights that come as streams, with units that keep every step and units that can lose one.
+#[test]
+fn networks_whose_rtl_was_struck() {
+    let Some(data) = common::shared_data() else { return };
+    for name in ["p1", "p2"] {
+        let network = read(&data.join(format!("rtl_faults/{name}.onnx")));
+        let mut hardware = Hardware::read(&data.join(format!("rtl_faults/{name}.ron"))).unwrap();
+        for version in [FinnVersion::Main, FinnVersion::Measured] {
+            hardware.target = Some(Target::Finn(version));
+            let name = format!("{name} {version:?}");
+            agree(&name, &network, &hardware, &any_inputs(&network, 5));
+            let accelerator = Accelerator::build(&network, &hardware).unwrap();
+            let pipeline = Pipeline::new(&accelerator).unwrap();
+            assert_eq!(pipeline.is_exact(), version == FinnVersion::Main, "{name}");
+            if pipeline.is_exact() {
+                assert!(repeats(&name, &network, &hardware), "{name}");
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use radstream::accelerator::{Accelerator, Folding, Hardware};
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::ImportOptions;
+use radstream::simulate::Replay;
 use radstream::simulate::cycle;
 use radstream::simulate::cycle::Pipeline;
 use radstream::simulate::functional::{Parameters, evaluate};
@@ -55,6 +56,8 @@ fn both_engines_agree(model: &str, samples: usize) {
         let done = cycle::run(&pipeline, &accelerator, inputs, &[], cycle::Settings::default());
         assert_eq!(done.end, cycle::End::Completed, "{model}.{style}");
         assert!(done.outputs == expected, "{model}.{style}");
+        let replayed = Replay::new(&pipeline, &accelerator).unwrap().run(inputs);
+        assert!(replayed == Some(done), "{model}.{style}: replay");
     }
 }
 

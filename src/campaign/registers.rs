@@ -15,7 +15,7 @@ use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::network::LayerId;
 use crate::outcome::Evaluator;
-use crate::simulate::cycle::{self, CycleFault, Pipeline, RegisterClass, RegisterRow, Site};
+use crate::simulate::cycle::{CycleFault, FreeRun, Pipeline, RegisterClass, RegisterRow, Site};
 
 /// Strikes on register bits, each another bit in another cycle of steady operation and in a run of its own on
 /// three samples in a row. Bits and cycles are uniform over all registers and over the cycles between the last
@@ -264,16 +264,10 @@ impl RegisterStrikes {
 
     /// Cycles between two samples in steady operation; they do not depend on the data.
     fn interval(&self) -> u64 {
-        let network = self.accelerator.network();
-        let samples = vec![0; WINDOW * network.tensor(network.input).len()];
-        let run = cycle::run(
-            &self.pipeline,
-            &self.accelerator,
-            &samples,
-            &[],
-            cycle::Settings::default(),
-        );
-        run.timing.initiation_interval.unwrap_or(0)
+        let clock = FreeRun::of(&self.pipeline).clock(WINDOW as u64);
+        clock
+            .and_then(|clock| clock.timing.initiation_interval)
+            .unwrap_or(0)
     }
 }
 

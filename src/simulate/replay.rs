@@ -19,7 +19,10 @@ impl Replay {
         let network = accelerator.network();
         pipeline.is_exact().then(|| Self {
             free: FreeRun::of(pipeline),
-            engine: FastEngine::new(&FastPlan::new(network.clone()), &Parameters::of(network)),
+            engine: FastEngine::new(
+                &FastPlan::new(accelerator.shared_network()),
+                &Parameters::of(network),
+            ),
             inputs: network.tensor(network.input).len(),
         })
     }

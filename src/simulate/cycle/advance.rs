@@ -13,6 +13,16 @@ pub(super) enum Advance {
     Stuck,
 }
 
+/// The ports of a mask, in their order.
+#[inline]
+fn ports(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let port = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
+        mask &= mask - 1;
+        Some(port)
+    })
+}
+
 /// What is on the inputs of a stage for words of no lanes.
 static NO_WORDS: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
 
@@ -61,15 +71,38 @@ impl Engine {
         }
     }
 
+    /// Wakes the stages whose rest is over.
+    fn wake_rested(&mut self) {
+        let mut earliest = u64::MAX;
+        let mut below = self.pipeline.stages.len();
+        while let Some(stage) = self.schedule.timed.below(below) {
+            below = stage;
+            let until = self.schedule.until[stage];
+            if until <= self.cycle {
+                self.wake_up(stage);
+            } else {
+                earliest = earliest.min(until);
+            }
+        }
+        self.schedule.earliest = earliest;
+    }
+
+    /// Wakes the stages that look at a word which may change while it is not offered, because its stage is awake.
+    fn wake_samplers(&mut self) {
+        let mut below = self.pipeline.stages.len();
+        while let Some(stage) = self.schedule.awake.below(below) {
+            below = stage;
+            for at in 0..self.schedule.sampled_by[stage].len() {
+                self.wake_up(self.schedule.sampled_by[stage][at]);
+            }
+        }
+    }
+
     /// One edge, or the stretch until something can happen, but no edge from `limit` on.
     pub(super) fn advance(&mut self, limit: u64) -> Advance {
         let stages = self.pipeline.stages.len();
-        let mut below = stages;
-        while let Some(stage) = self.schedule.timed.below(below) {
-            below = stage;
-            if self.schedule.until[stage] <= self.cycle {
-                self.wake_up(stage);
-            }
+        if self.schedule.earliest <= self.cycle {
+            self.wake_rested();
         }
         let (input, output) = (self.pipeline.input, self.pipeline.output);
         let input_open = self.stream_is_offered(input);
@@ -86,16 +119,11 @@ impl Engine {
                 self.wake_up(stage);
             }
         }
-        if self.schedule.awake.below(stages).is_none() {
+        if self.schedule.awake.is_empty() {
             return self.jump(limit);
         }
-        // The word of a stage that is awake may change while it is not offered.
-        let mut below = stages;
-        while let Some(stage) = self.schedule.awake.below(below) {
-            below = stage;
-            for at in 0..self.schedule.sampled_by[stage].len() {
-                self.wake_up(self.schedule.sampled_by[stage][at]);
-            }
+        if !self.schedule.sampled_by.is_empty() {
+            self.wake_samplers();
         }
         // What is offered follows from the state alone; who sees a change has to look again.
         let mut below = stages;
@@ -105,10 +133,9 @@ impl Engine {
             let offered = placed.stage.offers(&self.state[placed.state.clone()]);
             let changed = offered ^ self.offered[stage];
             self.offered[stage] = offered;
-            for port in 0..self.schedule.consumers[stage].len() {
-                if let (1, Some((consumer, _))) = (changed >> port & 1, self.schedule.consumers[stage][port])
-                {
-                    self.wake_up(consumer);
+            for port in ports(changed) {
+                if let Some(&Some((consumer, _))) = self.schedule.consumers.of_stage(stage).get(port) {
+                    self.wake_up(consumer as usize);
                 }
             }
         }
@@ -118,23 +145,25 @@ impl Engine {
             below = stage;
             let placed = &self.pipeline.stages[stage];
             let mut signals = Signals::default();
-            for (port, producer) in self.schedule.producers[stage].iter().enumerate() {
-                let valid = producer.map_or(input_open, |(stage, port)| self.offered[stage] >> port & 1 == 1);
-                signals.valid |= u32::from(valid) << port;
+            for (port, producer) in self.schedule.producers.of_stage(stage).iter().enumerate() {
+                let valid = producer.map_or(u32::from(input_open), |(stage, port)| {
+                    self.offered[stage as usize] >> port & 1
+                });
+                signals.valid |= valid << port;
             }
-            for (port, consumer) in self.schedule.consumers[stage].iter().enumerate() {
-                let ready =
-                    consumer.map_or(output_open, |(stage, port)| self.accepted[stage] >> port & 1 == 1);
-                signals.ready |= u32::from(ready) << port;
+            for (port, consumer) in self.schedule.consumers.of_stage(stage).iter().enumerate() {
+                let ready = consumer.map_or(u32::from(output_open), |(stage, port)| {
+                    self.accepted[stage as usize] >> port & 1
+                });
+                signals.ready |= ready << port;
             }
             self.signals[stage] = signals;
             let accepted = placed.stage.accepts(&self.state[placed.state.clone()], signals);
             let changed = accepted ^ self.accepted[stage];
             self.accepted[stage] = accepted;
-            for port in 0..self.schedule.producers[stage].len() {
-                if let (1, Some((producer, _))) = (changed >> port & 1, self.schedule.producers[stage][port])
-                {
-                    self.wake_up(producer);
+            for port in ports(changed) {
+                if let Some(&Some((producer, _))) = self.schedule.producers.of_stage(stage).get(port) {
+                    self.wake_up(producer as usize);
                 }
             }
         }
@@ -181,11 +210,11 @@ impl Engine {
             &NO_WORDS
         } else {
             filled = [&[]; MAX_PORTS];
-            for (slot, producer) in filled.iter_mut().zip(&self.schedule.producers[stage]) {
+            for (slot, producer) in filled.iter_mut().zip(self.schedule.producers.of_stage(stage)) {
                 *slot = match producer {
                     Some((producer, port)) => {
-                        let placed = &self.pipeline.stages[*producer];
-                        placed.stage.word(&before[placed.state.clone()], *port)
+                        let placed = &self.pipeline.stages[*producer as usize];
+                        placed.stage.word(&before[placed.state.clone()], *port as usize)
                     }
                     None if self.schedule.input_open => self.input.word(limbs),
                     None => &self.no_word,
@@ -213,13 +242,7 @@ impl Engine {
         if taken | given == 0 && !hit {
             let rest = placed.stage.rest_at(own, &edge);
             if rest > 0 {
-                self.schedule.resting[stage] = true;
-                self.schedule.since[stage] = self.cycle;
-                self.schedule.until[stage] = self.cycle.saturating_add(rest);
-                self.schedule.awake.remove(stage);
-                if rest < u64::MAX {
-                    self.schedule.timed.insert(stage);
-                }
+                self.schedule.rest(stage, self.cycle, rest);
                 return;
             }
         }

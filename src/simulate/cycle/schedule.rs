@@ -1,6 +1,6 @@
 //! Which stages rest, and until when.
 
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Stream};
 use super::stage_set::StageSet;
 
 /// Who is awake.
@@ -13,49 +13,79 @@ pub(super) struct Schedule {
     /// The cycle in which its rest is over.
     pub(super) until: Vec<u64>,
     pub(super) resting: Vec<bool>,
-    /// Resting stages whose rest is over some time.
+    /// Resting stages whose rest is over some time, and a cycle before which none of them is.
     pub(super) timed: StageSet,
-    /// Producing stage and port of every input, and consuming stage and port of every output; none for
-    /// an end of the accelerator.
-    pub(super) producers: Vec<Vec<Option<(usize, usize)>>>,
-    pub(super) consumers: Vec<Vec<Option<(usize, usize)>>>,
-    /// Stages that take over a stage's word even where it is not offered.
+    pub(super) earliest: u64,
+    /// What is at the other end of every input and of every output.
+    pub(super) producers: Links,
+    pub(super) consumers: Links,
+    /// Stages that take over a stage's word even where it is not offered; none where no stage does.
     pub(super) sampled_by: Vec<Vec<usize>>,
     pub(super) input_open: bool,
     pub(super) output_open: bool,
 }
 
+/// A port of another stage; none for an end of the accelerator.
+pub(super) type Link = Option<(u32, u32)>;
+
+/// What the ports of all stages lead to, stage after stage.
+#[derive(Clone, Debug)]
+pub(super) struct Links {
+    first: Vec<u32>,
+    ends: Vec<Link>,
+}
+
+impl Links {
+    fn of<'s>(
+        stages: impl Iterator<Item = &'s [usize]>,
+        streams: &[Stream],
+        end: impl Fn(&Stream) -> Option<(usize, usize)>,
+    ) -> Self {
+        let mut links = Self {
+            first: vec![0],
+            ends: Vec::new(),
+        };
+        for ports in stages {
+            let ends = ports.iter().map(|&stream| end(&streams[stream]));
+            links
+                .ends
+                .extend(ends.map(|end| end.map(|(stage, port)| (stage as u32, port as u32))));
+            links.first.push(links.ends.len() as u32);
+        }
+        links
+    }
+
+    /// Those of a stage, port after port.
+    #[inline]
+    pub(super) fn of_stage(&self, stage: usize) -> &[Link] {
+        &self.ends[self.first[stage] as usize..self.first[stage + 1] as usize]
+    }
+}
+
 impl Schedule {
     pub(super) fn new(pipeline: &Pipeline) -> Self {
         let stages = pipeline.stages.len();
-        let ends = |streams: &[usize], of: &dyn Fn(usize) -> Option<(usize, usize)>| {
-            streams.iter().map(|&stream| of(stream)).collect::<Vec<_>>()
-        };
+        let inputs = pipeline.stages.iter().map(|placed| placed.inputs.as_slice());
+        let outputs = pipeline.stages.iter().map(|placed| placed.outputs.as_slice());
         let mut schedule = Self {
             awake: StageSet::of(stages),
             since: vec![0; stages],
             until: vec![0; stages],
             resting: vec![false; stages],
             timed: StageSet::of(stages),
-            producers: pipeline
-                .stages
-                .iter()
-                .map(|placed| ends(&placed.inputs, &|stream| pipeline.streams[stream].from))
-                .collect(),
-            consumers: pipeline
-                .stages
-                .iter()
-                .map(|placed| ends(&placed.outputs, &|stream| pipeline.streams[stream].to))
-                .collect(),
-            sampled_by: vec![Vec::new(); stages],
+            earliest: u64::MAX,
+            producers: Links::of(inputs, &pipeline.streams, |stream| stream.from),
+            consumers: Links::of(outputs, &pipeline.streams, |stream| stream.to),
+            sampled_by: Vec::new(),
             input_open: false,
             output_open: false,
         };
         for (stage, placed) in pipeline.stages.iter().enumerate() {
             let samples = placed.stage.samples();
-            for (port, producer) in schedule.producers[stage].iter().enumerate() {
+            for (port, producer) in schedule.producers.of_stage(stage).iter().enumerate() {
                 if let (1, Some((producer, _))) = (samples >> port & 1, producer) {
-                    schedule.sampled_by[*producer].push(stage);
+                    schedule.sampled_by.resize(stages, Vec::new());
+                    schedule.sampled_by[*producer as usize].push(stage);
                 }
             }
         }
@@ -66,5 +96,17 @@ impl Schedule {
     #[inline]
     pub(super) fn wake(&mut self, stage: usize) {
         self.awake.insert(stage);
+    }
+
+    /// Lets a stage rest for so many edges from a cycle on.
+    pub(super) fn rest(&mut self, stage: usize, cycle: u64, edges: u64) {
+        self.resting[stage] = true;
+        self.since[stage] = cycle;
+        self.until[stage] = cycle.saturating_add(edges);
+        self.awake.remove(stage);
+        if edges < u64::MAX {
+            self.timed.insert(stage);
+            self.earliest = self.earliest.min(self.until[stage]);
+        }
     }
 }

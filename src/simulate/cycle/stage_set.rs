@@ -25,6 +25,7 @@ impl StageSet {
         self.0[stage / 64] >> (stage % 64) & 1 == 1
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|&bits| bits == 0)
     }

@@ -222,16 +222,19 @@ impl Mvau {
     }
 
     /// Whether a call has ended and the next one has not begun.
+    #[inline]
     fn drains(&self, state: &[u64]) -> bool {
         self.drain.is_some_and(|drain| drain.wait.get(state) > 0)
     }
 
     /// Whether the weights of a step are there, and the loop runs.
+    #[inline]
     fn has_weights(&self, state: &[u64], signals: Signals) -> bool {
         !self.drains(state) && (self.weights == Weights::Embedded || signals.valid & 2 == 2)
     }
 
     /// Counts an iteration, or a cycle between two calls.
+    #[inline]
     fn count(&self, state: &mut [u64], fed: bool) {
         let Some(drain) = self.drain else { return };
         let wait = drain.wait.get(state);
@@ -248,6 +251,7 @@ impl Mvau {
     }
 
     /// Whether the core has taken its result off the side-step register and moves.
+    #[inline]
     fn moves(&self, state: &[u64]) -> bool {
         self.free.is_set(state)
     }
@@ -272,6 +276,7 @@ impl Mvau {
         if next == 0 { self.steps - 1 } else { next - 1 }
     }
 
+    #[inline]
     fn result_is_due(&self, state: &[u64]) -> bool {
         self.last.get(state) >> (self.core.depth() - 1) & 1 == 1
     }
@@ -289,6 +294,7 @@ impl Mvau {
     }
 
     /// The edge of output and side-step register.
+    #[inline]
     fn hand_on(&self, state: &mut [u64], ready: bool) {
         let moves = self.moves(state);
         let due = self.result_is_due(state);
@@ -482,6 +488,7 @@ impl Mvau {
     }
 
     /// Whether an edge with these signals leaves everything as it is.
+    #[inline]
     fn is_still(&self, state: &[u64], signals: Signals) -> bool {
         let input = signals.valid & 1 == 1;
         let output_valid = self.output_valid.is_set(state);

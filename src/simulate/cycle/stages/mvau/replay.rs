@@ -63,10 +63,12 @@ impl Cycle {
         }
     }
 
+    #[inline]
     fn is_last(&self, state: &[u64]) -> bool {
         self.period == 1 || self.last.is_set(state)
     }
 
+    #[inline]
     fn step(&self, state: &mut [u64]) {
         if self.period == 1 {
             return;
@@ -82,6 +84,7 @@ impl Cycle {
     }
 
     /// A lower bound of the steps until the flag stands.
+    #[inline]
     fn steps_to_last(&self, state: &[u64]) -> u64 {
         if self.is_last(state) {
             return 0;
@@ -101,10 +104,12 @@ pub(super) struct Offer {
 
 impl Ring {
     /// Words of the memory that may not be overwritten.
+    #[inline]
     fn used(&self, state: &[u64]) -> u64 {
         self.write.get(state).wrapping_sub(self.free.get(state)) & mask(self.address + 1)
     }
 
+    #[inline]
     fn accepts(&self, state: &[u64]) -> bool {
         self.used(state) >> self.address == 0
     }
@@ -214,6 +219,7 @@ impl Replay {
     }
 
     /// Whether a word is taken from the stream, where the multipliers take one if `advance`.
+    #[inline]
     pub(super) fn accepts(&self, state: &[u64], advance: bool) -> bool {
         match &self.buffer {
             Buffer::None => advance,
@@ -222,6 +228,7 @@ impl Replay {
         }
     }
 
+    #[inline]
     pub(super) fn offer(&self, state: &[u64], input: bool) -> Offer {
         match &self.buffer {
             Buffer::None => Offer {
@@ -240,6 +247,7 @@ impl Replay {
     }
 
     /// The register and its word that are offered, or `None` where it is the input.
+    #[inline]
     pub(super) fn word(&self, state: &[u64]) -> Option<(Words, usize)> {
         match &self.buffer {
             Buffer::None => None,
@@ -250,6 +258,7 @@ impl Replay {
     }
 
     /// The state after an edge; `advance` says that the multipliers take a word if one is offered.
+    #[inline]
     pub(super) fn edge(&self, state: &mut [u64], input: Option<&[u64]>, advance: bool) {
         let moves = advance && self.offer(state, input.is_some()).valid;
         match &self.buffer {
@@ -297,6 +306,7 @@ impl Replay {
     }
 
     /// Whether an edge leaves everything as it is.
+    #[inline]
     pub(super) fn is_still(&self, state: &[u64], input: bool, advance: bool) -> bool {
         match &self.buffer {
             Buffer::None | Buffer::Kept(_) => !(advance && self.offer(state, input).valid),
