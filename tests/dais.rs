@@ -12,6 +12,7 @@ use radstream::accelerator::{Accelerator, Hardware};
 use radstream::model::{Files, load_network};
 use radstream::network::import::{ImportError, ImportOptions, Reason, dais};
 use radstream::network::{Network, NoteKind, Op, Program, ProgramInput};
+use radstream::simulate::Replay;
 use radstream::simulate::cycle::register::RegisterClass;
 use radstream::simulate::cycle::{self, CycleFault, End, Pipeline, RegisterTensor, Site};
 use radstream::simulate::functional::fast::{FastEngine, FastPlan};
@@ -149,6 +150,8 @@ fn both_engines_agree_and_registers_are_those_of_da4ml() {
                 assert_eq!(run.outputs, functional(&name, &network, &inputs), "{name}");
                 assert_eq!(run.timing.initiation_interval, Some(1), "{name}");
                 assert_eq!(run.timing.latency, Some(stages + 2), "{name}");
+                let replayed = Replay::new(&pipeline, &accelerator).unwrap().run(&inputs);
+                assert_eq!(replayed, Some(run), "{name}");
             }
         }
     }

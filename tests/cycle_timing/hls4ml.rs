@@ -4,6 +4,7 @@
 mod twins;
 
 use radstream::accelerator::{Accelerator, Hardware, HlsTool, IoType, REPORT_BAND};
+use radstream::simulate::Replay;
 use radstream::simulate::cycle::{self, Pipeline, Settings};
 
 use super::nets::Numbers;
@@ -249,6 +250,8 @@ fn the_engine_takes_the_cycles_of_the_rules() {
             "{what}"
         );
         assert_eq!(run.timing.initiation_interval, functions.interval, "{what}");
+        let replayed = Replay::new(&pipeline, &accelerator).unwrap().run(&inputs);
+        assert_eq!(replayed, Some(run), "{what}");
         let kind = usize::from(io_type == IoType::Parallel) * 2 + usize::from(strategy == "resource");
         of_kind[kind] += 1;
     }

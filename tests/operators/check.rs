@@ -8,6 +8,7 @@ use radstream::accelerator::{Accelerator, Hardware};
 use radstream::network::Network;
 use radstream::network::import::onnx::OnnxGraph;
 use radstream::network::import::qonnx;
+use radstream::simulate::Replay;
 use radstream::simulate::cycle::{self, Pipeline};
 use radstream::simulate::functional::{Parameters, evaluate};
 use rand_chacha::ChaCha8Rng;
@@ -116,6 +117,10 @@ pub fn check_cycles(network: &Network, seed: u64) {
         .collect();
     assert_eq!(done.end, cycle::End::Completed, "seed {seed}");
     assert_eq!(done.outputs, expected, "seed {seed}");
+    let replayed = Replay::new(&pipeline, &accelerator)
+        .expect("exact units")
+        .run(&inputs);
+    assert_eq!(replayed, Some(done), "seed {seed}");
 }
 
 /// Compares a network with the reference on drawn inputs. `unit` is the value of an input mantissa.
