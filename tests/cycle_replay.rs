@@ -1,17 +1,19 @@
 //! Strikes of which only what differs from the recorded run is simulated, against whole runs tick by tick.
 
+mod workload_common;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use radstream::accelerator::{Accelerator, Folding, Hardware, LayerHardware, StoredBit, WeightMemory};
 use radstream::campaign::draw_strikes;
 use radstream::fault::Targets;
-use radstream::model::{Description, Files, Settings as ModelSettings, Workload, load_network};
-use radstream::network::import::ImportOptions;
 use radstream::simulate::cycle::{
-    self, CycleFault, End, Pipeline, Recording, RegisterClass, Settings, Site, Transient,
+    self, Access, Buffer, CycleFault, Edge, End, Engine, Pipeline, Recording, RegisterBit, RegisterClass,
+    RegisterTable, Settings, Signals, Site, Transient,
 };
 use rayon::prelude::*;
+use workload_common::{MODELS, workload_on};
 
 fn decoupled(pe: u32, simd: u32) -> Hardware {
     Hardware {
@@ -52,20 +54,12 @@ impl Chip {
 }
 
 fn chip(model: &str, samples: usize, what: &str, hardware: &Hardware) -> Chip {
-    let files = Files::Folder(Path::new("models").join(model));
-    let description = Description::read(&files).unwrap();
-    let network = load_network(&files, Path::new(&description.network), &ImportOptions::default()).unwrap();
-    let settings = ModelSettings {
-        limit: Some(samples),
-        ..ModelSettings::of(&description, &files)
-    };
-    let inputs = Workload::load(&network, &settings).unwrap().inputs;
-    let accelerator = Arc::new(Accelerator::build(&network, hardware).unwrap());
+    let (accelerator, workload) = workload_on(model, samples, hardware);
     Chip {
         name: format!("{model}, {what}"),
         pipeline: Pipeline::new(&accelerator).unwrap(),
         accelerator,
-        inputs,
+        inputs: workload.inputs,
     }
 }
 
@@ -76,16 +70,8 @@ fn chips(all: bool) -> Vec<Chip> {
         chip("digits_small_cls", 3, "decoupled 1/1", &decoupled(1, 1)),
         chip("digits_small_ae", 2, "decoupled 1/1", &decoupled(1, 1)),
     ];
-    let models = [
-        "digits_small_ae",
-        "digits_small_cls",
-        "digits_medium_ae",
-        "digits_medium_cls",
-        "digits_large_ae",
-        "digits_large_cls",
-        "unet_digits",
-        "unet_digits_pruned",
-    ];
+    let mut models = MODELS;
+    models.sort_by_key(|model| !model.starts_with("digits_small"));
     for model in &models[..if all { models.len() } else { 2 }] {
         for flow in ["finn", "hls4ml"] {
             chips.push(chip(model, 1, flow, &file(&format!("{model}.{flow}.ron"))));
@@ -191,4 +177,179 @@ fn strikes_on_a_recorded_run_end_as_whole_runs_do() {
     assert_eq!(mismatches, Vec::<String>::new());
     assert!(2 * settled > tried, "{settled} of {tried} settle");
     assert!(ends[0] > 0 && ends[1] + ends[2] > 0, "{ends:?}");
+}
+
+/// Every register bit of a stage, or of all.
+fn bits(table: &RegisterTable, stage: Option<usize>) -> Vec<RegisterBit> {
+    let rows = table.rows().iter();
+    rows.filter(|row| stage.is_none_or(|stage| row.stage == stage))
+        .flat_map(|row| {
+            let register = &row.register;
+            (0..register.words).flat_map(move |word| {
+                (0..register.lanes).flat_map(move |lane| {
+                    (0..register.lane_bits).filter_map(move |bit| row.bit(word, lane, bit))
+                })
+            })
+        })
+        .collect()
+}
+
+/// Numbers from 0 to below a bound.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) % bound
+    }
+}
+
+#[test]
+fn what_is_dead_by_its_rule_matters_in_no_number() {
+    let (count, all) = strikes();
+    let mut draws = Draws(5);
+    let (mut tried, mut flipped) = (0, 0);
+    for chip in chips(all) {
+        let table = chip.pipeline.table();
+        let bits = bits(&table, None);
+        let free = chip.run(&[], Settings::default());
+        for _ in 0..(count / 100).min(40) {
+            let cycle = draws.below(free.timing.total);
+            let mut engine = Engine::new(&chip.pipeline, &chip.inputs);
+            while engine.cycle() <= cycle {
+                engine.tick();
+            }
+            let dead = bits.iter().filter(|&&bit| !table.is_live(bit, engine.state()));
+            let faults: Vec<CycleFault> = dead
+                .filter(|_| draws.below(2) == 0)
+                .map(|&bit| CycleFault {
+                    cycle: Some(cycle),
+                    site: Site::Register(bit),
+                })
+                .collect();
+            let bound = Some(2 * free.timing.total + 1000);
+            let settings = Settings {
+                bound,
+                ..Settings::default()
+            };
+            let run = chip.run(&faults, settings);
+            let same = (run.end, &run.outputs) == (End::Completed, &free.outputs);
+            assert!(same, "{}, cycle {cycle}: {:?}", chip.name, run.end);
+            (tried, flipped) = (tried + 1, flipped + faults.len());
+        }
+    }
+    assert!(
+        tried > 20 && flipped > 50 * tried,
+        "{flipped} bits in {tried} runs"
+    );
+}
+
+#[test]
+fn words_of_memories_matter_to_the_edges_that_read_them() {
+    let (mut draws, mut tried, mut reads, mut writes) = (Draws(9), 0, 0, 0);
+    let (_, all) = strikes();
+    let points = if all { 12 } else { 3 };
+    for chip in chips(all) {
+        let table = chip.pipeline.table();
+        let stages = chip.pipeline.stages();
+        let total = chip.run(&[], Settings::default()).timing.total;
+        let mut engine = Engine::new(&chip.pipeline, &chip.inputs);
+        for at in 1..=points {
+            // Towards the end of a step, so that an edge of every phase is seen.
+            while engine.cycle() < at * total / (points + 1) + draws.below(9) {
+                engine.tick();
+            }
+            for (number, placed) in stages
+                .iter()
+                .enumerate()
+                .filter(|(_, placed)| !placed.stage.buffers().is_empty())
+            {
+                // A word of each input, as its producer holds it; the accelerator's own input has none.
+                let words: Option<Vec<&[u64]>> = (placed.inputs.iter())
+                    .map(|stream| {
+                        let from = stages.iter().find(|from| from.outputs.contains(stream))?;
+                        let port = from.outputs.iter().position(|output| output == stream)?;
+                        Some(from.stage.word(&engine.state()[from.state.clone()], port))
+                    })
+                    .collect();
+                let Some(words) = words else { continue };
+                let bits: Vec<RegisterBit> = bits(&table, Some(number));
+                for signals in (0..16).map(|mask| Signals {
+                    valid: mask & 3,
+                    ready: mask >> 2,
+                }) {
+                    let mut full = engine.state().to_vec();
+                    let before = full[placed.state.clone()].to_vec();
+                    let (accepted, offered) = (
+                        placed.stage.accepts(&before, signals),
+                        placed.stage.offers(&before),
+                    );
+                    let edge = Edge {
+                        signals,
+                        taken: signals.valid & accepted,
+                        given: signals.ready & offered,
+                        words: &words,
+                        memories: engine.memories(),
+                        transients: &[],
+                    };
+                    let (mut read, mut written) = (Vec::new(), Vec::new());
+                    placed
+                        .stage
+                        .accesses(&before, &edge, &mut |limb, access| match access {
+                            Access::Reads if written.contains(&limb) => {}
+                            Access::Reads => read.push(limb),
+                            Access::Writes => written.push(limb),
+                        });
+                    let word_of = |limb: usize| {
+                        placed
+                            .stage
+                            .buffers()
+                            .into_iter()
+                            .find_map(|Buffer { start, limbs, words }| {
+                                let word = limb.checked_sub(start)? / limbs;
+                                (word < words).then_some(start + word * limbs)
+                            })
+                    };
+                    let unread = |bit: &RegisterBit| {
+                        let limb = bit.word - placed.state.start + bit.lane * bit.lane_bits as usize / 64;
+                        word_of(limb).is_some_and(|word| !read.contains(&word))
+                    };
+                    let mut other = full.clone();
+                    for bit in bits.iter().filter(|bit| unread(bit)) {
+                        if draws.below(2) == 0 {
+                            bit.flip(&mut other);
+                        }
+                    }
+                    let mut after = other[placed.state.clone()].to_vec();
+                    let place = format!("{} of {}, {signals:?}", placed.name, chip.name);
+                    assert_eq!(placed.stage.accepts(&after, signals), accepted, "{place}");
+                    assert_eq!(placed.stage.offers(&after), offered, "{place}");
+                    let changed: Vec<u64> = before.iter().zip(&after).map(|(a, b)| a ^ b).collect();
+                    placed.stage.edge(&mut full[placed.state.clone()], &edge);
+                    placed.stage.edge(&mut after, &edge);
+                    for (limb, (own, other)) in full[placed.state.clone()].iter().zip(&after).enumerate() {
+                        let kept = word_of(limb).is_some_and(|word| !written.contains(&word));
+                        let expected = if kept { changed[limb] } else { 0 };
+                        let dead = || {
+                            let of_limb = |bit: &&RegisterBit| {
+                                let mut one = vec![0; full.len()];
+                                bit.flip(&mut one);
+                                one[placed.state.start + limb] & (own ^ other) != 0
+                            };
+                            !bits.iter().filter(of_limb).any(|&bit| table.is_live(bit, &full))
+                        };
+                        assert!(own ^ other == expected || dead(), "{place}, limb {limb}");
+                    }
+                    (tried, reads, writes) = (tried + 1, reads + read.len(), writes + written.len());
+                }
+            }
+        }
+    }
+    assert!(
+        tried > 200 && reads > 100 && writes > 100,
+        "{reads} reads, {writes} writes, {tried} edges"
+    );
 }

@@ -39,6 +39,7 @@ mod hardware;
 mod layout;
 mod memory;
 mod own_width;
+pub mod pixels;
 mod reuse;
 mod target;
 mod technology;

@@ -26,6 +26,18 @@ pub enum Piece {
 }
 pub use self::Piece::{Conv, Dense, Norm, Pool, Relu, Resize, Sigmoid, Softmax as SoftMax};
 
+/// The multilayer perceptron of hls4ml's jet tagger.
+const JET_TAGGER: [Piece; 8] = [
+    Dense(64, 1),
+    Relu,
+    Dense(32, 1),
+    Relu,
+    Dense(32, 1),
+    Relu,
+    Dense(5, 1),
+    SoftMax,
+];
+
 /// A published design, and what its report says.
 pub struct Design {
     pub name: &'static str,
@@ -371,16 +383,7 @@ pub const DESIGNS: &[Design] = &[
         strategy: "latency",
         seven_series: false,
         input: &[16],
-        parts: &[
-            Dense(64, 1),
-            Relu,
-            Dense(32, 1),
-            Relu,
-            Dense(32, 1),
-            Relu,
-            Dense(5, 1),
-            SoftMax,
-        ],
+        parts: &JET_TAGGER,
         latency: 32,
         interval: 9,
         fitted: true,
@@ -697,16 +700,7 @@ pub const DESIGNS: &[Design] = &[
         strategy: "latency",
         seven_series: false,
         input: &[16],
-        parts: &[
-            Dense(64, 1),
-            Relu,
-            Dense(32, 1),
-            Relu,
-            Dense(32, 1),
-            Relu,
-            Dense(5, 1),
-            SoftMax,
-        ],
+        parts: &JET_TAGGER,
         latency: 12,
         interval: 1,
         fitted: true,
@@ -800,16 +794,7 @@ pub const DESIGNS: &[Design] = &[
         strategy: "latency",
         seven_series: false,
         input: &[16],
-        parts: &[
-            Dense(64, 1),
-            Relu,
-            Dense(32, 1),
-            Relu,
-            Dense(32, 1),
-            Relu,
-            Dense(5, 1),
-            SoftMax,
-        ],
+        parts: &JET_TAGGER,
         latency: 20,
         interval: 7,
         fitted: false,

@@ -31,6 +31,11 @@ pub const MODELS: [&str; 8] = [
 
 /// A shipped model on the default hardware with its first samples.
 pub fn workload(name: &str, samples: usize) -> (Arc<Accelerator>, Workload) {
+    workload_on(name, samples, &Hardware::default())
+}
+
+/// A shipped model on some hardware with its first samples.
+pub fn workload_on(name: &str, samples: usize, hardware: &Hardware) -> (Arc<Accelerator>, Workload) {
     let files = Files::Folder(model(name));
     let description = Description::read(&files).expect("a description");
     let settings = Settings {
@@ -39,7 +44,7 @@ pub fn workload(name: &str, samples: usize) -> (Arc<Accelerator>, Workload) {
     };
     let network =
         load_network(&files, Path::new(&description.network), &ImportOptions::default()).expect("a network");
-    let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+    let accelerator = Accelerator::build(&network, hardware).expect("an accelerator");
     let workload = Workload::load(accelerator.network(), &settings).expect("a workload");
     (Arc::new(accelerator), workload)
 }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::folding::Stage;
 use super::hardware::{Folding, Hardware, HlsTool, IoType};
+use super::pixels::{Step, steps};
 use super::target::Target;
 use super::window::padding;
 use crate::network::{Geometry, LayerId, Mac, Network, Node, Op, TensorId};
@@ -109,64 +110,6 @@ pub struct Functions {
     pub longest_latency: Option<u64>,
     /// The interval by the same count.
     pub longest_interval: Option<u64>,
-}
-
-/// One iteration of a loop over pixels: whether it takes one, and whether it completes a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Step {
-    takes: bool,
-    completes: bool,
-}
-
-/// The loop over the pixels of a map: every pixel is taken once, and a window is handed out as soon as its last pixel
-/// is there.
-fn steps(geometry: &Geometry, transposed: bool) -> Vec<Step> {
-    let window = &geometry.window;
-    let source = |axis: usize, at: usize, tap: usize| -> Option<usize> {
-        let offset = tap * window.dilation[axis];
-        let source = if transposed {
-            let shifted = (at + window.pad[axis]).checked_sub(offset)?;
-            shifted
-                .is_multiple_of(window.stride[axis])
-                .then(|| shifted / window.stride[axis])?
-        } else {
-            (at * window.stride[axis] + offset).checked_sub(window.pad[axis])?
-        };
-        (source < geometry.input[axis]).then_some(source)
-    };
-    let last = |axis: usize, at: usize| -> Option<usize> {
-        (0..window.kernel[axis])
-            .filter_map(|tap| source(axis, at, tap))
-            .max()
-    };
-    let columns: Vec<Option<usize>> = (0..geometry.output[1]).map(|at| last(1, at)).collect();
-    let pixels = geometry.input[0] * geometry.input[1];
-    let mut steps = Vec::with_capacity(pixels);
-    let mut taken = 0;
-    for row in 0..geometry.output[0] {
-        let y = last(0, row);
-        for &x in &columns {
-            let need = y.zip(x).map_or(0, |(y, x)| y * geometry.input[1] + x + 1);
-            while taken + 1 < need {
-                steps.push(Step {
-                    takes: true,
-                    completes: false,
-                });
-                taken += 1;
-            }
-            let takes = taken < need;
-            taken += usize::from(takes);
-            steps.push(Step {
-                takes,
-                completes: true,
-            });
-        }
-    }
-    steps.extend((taken..pixels).map(|_| Step {
-        takes: true,
-        completes: false,
-    }));
-    steps
 }
 
 /// The strategy by which a product is built, as far as its cycles depend on it.

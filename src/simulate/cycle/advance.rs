@@ -33,7 +33,6 @@ impl Engine {
             return;
         }
         self.schedule.resting[stage] = false;
-        self.schedule.timed.remove(stage);
         let edges = self.cycle - self.schedule.since[stage];
         if edges == 0 {
             return;
@@ -71,22 +70,6 @@ impl Engine {
         }
     }
 
-    /// Wakes the stages whose rest is over.
-    fn wake_rested(&mut self) {
-        let mut earliest = u64::MAX;
-        let mut below = self.pipeline.stages.len();
-        while let Some(stage) = self.schedule.timed.below(below) {
-            below = stage;
-            let until = self.schedule.until[stage];
-            if until <= self.cycle {
-                self.wake_up(stage);
-            } else {
-                earliest = earliest.min(until);
-            }
-        }
-        self.schedule.earliest = earliest;
-    }
-
     /// Wakes the stages that look at a word which may change while it is not offered, because its stage is awake.
     fn wake_samplers(&mut self) {
         let mut below = self.pipeline.stages.len();
@@ -101,8 +84,8 @@ impl Engine {
     /// One edge, or the stretch until something can happen, but no edge from `limit` on.
     pub(super) fn advance(&mut self, limit: u64) -> Advance {
         let stages = self.pipeline.stages.len();
-        if self.schedule.earliest <= self.cycle {
-            self.wake_rested();
+        while let Some(stage) = self.schedule.next_over(self.cycle) {
+            self.wake_up(stage);
         }
         let (input, output) = (self.pipeline.input, self.pipeline.output);
         let input_open = self.stream_is_offered(input);
@@ -242,7 +225,8 @@ impl Engine {
         if taken | given == 0 && !hit {
             let rest = placed.stage.rest_at(own, &edge);
             if rest > 0 {
-                self.schedule.rest(stage, self.cycle, rest);
+                self.schedule
+                    .rest(stage, self.cycle, self.cycle.saturating_add(rest));
                 return;
             }
         }
@@ -261,12 +245,7 @@ impl Engine {
 
     /// Passes the edges until the first rest is over or an end opens.
     fn jump(&mut self, limit: u64) -> Advance {
-        let mut wake = u64::MAX;
-        let mut below = self.pipeline.stages.len();
-        while let Some(stage) = self.schedule.timed.below(below) {
-            below = stage;
-            wake = wake.min(self.schedule.until[stage]);
-        }
+        let wake = self.schedule.first_over().unwrap_or(u64::MAX);
         let opens = |end: &EndOfStream, wanted: bool| match end.rate.next_open(self.cycle, end.last) {
             Some(cycle) if wanted && cycle > self.cycle => cycle,
             _ => u64::MAX,

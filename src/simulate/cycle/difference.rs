@@ -1,14 +1,21 @@
 //! Strikes on a recorded run: only what differs from it is simulated.
 
+use std::sync::PoisonError;
+
 use super::engine::{MAX_PORTS, Rate};
-use super::recording::{Hints, Recording};
+use super::followed::{Followed, Hints, Scratch, Sleep};
+use super::pipeline::Stream;
+use super::recording::Recording;
 use super::register::RegisterBit;
 use super::run::{CycleFault, End, Site};
-use super::stage::{Edge, Signals, Stage, Transient};
+use super::stage::{Access, Edge, Signals, Stage, Transient};
 use super::stage_set::StageSet;
 
-/// Edges after which it is looked whether a stage is again as in the recorded run.
-const LOOK_EVERY: u64 = 8;
+/// Edges after which it is looked whether a stage is again as in the recorded run: a power of two.
+const LOOK_EVERY: u64 = 4;
+
+/// A stage that has been followed for so many edges times this is looked at again after so many.
+const PATIENCE: u64 = 4;
 
 /// What strikes came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +24,8 @@ pub struct Struck {
     pub outputs: Option<Vec<i64>>,
     /// How the run ends.
     pub end: End,
-    /// The edge in front of which the accelerator is seen to be as without the strikes; none where it never is.
+    /// The edge in front of which the accelerator is seen to be as without the strikes, but for what no output depends
+    /// on any more; none where it never is.
     pub settled: Option<u64>,
     /// Edges of single stages that were simulated, each beside the same edge without the strikes.
     pub stage_edges: u64,
@@ -45,26 +53,32 @@ impl Passed {
     }
 }
 
+impl Followed {
+    /// Brings the state without the strikes in front of an edge.
+    fn see_twin(&mut self, recording: &Recording, stage: usize, cycle: u64, hints: &mut Hints) {
+        recording.state(stage, cycle, &mut self.twin, self.twin_at, hints);
+        self.twin_at = Some(cycle);
+    }
+}
+
 /// The stages that differ from the recorded run, and how.
 struct Difference<'r> {
     recording: &'r Recording,
-    hints: Hints,
     cycle: u64,
-    /// Stages that differ, or may.
+    /// Stages that differ, or may, but for those that sleep.
     differs: StageSet,
-    /// Where it may, the state with and without the strikes; empty before.
-    state: Vec<Vec<u64>>,
-    twin: Vec<Vec<u64>>,
-    offered: Vec<u32>,
-    accepted: Vec<u32>,
-    signals: Vec<Signals>,
+    sleeping: Vec<usize>,
+    scratch: Scratch,
+    /// Whether there is no strike to come, so that what is dead remains dead.
+    last: bool,
     transients: Vec<(usize, Transient)>,
     input: Option<Passed>,
     output: Option<Passed>,
     /// Words that left, as far as they are not those of the recorded run from here on.
     words: Option<Vec<u64>>,
-    wires: Vec<u64>,
     moved: bool,
+    /// Edges without a transfer, one after the other.
+    idle: u32,
     /// Whether a memory was written, which nothing here follows.
     stored: bool,
     stage_edges: u64,
@@ -73,22 +87,24 @@ struct Difference<'r> {
 impl<'r> Difference<'r> {
     fn new(recording: &'r Recording) -> Self {
         let stages = recording.pipeline.stages.len();
+        let free = recording
+            .scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         Self {
             recording,
-            hints: recording.hints(),
             cycle: 0,
             differs: StageSet::of(stages),
-            state: vec![Vec::new(); stages],
-            twin: vec![Vec::new(); stages],
-            offered: vec![0; stages],
-            accepted: vec![0; stages],
-            signals: vec![Signals::default(); stages],
+            sleeping: Vec::new(),
+            scratch: free.unwrap_or_else(|| Scratch::of(&recording.pipeline)),
+            last: false,
             transients: Vec::new(),
             input: None,
             output: None,
             words: None,
-            wires: Vec::new(),
             moved: false,
+            idle: 0,
             stored: false,
             stage_edges: 0,
         }
@@ -104,12 +120,50 @@ impl<'r> Difference<'r> {
             return;
         }
         self.differs.insert(stage);
-        let limbs = self.recording.pipeline.stages[stage].state.len();
-        let twin = &mut self.twin[stage];
-        twin.resize(limbs, 0);
-        self.recording.state(stage, self.cycle, twin, &mut self.hints);
-        self.state[stage].clone_from(twin);
-        self.offered[stage] = self.stage(stage).offers(&self.state[stage]);
+        let recording = self.recording;
+        let placed = &recording.pipeline.stages[stage];
+        let followed = &mut self.scratch.stages[stage];
+        let sleep = followed.sleep.take();
+        followed.twin.resize(placed.state.len(), 0);
+        followed.twin_at = sleep.as_ref().map(|sleep| sleep.since);
+        followed.since = self.cycle;
+        followed.next_look = self.cycle;
+        followed.see_twin(recording, stage, self.cycle, &mut self.scratch.hints);
+        let Followed { state, twin, .. } = followed;
+        state.clone_from(twin);
+        if let Some(sleep) = sleep {
+            self.sleeping.retain(|&sleeping| sleeping != stage);
+            for (limb, bits, word) in sleep.differs {
+                // The first access after falling asleep is the wake, where it is not an overwriting one.
+                let next = recording.next_access(stage, word, sleep.since);
+                let overwritten =
+                    next.is_some_and(|(edge, access)| edge < self.cycle && access == Access::Writes);
+                if !overwritten {
+                    state[limb] ^= bits;
+                }
+            }
+        }
+        self.scratch.stages[stage].offered = placed.stage.offers(&self.scratch.stages[stage].state);
+    }
+
+    /// Follows the stages whose sleep is over.
+    fn wake(&mut self) {
+        let stages = &self.scratch.stages;
+        let wakes = |stage: usize| stages[stage].sleep.as_ref().and_then(|sleep| sleep.wake);
+        let woken: Vec<usize> = (self.sleeping.iter().copied())
+            .filter(|&stage| wakes(stage).is_some_and(|wake| wake <= self.cycle))
+            .collect();
+        for stage in woken {
+            self.follow(stage);
+        }
+    }
+
+    /// The next edge at which a sleep is over.
+    fn next_wake(&self) -> Option<u64> {
+        let sleeps = self.sleeping.iter();
+        sleeps
+            .filter_map(|&stage| self.scratch.stages[stage].sleep.as_ref()?.wake)
+            .min()
     }
 
     /// From now on the output's words are kept.
@@ -133,7 +187,7 @@ impl<'r> Difference<'r> {
                 let stage = stages.partition_point(|placed| placed.state.end <= bit.word);
                 self.follow(stage);
                 let word = bit.word - stages[stage].state.start;
-                RegisterBit { word, ..bit }.flip(&mut self.state[stage]);
+                RegisterBit { word, ..bit }.flip(&mut self.scratch.stages[stage].state);
             }
             Site::Wire { stage, transient } => {
                 self.follow(stage);
@@ -171,7 +225,7 @@ impl<'r> Difference<'r> {
         let mut below = stages;
         while let Some(stage) = self.differs.below(below) {
             below = stage;
-            self.offered[stage] = self.stage(stage).offers(&self.state[stage]);
+            self.scratch.stages[stage].offered = self.stage(stage).offers(&self.scratch.stages[stage].state);
             for (port, &stream) in pipeline.stages[stage].outputs.iter().enumerate() {
                 let consumer = pipeline.streams[stream].to;
                 let followed = match consumer {
@@ -181,13 +235,19 @@ impl<'r> Difference<'r> {
                 if followed {
                     continue;
                 }
-                let offers = self.offered[stage] >> port & 1 == 1;
-                let samples =
-                    consumer.is_some_and(|(consumer, port)| self.stage(consumer).samples() >> port & 1 == 1);
+                let offers = self.scratch.stages[stage].offered >> port & 1 == 1;
+                let samples = consumer.is_some_and(|(consumer, port)| {
+                    let stage = self.stage(consumer);
+                    let ports = match self.last {
+                        true => stage.depends_on_unoffered(),
+                        false => stage.samples(),
+                    };
+                    ports >> port & 1 == 1
+                });
                 let differs = offers != recording.valid(stream, self.cycle)
                     || (offers || samples)
-                        && self.stage(stage).word(&self.state[stage], port)
-                            != recording.word(stream, self.cycle, &mut self.hints);
+                        && self.stage(stage).word(&self.scratch.stages[stage].state, port)
+                            != recording.word(stream, self.cycle, &mut self.scratch.hints);
                 match consumer {
                     Some((consumer, _)) if differs => self.follow(consumer),
                     None if differs => self.follow_output(),
@@ -206,7 +266,7 @@ impl<'r> Difference<'r> {
                 let valid = match pipeline.streams[stream].from {
                     None => input_open,
                     Some((producer, port)) if self.differs.contains(producer) => {
-                        self.offered[producer] >> port & 1 == 1
+                        self.scratch.stages[producer].offered >> port & 1 == 1
                     }
                     Some(_) => recording.valid(stream, self.cycle),
                 };
@@ -216,16 +276,17 @@ impl<'r> Difference<'r> {
                 let ready = match pipeline.streams[stream].to {
                     None => output_open,
                     Some((consumer, port)) if self.differs.contains(consumer) => {
-                        self.accepted[consumer] >> port & 1 == 1
+                        self.scratch.stages[consumer].accepted >> port & 1 == 1
                     }
                     Some(_) => recording.ready(stream, self.cycle),
                 };
                 signals.ready |= u32::from(ready) << port;
             }
-            self.signals[stage] = signals;
-            self.accepted[stage] = placed.stage.accepts(&self.state[stage], signals);
+            self.scratch.stages[stage].signals = signals;
+            self.scratch.stages[stage].accepted =
+                placed.stage.accepts(&self.scratch.stages[stage].state, signals);
             for (port, &stream) in placed.inputs.iter().enumerate() {
-                let accepts = self.accepted[stage] >> port & 1 == 1;
+                let accepts = self.scratch.stages[stage].accepted >> port & 1 == 1;
                 if accepts == recording.ready(stream, self.cycle) {
                     continue;
                 }
@@ -254,23 +315,25 @@ impl<'r> Difference<'r> {
         let enters = self.input.is_some()
             && self.input_is_open()
             && match input.to {
-                Some((stage, port)) if self.differs.contains(stage) => self.accepted[stage] >> port & 1 == 1,
+                Some((stage, port)) if self.differs.contains(stage) => {
+                    self.scratch.stages[stage].accepted >> port & 1 == 1
+                }
                 _ => recording.ready(pipeline.input, self.cycle),
             };
         let mut leaves = false;
         if self.output.is_some() && self.output_is_open() {
             match output.from {
                 Some((stage, port)) if self.differs.contains(stage) => {
-                    if self.offered[stage] >> port & 1 == 1 {
+                    if self.scratch.stages[stage].offered >> port & 1 == 1 {
                         leaves = true;
-                        let word = self.stage(stage).word(&self.state[stage], port);
+                        let word = self.stage(stage).word(&self.scratch.stages[stage].state, port);
                         self.words.get_or_insert_default().extend_from_slice(word);
                     }
                 }
                 _ => {
                     if recording.valid(pipeline.output, self.cycle) {
                         leaves = true;
-                        let word = recording.word(pipeline.output, self.cycle, &mut self.hints);
+                        let word = recording.word(pipeline.output, self.cycle, &mut self.scratch.hints);
                         self.words.get_or_insert_default().extend_from_slice(word);
                     }
                 }
@@ -289,76 +352,106 @@ impl<'r> Difference<'r> {
                 end.pass(self.cycle);
             }
         }
+        self.idle = if self.moved { 0 } else { self.idle + 1 };
         self.cycle += 1;
         if self.cycle.is_multiple_of(LOOK_EVERY) {
             self.look();
         }
     }
 
-    fn edge_of(&mut self, stage: usize, struck: &[(usize, Transient)]) {
+    /// Hands what a followed stage sees at the next edge to `see`, with its state.
+    fn at_edge<T>(
+        &mut self,
+        stage: usize,
+        transients: &[Transient],
+        see: impl FnOnce(&dyn Stage, &mut [u64], &Edge<'_>) -> T,
+    ) -> T {
         let recording = self.recording;
         let pipeline = &recording.pipeline;
         let placed = &pipeline.stages[stage];
-        let signals = self.signals[stage];
-        let (taken, given) = (
-            signals.valid & self.accepted[stage],
-            signals.ready & self.offered[stage],
-        );
-        self.wires.clear();
+        let input_open = self.input_is_open();
+        let Scratch {
+            stages, hints, wires, ..
+        } = &mut self.scratch;
+        wires.clear();
         let mut wire_at = [0; MAX_PORTS + 1];
         for (port, &stream) in placed.inputs.iter().enumerate() {
+            let limbs = pipeline.streams[stream].shape.limbs();
             let word = match pipeline.streams[stream].from {
                 Some((producer, port)) if self.differs.contains(producer) => {
-                    pipeline.stages[producer].stage.word(&self.state[producer], port)
+                    (pipeline.stages[producer].stage).word(&stages[producer].state, port)
                 }
                 None if self.input.is_some() => {
-                    let limbs = pipeline.streams[stream].shape.limbs();
                     let passed = self.input.map_or(0, |passed| passed.words as usize);
-                    match self.input_is_open() {
+                    match input_open {
                         true => &recording.input[passed * limbs..][..limbs],
                         false => &[],
                     }
                 }
-                _ => recording.word(stream, self.cycle, &mut self.hints),
+                _ => recording.word(stream, self.cycle, hints),
             };
-            self.wires.extend_from_slice(word);
-            self.wires
-                .resize(wire_at[port] + pipeline.streams[stream].shape.limbs(), 0);
-            wire_at[port + 1] = self.wires.len();
+            wires.extend_from_slice(word);
+            wires.resize(wire_at[port] + limbs, 0);
+            wire_at[port + 1] = wires.len();
         }
         let mut words: [&[u64]; MAX_PORTS] = [&[]; MAX_PORTS];
         for (port, slot) in words[..placed.inputs.len()].iter_mut().enumerate() {
-            *slot = &self.wires[wire_at[port]..wire_at[port + 1]];
+            *slot = &wires[wire_at[port]..wire_at[port + 1]];
         }
-        let own = struck.iter().filter(|(at, _)| *at == stage);
-        let transients: Vec<Transient> = own.map(|&(_, transient)| transient).collect();
+        let followed = &mut stages[stage];
+        let signals = followed.signals;
         let edge = Edge {
             signals,
-            taken,
-            given,
+            taken: signals.valid & followed.accepted,
+            given: signals.ready & followed.offered,
             words: &words[..placed.inputs.len()],
             memories: &recording.memories,
-            transients: &transients,
+            transients,
         };
-        let state = &mut self.state[stage];
-        self.stored |= placed.stage.stores(state, signals).is_some();
-        placed.stage.edge(state, &edge);
-        self.stored |= !recording.edge(stage, self.cycle, &mut self.twin[stage], &mut self.hints);
-        self.moved |= taken | given != 0;
+        see(&*placed.stage, &mut followed.state, &edge)
+    }
+
+    fn edge_of(&mut self, stage: usize, struck: &[(usize, Transient)]) {
+        let own = struck.iter().filter(|(at, _)| *at == stage);
+        let transients: Vec<Transient> = own.map(|&(_, transient)| transient).collect();
+        let (moved, stored) = self.at_edge(stage, &transients, |stage, state, edge| {
+            let stored = stage.stores(state, edge.signals).is_some();
+            stage.edge(state, edge);
+            (edge.taken | edge.given != 0, stored)
+        });
+        self.moved |= moved;
+        self.stored |= stored;
         self.stage_edges += 1;
     }
 
-    /// Stops following what is again as in the recorded run.
+    /// Stops following what is again as in the recorded run, or will be before anything depends on it, and lets sleep
+    /// what differs in memories alone.
+    ///
+    /// A stage is looked at the less often the longer it is followed.
     fn look(&mut self) {
-        let mut below = self.state.len();
+        let recording = self.recording;
+        let mut below = self.scratch.stages.len();
         while let Some(stage) = self.differs.below(below) {
             below = stage;
-            let waits = self.transients.iter().any(|(at, _)| *at == stage);
-            if !waits && self.state[stage] == self.twin[stage] {
+            if self.transients.iter().any(|(at, _)| *at == stage) {
+                continue;
+            }
+            let Scratch {
+                stages, hints, words, ..
+            } = &mut self.scratch;
+            let followed = &mut stages[stage];
+            if followed.next_look > self.cycle {
+                continue;
+            }
+            followed.next_look = self.cycle + (self.cycle - followed.since) / PATIENCE;
+            followed.see_twin(recording, stage, self.cycle, hints);
+            let Followed { state, twin, .. } = followed;
+            if state == twin {
                 self.differs.remove(stage);
+            } else if self.last && recording.rules[stage].lies_still(state, twin, words) {
+                self.rest(stage);
             }
         }
-        let recording = self.recording;
         for (end, cycles) in [
             (&mut self.input, &recording.entered),
             (&mut self.output, &recording.left),
@@ -369,7 +462,95 @@ impl<'r> Difference<'r> {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    /// Stops following a stage in which only dead lanes and these words of memories differ, where that pays.
+    fn rest(&mut self, stage: usize) {
+        let recording = self.recording;
+        let Scratch { stages, words, .. } = &mut self.scratch;
+        let followed = &mut stages[stage];
+        let reads = words.iter().filter_map(|&word| {
+            let (edge, access) = recording.next_access(stage, word, self.cycle)?;
+            (access == Access::Reads).then_some(edge)
+        });
+        let wake = reads.min();
+        if wake.is_some_and(|wake| wake <= self.cycle + LOOK_EVERY) {
+            return;
+        }
+        let rules = &recording.rules[stage];
+        let limbs = words
+            .iter()
+            .flat_map(|&word| (word..word + rules.limbs_of(word)).map(move |limb| (limb, word)));
+        let differs: Vec<_> = limbs
+            .map(|(limb, word)| (limb, followed.state[limb] ^ followed.twin[limb], word))
+            .filter(|&(_, bits, _)| bits != 0)
+            .collect();
+        self.differs.remove(stage);
+        if !differs.is_empty() {
+            self.sleeping.push(stage);
+            followed.sleep = Some(Sleep {
+                since: self.cycle,
+                wake,
+                differs,
+            });
+        }
+    }
+
+    /// Passes the edges, up to `limit`, at which nothing that is followed changes.
+    fn jump(&mut self, limit: u64) {
+        let recording = self.recording;
+        let pipeline = &recording.pipeline;
+        let limit = limit.min(recording.edges);
+        if self.cycle >= limit
+            || self.differs.is_empty()
+            || self.input.is_some()
+            || self.output.is_some()
+            || !self.transients.is_empty()
+        {
+            return;
+        }
+        self.settle();
+        if self.output.is_some() || self.input.is_some() {
+            return;
+        }
+        let mut next = self.next_wake().map_or(limit, |wake| wake.min(limit));
+        let mut below = self.scratch.stages.len();
+        while let Some(stage) = self.differs.below(below) {
+            below = stage;
+            let rests = |stage: &dyn Stage, state: &mut [u64], edge: &Edge<'_>| {
+                edge.taken | edge.given == 0 && stage.rest_at(state, edge) == u64::MAX
+            };
+            if !self.at_edge(stage, &[], rests) {
+                return;
+            }
+            let placed = &pipeline.stages[stage];
+            // Between two of these stages nothing changes, whatever the recorded stream does.
+            for &stream in placed.inputs.iter().chain(&placed.outputs) {
+                let Stream { from, to, .. } = pipeline.streams[stream];
+                let rests =
+                    |end: Option<(usize, usize)>| end.is_some_and(|(end, _)| self.differs.contains(end));
+                if rests(from) && rests(to) {
+                    continue;
+                }
+                let change = recording.next_change(stream, self.cycle, &mut self.scratch.hints);
+                next = change.map_or(next, |change| change.min(next));
+            }
+        }
+        let edges = next.saturating_sub(self.cycle);
+        if edges == 0 {
+            return;
+        }
+        let mut below = self.scratch.stages.len();
+        while let Some(stage) = self.differs.below(below) {
+            below = stage;
+            let state = &mut self.scratch.stages[stage].state;
+            let placed = &pipeline.stages[stage];
+            placed.stage.skip(state, edges, &recording.memories);
+        }
+        self.cycle = next;
+        self.idle = 0;
+    }
+
+    /// Whether nothing is followed.
+    fn is_still(&self) -> bool {
         self.differs.is_empty() && self.input.is_none() && self.output.is_none()
     }
 
@@ -392,22 +573,30 @@ impl<'r> Difference<'r> {
             return false;
         }
         self.settle();
-        let mut below = self.state.len();
+        let mut below = self.scratch.stages.len();
         while let Some(stage) = self.differs.below(below) {
             below = stage;
             let placed = &pipeline.stages[stage];
-            let signals = self.signals[stage];
-            if signals.valid & self.accepted[stage] | signals.ready & self.offered[stage] != 0 {
+            let signals = self.scratch.stages[stage].signals;
+            if signals.valid & self.scratch.stages[stage].accepted
+                | signals.ready & self.scratch.stages[stage].offered
+                != 0
+            {
                 return false;
             }
             // A stage that looks at words may rest only while nobody changes them, so their values do not matter.
             let words: Vec<Vec<u64>> = (placed.inputs.iter())
                 .map(|&stream| match pipeline.streams[stream].from {
                     Some((producer, port)) if self.differs.contains(producer) => {
-                        let word = pipeline.stages[producer].stage.word(&self.state[producer], port);
+                        let word = pipeline.stages[producer]
+                            .stage
+                            .word(&self.scratch.stages[producer].state, port);
                         word.to_vec()
                     }
-                    _ => self.recording.word(stream, self.cycle, &mut self.hints).to_vec(),
+                    _ => self
+                        .recording
+                        .word(stream, self.cycle, &mut self.scratch.hints)
+                        .to_vec(),
                 })
                 .collect();
             let words: Vec<&[u64]> = words.iter().map(Vec::as_slice).collect();
@@ -419,13 +608,14 @@ impl<'r> Difference<'r> {
                 memories: &self.recording.memories,
                 transients: &[],
             };
-            if placed.stage.rest_at(&self.state[stage], &edge) != u64::MAX {
+            if placed.stage.rest_at(&self.scratch.stages[stage].state, &edge) != u64::MAX {
                 return false;
             }
         }
         true
     }
 
+    /// What left, where it is not what leaves without the strikes.
     fn outputs(&mut self) -> Option<Vec<i64>> {
         let mut words = self.words.take()?;
         let recording = self.recording;
@@ -438,6 +628,21 @@ impl<'r> Difference<'r> {
             .chunks_exact(shape.limbs())
             .flat_map(|word| pipeline.elements(pipeline.output, pipeline.output_code, word));
         (words != recording.output).then(|| elements.collect())
+    }
+}
+
+impl Drop for Difference<'_> {
+    fn drop(&mut self) {
+        for &stage in &self.sleeping {
+            self.scratch.stages[stage].sleep = None;
+        }
+        let scratch = std::mem::take(&mut self.scratch);
+        let mut free = self
+            .recording
+            .scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        free.push(scratch);
     }
 }
 
@@ -458,19 +663,35 @@ impl Recording {
         let words = self.pipeline.streams[self.pipeline.output].words.max(1);
         let mut quiet = 0u32;
         let (end, settled) = loop {
-            if run.is_settled() {
-                // Nothing differs until the next strike.
-                match faults.peek() {
-                    Some(fault) => run.cycle = run.cycle.max(fault.edges_before()),
+            let still = run.is_still();
+            if still {
+                // Nothing happens until the next strike, or until something reads what is wrong in a memory.
+                let strike = faults.peek().map(CycleFault::edges_before);
+                match strike.into_iter().chain(run.next_wake()).min() {
+                    Some(next) => run.cycle = run.cycle.max(next),
                     None => break (End::Completed, Some(run.cycle)),
                 }
             }
+            let mut struck = false;
             while let Some(fault) = faults.next_if(|fault| fault.edges_before() <= run.cycle) {
                 run.strike(fault);
+                struck = true;
+            }
+            run.last = faults.peek().is_none();
+            run.wake();
+            if still && struck {
+                run.look();
+                if run.is_still() {
+                    continue;
+                }
             }
             run.tick();
             if run.stored {
                 return None;
+            }
+            if run.idle.is_power_of_two() {
+                let strike = faults.peek().map_or(u64::MAX, CycleFault::edges_before);
+                run.jump(strike);
             }
             let seen = run.seen();
             let expected = self.expected;

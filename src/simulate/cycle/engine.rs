@@ -480,6 +480,11 @@ impl Engine {
 
     /// One clock edge, every stage in turn. Whether a word moved.
     pub fn tick(&mut self) -> bool {
+        self.tick_seen(|_, _, _| {})
+    }
+
+    /// [`Engine::tick`]; `see` sees every stage's state in front of the edge, and the edge.
+    pub(super) fn tick_seen(&mut self, mut see: impl FnMut(usize, &[u64], &Edge<'_>)) -> bool {
         self.settle();
         let mut moved = false;
         let mut wires = std::mem::take(&mut self.wires);
@@ -531,6 +536,7 @@ impl Engine {
                 transients: &transients,
             };
             let own = placed.state.clone();
+            see(at, &self.state[own.clone()], &edge);
             let stored = placed.stage.stores(&self.state[own.clone()], signals);
             placed.stage.edge(&mut self.state[own], &edge);
             if let Some((step, word)) = stored {

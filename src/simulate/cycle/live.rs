@@ -143,7 +143,8 @@ impl Live {
 }
 
 impl Says {
-    fn holds(self, word: usize, at: usize, flag: Held<'_>) -> bool {
+    /// Whether it says so of lane `at` of a word of the other register.
+    pub(super) fn holds(self, word: usize, at: usize, flag: Held<'_>) -> bool {
         let bit = |bit: u32| bit < 64 && flag.lane(0, 0) >> bit & 1 == 1;
         match self {
             Self::Is(number) => flag.lane(0, 0) == number,

@@ -3,7 +3,7 @@
 
 use super::arithmetic::Arithmetic;
 use super::memory::Memories;
-use super::register::{lane, limbs, mask, set_lane};
+use super::register::{lane, lanes, limbs, mask, set_lane, set_lanes};
 use super::stages::{Dsp48Core, Dsp48Shape, Dsp58Shape, Slices};
 use crate::accelerator::{FinnCore, Operands};
 use crate::fixed_point::Cast;
@@ -545,23 +545,25 @@ impl Arithmetic for Matrix {
             return;
         }
         if let (true, Schedule::Finn { pe, simd }) = (shared, self.schedule) {
-            let (w_bits, x_bits, bits) = (
-                self.weight_code.bits,
-                self.activation_code.bits,
-                self.product_code.bits,
-            );
-            for column in 0..simd {
-                let activation = self.activation_code.decode(lane(activations, column, x_bits));
-                for at in (column..pe * simd).step_by(simd) {
-                    let weight = self.weight_code.decode(lane(weights, at, w_bits));
-                    set_lane(
-                        products,
-                        at,
-                        bits,
-                        self.product_code.encode(weight.wrapping_mul(activation)),
-                    );
-                }
+            let (mut few, mut many) = ([0; 64], Vec::new());
+            let row = if simd <= few.len() {
+                &mut few[..simd]
+            } else {
+                many.resize(simd, 0);
+                &mut many[..]
+            };
+            let codes = lanes(activations, self.activation_code.bits);
+            for (to, code) in row.iter_mut().zip(codes) {
+                *to = self.activation_code.decode(code);
             }
+            let row = &*row;
+            let weights = lanes(weights, self.weight_code.bits).take(pe * simd);
+            let terms = weights.zip((0..pe).flat_map(|_| row));
+            let terms = terms.map(|(weight, &activation)| {
+                let weight = self.weight_code.decode(weight);
+                self.product_code.encode(weight.wrapping_mul(activation))
+            });
+            set_lanes(products, self.product_code.bits, terms);
             return;
         }
         for at in 0..self.lanes {
@@ -606,15 +608,15 @@ impl Arithmetic for Matrix {
             return;
         }
         if let Schedule::Finn { pe, simd } = self.schedule {
-            for row in 0..pe {
-                let sum = (row * simd..(row + 1) * simd).fold(0i64, |sum, at| {
-                    sum.wrapping_add(
-                        self.product_code
-                            .decode(lane(products, at, self.product_code.bits)),
-                    )
+            let mut products = lanes(products, self.product_code.bits);
+            let rows = (0..pe).map(|_| {
+                let row = products.by_ref().take(simd);
+                let sum = row.fold(0i64, |sum, product| {
+                    sum.wrapping_add(self.product_code.decode(product))
                 });
-                set_lane(sums, row, self.sum_code.bits, self.sum_code.encode(sum));
-            }
+                self.sum_code.encode(sum)
+            });
+            set_lanes(sums, self.sum_code.bits, rows);
             return;
         }
         for at in 0..self.lanes {

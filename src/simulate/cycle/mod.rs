@@ -1,10 +1,12 @@
 //! The cycle engine: every register of the accelerator, every clock edge.
 
+mod accesses;
 mod advance;
 mod arithmetic;
 mod build;
 mod difference;
 mod engine;
+mod followed;
 mod live;
 mod matrix;
 mod memory;
@@ -13,12 +15,14 @@ mod period;
 mod pipeline;
 mod recording;
 pub mod register;
+mod rules;
 mod run;
 mod schedule;
 mod stage;
 mod stage_set;
 pub mod stages;
 mod table;
+mod track;
 mod watch;
 
 pub use arithmetic::{Arithmetic, NoLanes};
@@ -33,6 +37,6 @@ pub use pipeline::{Pipeline, Placed, RegisterTensor, Stream};
 pub use recording::Recording;
 pub use register::{Register, RegisterBit, RegisterClass};
 pub use run::{CycleFault, End, Run, Settings, Site, Strike, Timing, drive, drive_watched, run};
-pub use stage::{Edge, Signals, Stage, StreamShape, Transient, Wire, WireShape};
+pub use stage::{Access, Buffer, Edge, Signals, Stage, StreamShape, Transient, Wire, WireShape};
 pub use table::{PathError, RegisterRow, RegisterTable};
 pub use watch::{Table, Watch, Waveform};

@@ -1,92 +1,58 @@
 //! A run without faults, written down: what every stream carries at every edge, and what every stage holds every so
 //! many edges.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use bitvec::vec::BitVec;
-
+use super::accesses::{Accesses, Listed, MOST_EDGES};
 use super::engine::{Engine, MAX_PORTS};
+use super::followed::{Hints, Scratch};
 use super::memory::Memories;
 use super::pipeline::Pipeline;
-use super::stage::{Edge, Signals};
+use super::rules::Rules;
+use super::stage::{Access, Edge, Signals, Stage};
+use super::track::Track;
 
-/// Limbs of all that is kept of one stage, about.
-const LIMBS_PER_STAGE: u64 = 1 << 15;
+/// Most limbs of the states that are kept of one stage, and of those of all stages together.
+const LIMBS_PER_STAGE: usize = 1 << 17;
+const LIMBS: usize = 1 << 23;
 
-/// Edges between two kept states of a stage, at least.
-const LEAST_INTERVAL: u64 = 16;
-
-/// What a stream carries at every edge.
-struct Track {
-    limbs: usize,
-    valid: BitVec<u64>,
-    ready: BitVec<u64>,
-    /// The edges before which the word changes, ascending, and which word of the dictionary comes.
-    changes: Vec<(u32, u32)>,
-    words: Vec<u64>,
-    dictionary: HashMap<Vec<u64>, u32>,
-}
-
-impl Track {
-    fn new(limbs: usize) -> Self {
-        Self {
-            limbs,
-            valid: BitVec::new(),
-            ready: BitVec::new(),
-            changes: Vec::new(),
-            words: Vec::new(),
-            dictionary: HashMap::new(),
-        }
-    }
-
-    fn see(&mut self, cycle: u32, valid: bool, ready: bool, word: &[u64]) {
-        self.valid.push(valid);
-        self.ready.push(ready);
-        if let Some(&(_, last)) = self.changes.last()
-            && self.at(last) == word
-        {
-            return;
-        }
-        let fresh = self.dictionary.len() as u32;
-        let index = match self.dictionary.get(word) {
-            Some(&index) => index,
-            None => {
-                self.words.extend_from_slice(word);
-                self.dictionary.insert(word.to_vec(), fresh);
-                fresh
-            }
-        };
-        self.changes.push((cycle, index));
-    }
-
-    fn at(&self, index: u32) -> &[u64] {
-        let from = index as usize * self.limbs;
-        &self.words[from..from + self.limbs]
-    }
-
-    /// The word at an edge; `hint` is a place in the changes to look at first, and is moved there.
-    fn word(&self, cycle: u64, hint: &mut usize) -> &[u64] {
-        let cycle = u32::try_from(cycle).unwrap_or(u32::MAX);
-        let is_at = |at: usize| {
-            let begun = self.changes.get(at).is_some_and(|&(since, _)| since <= cycle);
-            begun && self.changes.get(at + 1).is_none_or(|&(since, _)| since > cycle)
-        };
-        if !is_at(*hint) {
-            *hint += 1;
-            if !is_at(*hint) {
-                *hint = self.changes.partition_point(|&(since, _)| since <= cycle) - 1;
-            }
-        }
-        self.at(self.changes[*hint].1)
-    }
-}
-
-/// What a stage holds every so many edges.
+/// What a stage holds every so many edges, a power of two.
 struct States {
     interval: u64,
     limbs: usize,
+    /// Limbs that may be kept.
+    most: usize,
     kept: Vec<u64>,
+}
+
+impl States {
+    /// The state in front of the next edge. Every other one is forgotten where they become too many.
+    fn see(&mut self, cycle: u64, state: &[u64]) {
+        if !cycle.is_multiple_of(self.interval) {
+            return;
+        }
+        if self.kept.len() + self.limbs > self.most && self.kept.len() > self.limbs {
+            let states = self.kept.len() / self.limbs;
+            for at in (2..states).step_by(2) {
+                let from = at * self.limbs;
+                self.kept.copy_within(from..from + self.limbs, from / 2);
+            }
+            self.kept.truncate(states.div_ceil(2) * self.limbs);
+            self.interval *= 2;
+            if !cycle.is_multiple_of(self.interval) {
+                return;
+            }
+        }
+        self.kept.extend_from_slice(state);
+    }
+
+    /// The last kept state in front of an edge or behind it at the latest, and that edge.
+    fn nearest(&self, cycle: u64) -> (u64, &[u64]) {
+        let last = (self.kept.len() / self.limbs.max(1)).saturating_sub(1) as u64;
+        let nearest = (cycle / self.interval).min(last);
+        let from = nearest as usize * self.limbs;
+        (nearest * self.interval, &self.kept[from..from + self.limbs])
+    }
 }
 
 /// The fault-free run of some samples from reset until nothing moves any more.
@@ -109,43 +75,50 @@ pub struct Recording {
     pub(super) expected: u64,
     tracks: Vec<Track>,
     states: Vec<States>,
+    accesses: Vec<Accesses>,
+    /// What no output depends on, by stage.
+    pub(super) rules: Vec<Rules>,
+    /// What strikes that have ended leave to those that come.
+    pub(super) scratch: Mutex<Vec<Scratch>>,
 }
-
-/// Places in the tracks of all streams that were looked at last.
-pub(super) type Hints = Vec<usize>;
 
 impl Recording {
     /// Records the run of these samples (mantissas, one after the other), tick by tick. None where something still
-    /// moves behind cycle `bound`, or behind 2^32 edges.
+    /// moves behind cycle `bound`, or behind 2^31 edges, or where a stage writes into a memory of parameters.
     #[must_use]
     pub fn new(pipeline: &Arc<Pipeline>, samples: &[i64], bound: u64) -> Option<Self> {
         let mut engine = Engine::new(pipeline, samples);
         let mut tracks: Vec<Track> = (pipeline.streams.iter())
             .map(|stream| Track::new(stream.shape.limbs()))
             .collect();
+        let stages = pipeline.stages.len();
+        let most = LIMBS_PER_STAGE.min(LIMBS / stages.max(1));
         let mut states: Vec<States> = (pipeline.stages.iter())
-            .map(|placed| {
-                let limbs = placed.state.len();
-                let interval = bound.saturating_mul(limbs as u64) / LIMBS_PER_STAGE;
-                States {
-                    interval: interval.max(LEAST_INTERVAL),
-                    limbs,
-                    kept: Vec::new(),
-                }
+            .map(|placed| States {
+                interval: 1,
+                limbs: placed.state.len(),
+                most,
+                kept: Vec::new(),
             })
             .collect();
+        let mut listed: Vec<Listed> = (0..stages).map(|_| Listed::default()).collect();
+        let mut stored = false;
         let mut quiet = 0u32;
         loop {
             let cycle = engine.cycle();
-            let edge = u32::try_from(cycle).ok().filter(|_| cycle <= bound)?;
+            let within = cycle <= bound && cycle < MOST_EDGES && !stored;
+            let edge = within.then_some(cycle as u32)?;
             for (states, placed) in states.iter_mut().zip(&pipeline.stages) {
-                if cycle.is_multiple_of(states.interval) {
-                    states
-                        .kept
-                        .extend_from_slice(&engine.state()[placed.state.clone()]);
-                }
+                states.see(cycle, &engine.state()[placed.state.clone()]);
             }
-            quiet = if engine.tick() { 0 } else { quiet + 1 };
+            let moved = engine.tick_seen(|at, state, seen| {
+                let stage = &pipeline.stages[at].stage;
+                stored |= stage.stores(state, seen.signals).is_some();
+                stage.accesses(state, seen, &mut |limb, access| {
+                    listed[at].see(edge, limb, access)
+                });
+            });
+            quiet = if moved { 0 } else { quiet + 1 };
             for (at, track) in tracks.iter_mut().enumerate() {
                 let (valid, ready, word) = engine.seen(at);
                 track.see(edge, valid, ready, word);
@@ -154,9 +127,13 @@ impl Recording {
                 break;
             }
         }
-        for track in &mut tracks {
-            track.dictionary = HashMap::new();
-        }
+        tracks.iter_mut().for_each(Track::end);
+        let accesses = (listed.into_iter().zip(&pipeline.stages))
+            .map(|(listed, placed)| listed.sorted(placed.state.len()))
+            .collect();
+        let rules = (pipeline.stages.iter())
+            .map(|placed| Rules::of(&*placed.stage, &placed.registers))
+            .collect();
         let (input, output) = engine.words();
         Some(Self {
             memories: engine.memories().clone(),
@@ -169,12 +146,10 @@ impl Recording {
             pipeline: Arc::clone(pipeline),
             tracks,
             states,
+            accesses,
+            rules,
+            scratch: Mutex::default(),
         })
-    }
-
-    /// Hints that know nothing yet.
-    pub(super) fn hints(&self) -> Hints {
-        vec![0; self.tracks.len()]
     }
 
     fn recorded(&self, cycle: u64) -> usize {
@@ -196,6 +171,16 @@ impl Recording {
         self.tracks[stream].word(cycle, &mut hints[stream])
     }
 
+    /// The first edge behind this one at which a stream carries something else.
+    pub(super) fn next_change(&self, stream: usize, cycle: u64, hints: &mut Hints) -> Option<u64> {
+        self.tracks[stream].next_change(cycle, &mut hints[stream])
+    }
+
+    /// The first access to a word of a stage's memories from an edge on; the word is named by its first limb.
+    pub(super) fn next_access(&self, stage: usize, limb: usize, cycle: u64) -> Option<(u64, Access)> {
+        self.accesses[stage].next(limb, cycle)
+    }
+
     /// What a stage sees at an edge.
     pub(super) fn signals(&self, stage: usize, cycle: u64) -> Signals {
         let placed = &self.pipeline.stages[stage];
@@ -209,8 +194,14 @@ impl Recording {
         }
     }
 
-    /// One edge of a stage whose state is that of the run; whether it stays within its registers.
-    pub(super) fn edge(&self, stage: usize, cycle: u64, state: &mut [u64], hints: &mut Hints) -> bool {
+    /// What a stage that is as in the run sees at an edge, handed to `see`.
+    pub(super) fn at_edge<T>(
+        &self,
+        stage: usize,
+        cycle: u64,
+        hints: &mut Hints,
+        see: impl FnOnce(&dyn Stage, &Edge<'_>) -> T,
+    ) -> T {
         let placed = &self.pipeline.stages[stage];
         let signals = self.signals(stage, cycle);
         let accepted = (placed.inputs.iter().enumerate()).fold(0, |mask, (port, &stream)| {
@@ -223,7 +214,6 @@ impl Recording {
         for (slot, &stream) in words.iter_mut().zip(&placed.inputs) {
             *slot = self.word(stream, cycle, hints);
         }
-        let stays = placed.stage.stores(state, signals).is_none();
         let edge = Edge {
             signals,
             taken: signals.valid & accepted,
@@ -232,19 +222,47 @@ impl Recording {
             memories: &self.memories,
             transients: &[],
         };
-        placed.stage.edge(state, &edge);
-        stays
+        see(&*placed.stage, &edge)
     }
 
-    /// Puts a stage's state in front of an edge into `state`.
-    pub(super) fn state(&self, stage: usize, cycle: u64, state: &mut [u64], hints: &mut Hints) {
-        let kept = &self.states[stage];
-        let last = (kept.kept.len() / kept.limbs.max(1)).saturating_sub(1) as u64;
-        let nearest = (cycle / kept.interval).min(last);
-        let from = nearest as usize * kept.limbs;
-        state.copy_from_slice(&kept.kept[from..from + kept.limbs]);
-        for cycle in nearest * kept.interval..cycle {
-            self.edge(stage, cycle, state, hints);
+    /// Puts a stage's state in front of an edge into `state`, which may already hold that in front of edge `since`.
+    pub(super) fn state(
+        &self,
+        stage: usize,
+        cycle: u64,
+        state: &mut [u64],
+        since: Option<u64>,
+        hints: &mut Hints,
+    ) {
+        let (nearest, kept) = self.states[stage].nearest(cycle);
+        let from = match since.filter(|since| (nearest..=cycle).contains(since)) {
+            Some(since) => since,
+            None => {
+                state.copy_from_slice(kept);
+                nearest
+            }
+        };
+        let (mut at, mut idle) = (from, 0u32);
+        while at < cycle {
+            let rests = self.at_edge(stage, at, hints, |stage, edge| {
+                idle = if edge.taken | edge.given == 0 { idle + 1 } else { 0 };
+                let rests = idle.is_power_of_two() && stage.rest_at(state, edge) == u64::MAX;
+                if !rests {
+                    stage.edge(state, edge);
+                }
+                rests
+            });
+            if !rests {
+                at += 1;
+                continue;
+            }
+            // Until something around it changes.
+            let placed = &self.pipeline.stages[stage];
+            let streams = placed.inputs.iter().chain(&placed.outputs);
+            let changes = streams.filter_map(|&stream| self.next_change(stream, at, hints));
+            let next = changes.min().unwrap_or(u64::MAX).min(cycle);
+            placed.stage.skip(state, next - at, &self.memories);
+            (at, idle) = (next, 0);
         }
     }
 }

@@ -196,6 +196,50 @@ pub fn set_lane(word: &mut [u64], lane: usize, lane_bits: u32, value: u64) {
     }
 }
 
+/// The lanes of a packed word, one after the other from the first on; the word has to hold all that are asked for.
+#[inline]
+pub fn lanes(word: &[u64], lane_bits: u32) -> impl Iterator<Item = u64> + '_ {
+    let cut = mask(lane_bits);
+    let (mut limb, mut shift) = (0, 0);
+    std::iter::from_fn(move || {
+        let mut value = *word.get(limb)? >> shift;
+        if shift + lane_bits > 64 {
+            value |= word.get(limb + 1)? << (64 - shift);
+        }
+        shift += lane_bits;
+        if shift >= 64 {
+            limb += 1;
+            shift -= 64;
+        }
+        Some(value & cut)
+    })
+}
+
+/// Writes the lanes of a packed word, one after the other from the first on. The bits behind them become 0.
+#[inline]
+pub fn set_lanes(word: &mut [u64], lane_bits: u32, values: impl Iterator<Item = u64>) {
+    let cut = mask(lane_bits);
+    let (mut limb, mut shift, mut bits) = (0, 0, 0);
+    for value in values {
+        let value = value & cut;
+        bits |= value << shift;
+        shift += lane_bits;
+        if shift >= 64 {
+            word[limb] = bits;
+            limb += 1;
+            shift -= 64;
+            bits = if shift == 0 {
+                0
+            } else {
+                value >> (lane_bits - shift)
+            };
+        }
+    }
+    if shift > 0 {
+        word[limb] = bits;
+    }
+}
+
 /// Copies `count` lanes from one packed word to another.
 pub fn copy_lanes(
     from: &[u64],
@@ -238,6 +282,25 @@ mod tests {
             }
             for at in 0..lanes {
                 assert_eq!(lane(&word, at, lane_bits), value(at), "{lane_bits} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_one_after_the_other_are_the_lanes_one_by_one() {
+        for lane_bits in [1u32, 3, 7, 12, 24, 32, 33, 63, 64] {
+            for count in [1usize, 2, 5, 21, 64, 65] {
+                let value = |at: usize| 0x9e37_79b9_7f4a_7c15u64.wrapping_mul(at as u64 + 1);
+                let mut one_by_one = vec![0u64; limbs(count, lane_bits)];
+                for at in 0..count {
+                    set_lane(&mut one_by_one, at, lane_bits, value(at));
+                }
+                let mut word = vec![u64::MAX; limbs(count, lane_bits)];
+                set_lanes(&mut word, lane_bits, (0..count).map(value));
+                assert_eq!(word, one_by_one, "{lane_bits} {count}");
+                let read: Vec<u64> = lanes(&word, lane_bits).take(count).collect();
+                let expected: Vec<u64> = (0..count).map(|at| lane(&word, at, lane_bits)).collect();
+                assert_eq!(read, expected, "{lane_bits} {count}");
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Which stages rest, and until when.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::pipeline::{Pipeline, Stream};
 use super::stage_set::StageSet;
 
@@ -11,11 +14,10 @@ pub(super) struct Schedule {
     /// The cycle from which on a resting stage's edges are outstanding.
     pub(super) since: Vec<u64>,
     /// The cycle in which its rest is over.
-    pub(super) until: Vec<u64>,
+    until: Vec<u64>,
+    /// The ends of rests, the first on top; some of them have been broken off since.
+    ends: BinaryHeap<Reverse<(u64, usize)>>,
     pub(super) resting: Vec<bool>,
-    /// Resting stages whose rest is over some time, and a cycle before which none of them is.
-    pub(super) timed: StageSet,
-    pub(super) earliest: u64,
     /// What is at the other end of every input and of every output.
     pub(super) producers: Links,
     pub(super) consumers: Links,
@@ -71,9 +73,8 @@ impl Schedule {
             awake: StageSet::of(stages),
             since: vec![0; stages],
             until: vec![0; stages],
+            ends: BinaryHeap::new(),
             resting: vec![false; stages],
-            timed: StageSet::of(stages),
-            earliest: u64::MAX,
             producers: Links::of(inputs, &pipeline.streams, |stream| stream.from),
             consumers: Links::of(outputs, &pipeline.streams, |stream| stream.to),
             sampled_by: Vec::new(),
@@ -93,20 +94,36 @@ impl Schedule {
         schedule
     }
 
+    /// A stage rests from a cycle on until another one.
+    pub(super) fn rest(&mut self, stage: usize, since: u64, until: u64) {
+        self.resting[stage] = true;
+        self.since[stage] = since;
+        self.until[stage] = until;
+        self.awake.remove(stage);
+        if until < u64::MAX {
+            self.ends.push(Reverse((until, stage)));
+        }
+    }
+
+    /// The cycle in which the first rest is over.
+    pub(super) fn first_over(&mut self) -> Option<u64> {
+        while let Some(&Reverse((until, stage))) = self.ends.peek() {
+            if self.resting[stage] && self.until[stage] == until {
+                return Some(until);
+            }
+            self.ends.pop();
+        }
+        None
+    }
+
+    /// A stage whose rest is over in this cycle.
+    pub(super) fn next_over(&mut self, cycle: u64) -> Option<usize> {
+        self.first_over().filter(|&until| until <= cycle)?;
+        self.ends.pop().map(|Reverse((_, stage))| stage)
+    }
+
     #[inline]
     pub(super) fn wake(&mut self, stage: usize) {
         self.awake.insert(stage);
-    }
-
-    /// Lets a stage rest for so many edges from a cycle on.
-    pub(super) fn rest(&mut self, stage: usize, cycle: u64, edges: u64) {
-        self.resting[stage] = true;
-        self.since[stage] = cycle;
-        self.until[stage] = cycle.saturating_add(edges);
-        self.awake.remove(stage);
-        if edges < u64::MAX {
-            self.timed.insert(stage);
-            self.earliest = self.earliest.min(self.until[stage]);
-        }
     }
 }

@@ -120,6 +120,26 @@ impl Edge<'_> {
     }
 }
 
+/// Words among a stage's registers that lie still until an edge reads or overwrites one of them: a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// First limb in the stage's state.
+    pub start: usize,
+    /// Limbs of a word.
+    pub limbs: usize,
+    /// Number of words.
+    pub words: usize,
+}
+
+/// What an edge does with a word of a [`Buffer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It depends on what the word holds.
+    Reads,
+    /// It gives the word other contents, whatever it held.
+    Writes,
+}
+
 /// The static structure of one stage. Its run-time state is the limbs of its registers, one after the
 /// other in the order of [`Stage::registers`], and [`Stage::state_limbs`] in all, which others own.
 ///
@@ -171,6 +191,18 @@ pub trait Stage: Send + Sync {
     /// The state after a clock edge.
     fn edge(&self, state: &mut [u64], edge: &Edge<'_>);
 
+    /// Its memories.
+    fn buffers(&self) -> Vec<Buffer> {
+        Vec::new()
+    }
+
+    /// Names the words of its [`Stage::buffers`] that an edge reads and overwrites, in that order and each by its
+    /// first limb. The other words stay as they are. What a word holds that is not read changes neither what is offered
+    /// and accepted nor what the edge does to any register that is not dead behind it ([`Stage::live`]).
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        let _ = (state, edge, access);
+    }
+
     /// The word that the edge to come writes into a memory of weights, and the step that reads it.
     fn stores(&self, state: &[u64], signals: Signals) -> Option<(u64, Vec<u64>)> {
         let _ = (state, signals);
@@ -204,6 +236,12 @@ pub trait Stage: Send + Sync {
     /// while the producers of those inputs rest.
     fn samples(&self) -> u32 {
         0
+    }
+
+    /// Those of [`Stage::samples`] whose word may matter although it was not offered: the register that takes it over is
+    /// not dead then.
+    fn depends_on_unoffered(&self) -> u32 {
+        self.samples()
     }
 
     /// So many edges of a rest at once; what [`Stage::edge`] would do one after the other.

@@ -2,7 +2,7 @@
 
 use crate::simulate::cycle::memory::Memories;
 use crate::simulate::cycle::register::{Register, bits_for, step_counter};
-use crate::simulate::cycle::stage::{Edge, Signals, Stage, WireShape};
+use crate::simulate::cycle::stage::{Access, Buffer, Edge, Signals, Stage, WireShape};
 
 /// Edges between the words that a function takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,14 @@ impl Stage for Paced {
         if self.pace.words > 1 {
             state[self.at + 1] = step_counter(word, last, self.word_bits());
         }
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.inner.buffers()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        self.inner.accesses(&state[..self.at], edge, access);
     }
 
     fn stores(&self, state: &[u64], signals: Signals) -> Option<(u64, Vec<u64>)> {

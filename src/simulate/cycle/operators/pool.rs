@@ -9,7 +9,7 @@ use crate::network::{Average, Network, Node, Pool, PoolKind};
 use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::LaneCode;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, lane, set_lane, step_counter};
-use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape};
+use crate::simulate::cycle::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape};
 
 /// The reduction of one window of one channel.
 #[derive(Clone, Debug)]
@@ -198,6 +198,25 @@ impl Stage for WindowPool {
             state[at + 1] = 0;
         }
         state[at] = step_counter(state[at], self.last_iteration(), bits_for(self.last_iteration()));
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        vec![Buffer {
+            start: self.buffer(),
+            limbs: self.input.limbs(),
+            words: self.program.ring(),
+        }]
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        if !self.pipe.moves(state, edge.signals.ready & 1 == 1) {
+            return;
+        }
+        let at = self.iteration_at();
+        let taken = edge.taken & 1 == 1;
+        let place = |word: usize| self.buffer() + word * self.input.limbs();
+        self.program
+            .accesses(state[at], state[at + 1], taken, place, access);
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {

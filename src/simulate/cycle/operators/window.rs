@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::accelerator::pixels::{steps, tap_source};
 use crate::network::Geometry;
+use crate::simulate::cycle::stage::Access;
 
 /// One iteration of the loop over a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,30 @@ impl WindowProgram {
         &self.listed().windows[window as usize]
     }
 
+    /// The accesses of an iteration to its line buffer: the pixel that it takes goes to word `write`, then it reads the
+    /// taps of its window. `place` is the first limb of a word.
+    pub fn accesses(
+        &self,
+        iteration: u64,
+        write: u64,
+        taken: bool,
+        place: impl Fn(usize) -> usize,
+        access: &mut dyn FnMut(usize, Access),
+    ) {
+        let iteration = self.iteration(iteration);
+        if iteration.takes && !taken {
+            return;
+        }
+        let ring = self.ring();
+        if iteration.takes && write < ring as u64 {
+            access(place(write as usize), Access::Writes);
+        }
+        let taps = iteration.window.map_or(&[][..], |window| self.taps(window));
+        for &tap in taps.iter().flatten() {
+            access(place(tap as usize % ring), Access::Reads);
+        }
+    }
+
     /// Whether a window is handed out where no pixel is taken, so that what it reads has to be kept.
     #[must_use]
     pub fn reads_again(&self) -> bool {
@@ -99,21 +125,6 @@ impl WindowProgram {
     }
 }
 
-/// The input row, or column, that a tap of an output row, or column, reads; none in the border.
-fn source(geometry: &Geometry, transposed: bool, axis: usize, at: usize, tap: usize) -> Option<usize> {
-    let window = &geometry.window;
-    let offset = tap * window.dilation[axis];
-    let source = if transposed {
-        let shifted = (at + window.pad[axis]).checked_sub(offset)?;
-        shifted
-            .is_multiple_of(window.stride[axis])
-            .then(|| shifted / window.stride[axis])?
-    } else {
-        (at * window.stride[axis] + offset).checked_sub(window.pad[axis])?
-    };
-    (source < geometry.input[axis]).then_some(source)
-}
-
 impl Size {
     /// Walks over the windows with the first and last row and column of each alone: a window reads its last pixel in
     /// the last of its rows and columns, and its first one in the first of them.
@@ -123,7 +134,7 @@ impl Size {
         let ends = |axis: usize| -> Vec<Option<(usize, usize)>> {
             let ends_of = |at: usize| {
                 let taps = 0..geometry.window.kernel[axis];
-                let sources = taps.filter_map(|tap| source(geometry, transposed, axis, at, tap));
+                let sources = taps.filter_map(|tap| tap_source(geometry, transposed, axis, at, tap));
                 sources.fold(None, |ends: Option<(usize, usize)>, at| {
                     Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
                 })
@@ -165,37 +176,21 @@ impl Listed {
                 let mut taps = Vec::with_capacity(rows * columns);
                 for ky in 0..rows {
                     for kx in 0..columns {
-                        let at = source(geometry, transposed, 0, oy, ky)
-                            .zip(source(geometry, transposed, 1, ox, kx));
+                        let at = tap_source(geometry, transposed, 0, oy, ky)
+                            .zip(tap_source(geometry, transposed, 1, ox, kx));
                         taps.push(at.map(|(y, x)| (y * geometry.input[1] + x) as u32));
                     }
                 }
                 windows.push(taps);
             }
         }
-        let mut iterations = Vec::new();
-        let mut taken = 0;
-        for (window, taps) in windows.iter().enumerate() {
-            let need = taps.iter().flatten().max().map_or(0, |&last| last as usize + 1);
-            while taken + 1 < need {
-                iterations.push(Iteration {
-                    takes: true,
-                    window: None,
-                });
-                taken += 1;
-            }
-            let takes = taken < need;
-            taken += usize::from(takes);
-            iterations.push(Iteration {
-                takes,
-                window: Some(window as u32),
-            });
-        }
-        let pixels = geometry.input[0] * geometry.input[1];
-        iterations.extend((taken..pixels).map(|_| Iteration {
-            takes: true,
-            window: None,
-        }));
+        let mut completed = 0..;
+        let iterations = (steps(geometry, transposed).into_iter())
+            .map(|step| Iteration {
+                takes: step.takes,
+                window: step.completes.then(|| completed.next()).flatten(),
+            })
+            .collect();
         Self { iterations, windows }
     }
 }

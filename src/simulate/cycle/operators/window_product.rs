@@ -10,7 +10,7 @@ use crate::simulate::cycle::live::{Live, Says};
 use crate::simulate::cycle::matrix::Matrix;
 use crate::simulate::cycle::memory::Memories;
 use crate::simulate::cycle::register::{Register, RegisterClass, bits_for, copy_lanes, limbs, step_counter};
-use crate::simulate::cycle::stage::{Edge, Signals, Stage, StreamShape, Wire, WireShape};
+use crate::simulate::cycle::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape, Wire, WireShape};
 
 /// When a loop over pixels starts its iterations and when they are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -511,6 +511,25 @@ impl Stage for WindowProduct {
         if interval > 1 {
             state[self.at.wait] = interval - 1;
         }
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        let line_buffer = Buffer {
+            start: self.at.line_buffer,
+            limbs: self.input.limbs(),
+            words: self.program.ring(),
+        };
+        self.has_line_buffer.then_some(line_buffer).into_iter().collect()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        if !self.has_line_buffer || !self.may_start(state, edge.signals.ready & 1 == 1) {
+            return;
+        }
+        let taken = edge.taken & 1 == 1;
+        let place = |word: usize| self.at.line_buffer + word * self.input.limbs();
+        let (iteration, write) = (state[self.at.iteration], state[self.at.write]);
+        self.program.accesses(iteration, write, taken, place, access);
     }
 
     fn wires(&self) -> Vec<WireShape> {

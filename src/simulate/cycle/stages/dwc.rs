@@ -147,6 +147,10 @@ impl Stage for WidthConverter {
         u32::from(chunk_bits > 0)
     }
 
+    fn depends_on_unoffered(&self) -> u32 {
+        0
+    }
+
     fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
         let Signals { valid, ready } = edge.signals;
         if self.offers(state) & ready != 0 || self.accepts(state, edge.signals) & valid != 0 {

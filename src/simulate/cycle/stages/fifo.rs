@@ -2,7 +2,7 @@
 
 use super::super::live::{Condition, Live, Says};
 use super::super::register::{Register, RegisterClass, step_counter};
-use super::super::stage::{Edge, Signals, Stage, StreamShape};
+use super::super::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape};
 use super::bits::address_bits;
 use super::layout::{Control, Layout, Words};
 use super::{Unbuildable, at_least_one};
@@ -125,6 +125,18 @@ impl Fifo {
         self.full.set(state, machine.full.into());
     }
 
+    /// The slot that the output register loads next.
+    fn oldest(&self, now: Machine) -> usize {
+        let place = if self.shifts() {
+            now.address
+        } else {
+            let ring = self.depth as u64 - 1;
+            let place = (now.place + ring).wrapping_sub(now.address);
+            if place >= ring { place - ring } else { place }
+        };
+        1 + place as usize
+    }
+
     /// The next control state.
     fn next(&self, now: Machine, valid: bool, ready: bool) -> (Machine, Moves) {
         let mut next = now;
@@ -206,6 +218,27 @@ impl Stage for Fifo {
         }
     }
 
+    fn buffers(&self) -> Vec<Buffer> {
+        match self.shifts() {
+            true => Vec::new(),
+            false => self.slots.buffer_from(1).into_iter().collect(),
+        }
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        if self.shifts() {
+            return;
+        }
+        let now = self.load(state);
+        let (next, moves) = self.next(now, edge.signals.valid & 1 == 1, edge.signals.ready & 1 == 1);
+        if moves.memory_to_output {
+            self.slots.access(self.oldest(now), Access::Reads, access);
+        }
+        if moves.input_to_memory {
+            self.slots.access(1 + next.place as usize, Access::Writes, access);
+        }
+    }
+
     fn offers(&self, state: &[u64]) -> u32 {
         self.valid.is_set(state).into()
     }
@@ -226,14 +259,7 @@ impl Stage for Fifo {
         let now = self.load(state);
         let (next, moves) = self.next(now, edge.signals.valid & 1 == 1, edge.signals.ready & 1 == 1);
         if moves.memory_to_output {
-            let place = if self.shifts() {
-                now.address
-            } else {
-                let ring = self.depth as u64 - 1;
-                let place = (now.place + ring).wrapping_sub(now.address);
-                if place >= ring { place - ring } else { place }
-            };
-            self.slots.copy(state, 1 + place as usize, self.slots, 0);
+            self.slots.copy(state, self.oldest(now), self.slots, 0);
         }
         if moves.input_to_output {
             self.slots.write(state, 0, edge.words[0]);

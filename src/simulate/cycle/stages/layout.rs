@@ -1,6 +1,7 @@
 //! Where a stage's registers lie in its state.
 
 use super::super::register::{Register, RegisterClass, mask};
+use super::super::stage::{Access, Buffer};
 
 /// The registers of a stage in the order of their limbs.
 #[derive(Clone, Debug, Default)]
@@ -192,6 +193,28 @@ impl Words {
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.words
+    }
+
+    /// The words from `first` on as a memory; none where there are none.
+    pub(super) fn buffer_from(&self, first: usize) -> Option<Buffer> {
+        (first < self.words).then(|| Buffer {
+            start: self.place(first),
+            limbs: self.limbs,
+            words: self.words - first,
+        })
+    }
+
+    /// All words as a memory.
+    pub(super) fn buffer(&self) -> Option<Buffer> {
+        self.buffer_from(0)
+    }
+
+    /// Names an access to the word at an address; beyond the memory there is none.
+    #[inline]
+    pub(super) fn access(&self, word: usize, kind: Access, access: &mut dyn FnMut(usize, Access)) {
+        if word < self.words {
+            access(self.place(word), kind);
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::super::super::live::{Live, Says};
 use super::super::super::register::{Register, RegisterClass, bits_for, lane, mask};
-use super::super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
-use super::super::layout::{Control, Layout, Words, sign_extend, stays};
+use super::super::super::stage::{Stage, Wire, WireShape};
+use super::super::layout::{Control, Layout, Words, sign_extend};
 use super::super::{Unbuildable, at_least_one};
 use super::handover::Handover;
 use super::replay::Replay;
+use super::sliced::{Parts, Sliced};
 use super::{Activations, InputBuffer};
 
 /// Bits of the registers of a DSP48 slice: multiplier operand, product, sum.
@@ -280,15 +281,6 @@ impl Dsp48Mvau {
         self.offsets[lane + 1] - self.offsets[lane]
     }
 
-    /// Output register and side-step register.
-    fn hand_on(&self, state: &mut [u64], ready: bool) {
-        let due = self.last.get(state) >> (DEPTH - 1) & 1 == 1;
-        let results = self.results.start();
-        self.handover.edge(state, due, ready, |state, row| {
-            state[results + row + self.lowest_lane(row / self.lanes)]
-        });
-    }
-
     /// The weight of a lane of a slice.
     #[inline]
     fn weight(&self, weights: &[u64], pipe: usize, at: usize, column: usize) -> u64 {
@@ -359,8 +351,82 @@ impl Dsp48Mvau {
         }
     }
 
-    /// The core's edge while it moves, from its results back to its operands. `activations` is none where there
-    /// is no step.
+    /// An activation in the bits of a multiplier's operand.
+    fn operand(&self, word: &[u64], column: usize) -> u64 {
+        let bits = self.shape.activation_bits;
+        let value = lane(word, column, bits);
+        match self.shape.signed_activations {
+            true => sign_extend(value, bits) as u64 & mask(OPERAND_BITS),
+            false => value,
+        }
+    }
+}
+
+/// The sum of the carries of the slices of a pipe, as FINN's tree adds them: a node's sum is cut to the bits that
+/// hold a sum of values from -1 to 1, which only upsets exceed.
+fn carry_tree(leaves: usize, leaf: impl Fn(usize) -> i64 + Copy) -> i64 {
+    fn node(at: usize, leaves: usize, leaf: impl Fn(usize) -> i64 + Copy) -> (i64, usize) {
+        if at + 1 >= leaves {
+            return (leaf(at + 1 - leaves), 1);
+        }
+        let (a, below_a) = node(2 * at + 1, leaves, leaf);
+        let (b, below_b) = node(2 * at + 2, leaves, leaf);
+        let below = below_a + below_b;
+        let bits = (1 + below as u64).next_power_of_two().ilog2() + 1;
+        (sign_extend((a + b) as u64 & mask(bits), bits), below)
+    }
+    node(0, leaves, leaf).0
+}
+
+impl Sliced for Dsp48Mvau {
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            layout: &self.layout,
+            replay: &self.replay,
+            handover: &self.handover,
+            last: self.last,
+            products: self.products,
+            sums: self.running_sums,
+        }
+    }
+
+    fn has_rows(&self) -> bool {
+        self.shape.pe > 0
+    }
+
+    fn without_rows(&self) -> Box<dyn Stage> {
+        Box::new(Self::of(Dsp48Shape { pe: 0, ..self.shape }))
+    }
+
+    fn keeps_steps(&self) -> bool {
+        self.shape.keeps_operands
+    }
+
+    fn live_in_core(&self, register: &Register) -> Live {
+        match register.name {
+            "low_sums" | "upper_sums" => Live::when("last", Says::Bit(DEPTH - 2)),
+            "results" => Live::when("last", Says::Bit(DEPTH - 1)),
+            _ => Live::of(register.class),
+        }
+    }
+
+    fn core_wires(&self) -> Vec<WireShape> {
+        let wire = |wire, lane_bits| WireShape {
+            wire,
+            lanes: self.slices,
+            lane_bits,
+        };
+        vec![wire(Wire::Product, PRODUCT_BITS), wire(Wire::Sum, SUM_BITS)]
+    }
+
+    fn hand_on(&self, state: &mut [u64], ready: bool) {
+        let due = self.last.get(state) >> (DEPTH - 1) & 1 == 1;
+        let results = self.results.start();
+        self.handover.edge(state, due, ready, |state, row| {
+            state[results + row + self.lowest_lane(row / self.lanes)]
+        });
+    }
+
     fn advance(&self, state: &mut [u64], activations: Option<Activations<'_>>, weights: &[u64]) {
         let simd = self.shape.simd;
         let last = self.last.get(state);
@@ -407,131 +473,10 @@ impl Dsp48Mvau {
         }
     }
 
-    /// An activation in the bits of a multiplier's operand.
-    fn operand(&self, word: &[u64], column: usize) -> u64 {
-        let bits = self.shape.activation_bits;
-        let value = lane(word, column, bits);
-        match self.shape.signed_activations {
-            true => sign_extend(value, bits) as u64 & mask(OPERAND_BITS),
-            false => value,
-        }
-    }
-
-    /// Whether an edge with these signals could leave everything as it is, judged by the flags alone.
-    fn may_be_still(&self, state: &[u64], signals: Signals) -> bool {
-        self.last.get(state) == 0 && !(self.handover.offers(state) && signals.ready & 1 == 1)
-    }
-}
-
-/// The sum of the carries of the slices of a pipe, as FINN's tree adds them: a node's sum is cut to the bits that
-/// hold a sum of values from -1 to 1, which only upsets exceed.
-fn carry_tree(leaves: usize, leaf: impl Fn(usize) -> i64 + Copy) -> i64 {
-    fn node(at: usize, leaves: usize, leaf: impl Fn(usize) -> i64 + Copy) -> (i64, usize) {
-        if at + 1 >= leaves {
-            return (leaf(at + 1 - leaves), 1);
-        }
-        let (a, below_a) = node(2 * at + 1, leaves, leaf);
-        let (b, below_b) = node(2 * at + 2, leaves, leaf);
-        let below = below_a + below_b;
-        let bits = (1 + below as u64).next_power_of_two().ilog2() + 1;
-        (sign_extend((a + b) as u64 & mask(bits), bits), below)
-    }
-    node(0, leaves, leaf).0
-}
-
-impl Stage for Dsp48Mvau {
-    fn registers(&self) -> Vec<Register> {
-        self.layout.registers.clone()
-    }
-
-    fn control(&self) -> Box<dyn Stage> {
-        // Without rows there is nothing to compute.
-        Box::new(Self::of(Dsp48Shape { pe: 0, ..self.shape }))
-    }
-
-    fn is_exact(&self) -> bool {
-        self.shape.keeps_operands
-    }
-
-    fn live(&self, _: usize, register: &Register) -> Live {
-        match register.name {
-            "replayed" => Live::while_set("replayed_valid"),
-            "low_sums" | "upper_sums" => Live::when("last", Says::Bit(DEPTH - 2)),
-            "results" => Live::when("last", Says::Bit(DEPTH - 1)),
-            "side" => Live::while_clear("free"),
-            "output" => Live::while_set("output_valid"),
-            _ => Live::of(register.class),
-        }
-    }
-
-    fn reset(&self, state: &mut [u64]) {
-        self.handover.reset(state);
-    }
-
-    fn offers(&self, state: &[u64]) -> u32 {
-        self.handover.offers(state).into()
-    }
-
-    fn word<'s>(&self, state: &'s [u64], _: usize) -> &'s [u64] {
-        self.handover.word(state)
-    }
-
-    fn accepts(&self, state: &[u64], signals: Signals) -> u32 {
-        let free = self.handover.is_free(state);
-        let activations = self.replay.accepts(state, free && signals.valid & 2 == 2);
-        let weights = free && self.replay.offer(state, signals.valid & 1 == 1).valid;
-        u32::from(activations) | u32::from(weights) << 1
-    }
-
-    fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
-        let input = (edge.signals.valid & 1 == 1).then(|| edge.words[0]);
-        let weights = edge.signals.valid & 2 == 2;
-        let free = self.handover.is_free(state);
-        let offer = self.replay.offer(state, input.is_some());
-        let step = offer.valid && weights;
-        self.hand_on(state, edge.signals.ready & 1 == 1);
-        if free {
-            let activations = match self.replay.word(state) {
-                Some((register, word)) => Some(Activations::Buffered(register, word)),
-                None => input.map(Activations::Input),
-            };
-            self.advance(state, activations.filter(|_| step), edge.words[1]);
-            for transient in edge.transients {
-                let register = match transient.wire {
-                    Wire::Product => self.products,
-                    _ => self.running_sums,
-                };
-                state[register.start() + transient.lane] ^= 1 << transient.bit;
-            }
-            let last = self.last.get(state);
-            self.last.set(state, last << 1 | u64::from(step && offer.last));
-        } else if !step && !self.shape.keeps_operands {
+    fn stand(&self, state: &mut [u64], step: bool) {
+        if !step && !self.shape.keeps_operands {
             let operands = self.activation_operands.start();
             state[operands..operands + self.slices].fill(0);
-        }
-        self.replay.edge(state, input, free && weights);
-    }
-
-    fn wires(&self) -> Vec<WireShape> {
-        let wire = |wire, lane_bits| WireShape {
-            wire,
-            lanes: self.slices,
-            lane_bits,
-        };
-        vec![wire(Wire::Product, PRODUCT_BITS), wire(Wire::Sum, SUM_BITS)]
-    }
-
-    fn samples(&self) -> u32 {
-        if self.shape.pe > 0 { 2 } else { 0 }
-    }
-
-    fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
-        if !self.may_be_still(state, edge.signals) {
-            return 0;
-        }
-        match stays(state, |next| self.edge(next, edge)) {
-            true => u64::MAX,
-            false => 0,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! FINN's matrix-vector and vector-vector unit on DSP58 slices, register by register.
 
+use super::super::super::live::Live;
 use super::super::super::register::{Register, RegisterClass, lane, mask};
-use super::super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
-use super::super::layout::{Control, Layout, Words, sign_extend, stays};
+use super::super::super::stage::{Stage, Wire, WireShape};
+use super::super::layout::{Control, Layout, Words, sign_extend};
 use super::super::{Unbuildable, at_least_one};
 use super::handover::Handover;
 use super::replay::Replay;
+use super::sliced::{Parts, Sliced};
 use super::{Activations, InputBuffer};
 
 /// Products that a slice adds up.
@@ -237,15 +239,6 @@ impl Dsp58Mvau {
         }
     }
 
-    /// Output register and side-step register.
-    fn hand_on(&self, state: &mut [u64], ready: bool) {
-        let due = self.last.get(state) >> (self.last.bits() - 1) & 1 == 1;
-        let sums = self.running_sums.start();
-        let cut = mask(self.shape.accumulator_bits);
-        self.handover
-            .edge(state, due, ready, |state, row| state[sums + row] & cut);
-    }
-
     /// The sums of a row's chain, from the last slice to the first one, so that each takes what its neighbour held.
     fn sum_up(&self, state: &mut [u64], row: usize) {
         let chain = self.links.len();
@@ -290,8 +283,113 @@ impl Dsp58Mvau {
         state[self.products.start() + slice] = sum as u64 & mask(SUM_BITS);
     }
 
-    /// The core's edge while it moves, from its results back to its operands. `activations` is none where there
-    /// is no step.
+    /// One kind of operands moves on; `value` is what the step has for a row and column, if there is a step.
+    fn load(&self, state: &mut [u64], kind: &Operands, value: impl Fn(&[u64], usize, usize) -> Option<u64>) {
+        for row in 0..self.shape.pe {
+            for (at, link) in self.links.iter().enumerate() {
+                let first = kind.registers + row * self.operands_of_row + link.operands_at;
+                if link.operands == 2 {
+                    state[first + 1] = state[first];
+                }
+                state[first] = (0..link.ways).fold(0, |word, way| {
+                    let operand = if link.delays > 0 {
+                        let oldest = kind.delays
+                            + row.min(kind.rows - 1) * self.delays_of_row
+                            + link.delays_at
+                            + (link.delays - 1) * link.ways;
+                        kind.extend(state[oldest + way])
+                    } else {
+                        match value(state, row, WAYS * at + way) {
+                            Some(value) => kind.extend(value),
+                            None => mask(kind.place),
+                        }
+                    };
+                    word | operand << (kind.place as usize * way)
+                });
+            }
+        }
+        for row in 0..kind.rows {
+            for (at, link) in self.links.iter().enumerate().filter(|(_, link)| link.delays > 0) {
+                let first = kind.delays + row * self.delays_of_row + link.delays_at;
+                let end = first + (link.delays - 1) * link.ways;
+                state.copy_within(first..end, first + link.ways);
+                for way in 0..link.ways {
+                    let value = value(state, row, WAYS * at + way);
+                    state[first + way] = value.unwrap_or(mask(kind.bits));
+                }
+            }
+        }
+    }
+}
+
+/// Activations or weights on their way to the multipliers.
+struct Operands {
+    /// Place of the first register in a slice, and in front of one.
+    registers: usize,
+    delays: usize,
+    /// Rows that have registers in front of their slices.
+    rows: usize,
+    /// Bits of an operand, and whether it is signed.
+    bits: u32,
+    signed: bool,
+    /// Bits of its place in a multiplier.
+    place: u32,
+}
+
+impl Operands {
+    /// An operand in the bits of its place.
+    fn extend(&self, value: u64) -> u64 {
+        match self.signed {
+            true => sign_extend(value, self.bits) as u64 & mask(self.place),
+            false => value,
+        }
+    }
+}
+
+impl Sliced for Dsp58Mvau {
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            layout: &self.layout,
+            replay: &self.replay,
+            handover: &self.handover,
+            last: self.last,
+            products: self.products,
+            sums: self.running_sums,
+        }
+    }
+
+    fn has_rows(&self) -> bool {
+        self.shape.pe > 0
+    }
+
+    fn without_rows(&self) -> Box<dyn Stage> {
+        Box::new(Self::of(Dsp58Shape { pe: 0, ..self.shape }))
+    }
+
+    fn live_in_core(&self, register: &Register) -> Live {
+        Live::of(register.class)
+    }
+
+    fn core_wires(&self) -> Vec<WireShape> {
+        let wire = |wire, lanes| WireShape {
+            wire,
+            lanes,
+            lane_bits: SUM_BITS,
+        };
+        vec![
+            wire(Wire::Product, self.shape.pe * self.links.len()),
+            wire(Wire::Sum, self.shape.pe),
+        ]
+    }
+
+    fn hand_on(&self, state: &mut [u64], ready: bool) {
+        let due = self.last.get(state) >> (self.last.bits() - 1) & 1 == 1;
+        let sums = self.running_sums.start();
+        let cut = mask(self.shape.accumulator_bits);
+        self.handover
+            .edge(state, due, ready, |state, row| state[sums + row] & cut);
+    }
+
     fn advance(&self, state: &mut [u64], activations: Option<Activations<'_>>, weights: &[u64]) {
         let chain = self.links.len();
         let segments = self.last.bits() - 2;
@@ -349,154 +447,5 @@ impl Dsp58Mvau {
         self.load(state, &activations, activation);
         self.load(state, &weights, weight);
         self.missing.set(state, missing << 1 | u64::from(absent));
-    }
-
-    /// One kind of operands moves on; `value` is what the step has for a row and column, if there is a step.
-    fn load(&self, state: &mut [u64], kind: &Operands, value: impl Fn(&[u64], usize, usize) -> Option<u64>) {
-        for row in 0..self.shape.pe {
-            for (at, link) in self.links.iter().enumerate() {
-                let first = kind.registers + row * self.operands_of_row + link.operands_at;
-                if link.operands == 2 {
-                    state[first + 1] = state[first];
-                }
-                state[first] = (0..link.ways).fold(0, |word, way| {
-                    let operand = if link.delays > 0 {
-                        let oldest = kind.delays
-                            + row.min(kind.rows - 1) * self.delays_of_row
-                            + link.delays_at
-                            + (link.delays - 1) * link.ways;
-                        kind.extend(state[oldest + way])
-                    } else {
-                        match value(state, row, WAYS * at + way) {
-                            Some(value) => kind.extend(value),
-                            None => mask(kind.place),
-                        }
-                    };
-                    word | operand << (kind.place as usize * way)
-                });
-            }
-        }
-        for row in 0..kind.rows {
-            for (at, link) in self.links.iter().enumerate().filter(|(_, link)| link.delays > 0) {
-                let first = kind.delays + row * self.delays_of_row + link.delays_at;
-                let end = first + (link.delays - 1) * link.ways;
-                state.copy_within(first..end, first + link.ways);
-                for way in 0..link.ways {
-                    let value = value(state, row, WAYS * at + way);
-                    state[first + way] = value.unwrap_or(mask(kind.bits));
-                }
-            }
-        }
-    }
-
-    /// Whether an edge with these signals could leave everything as it is, judged by the flags alone.
-    fn may_be_still(&self, state: &[u64], signals: Signals) -> bool {
-        self.last.get(state) == 0 && !(self.handover.offers(state) && signals.ready & 1 == 1)
-    }
-}
-
-/// Activations or weights on their way to the multipliers.
-struct Operands {
-    /// Place of the first register in a slice, and in front of one.
-    registers: usize,
-    delays: usize,
-    /// Rows that have registers in front of their slices.
-    rows: usize,
-    /// Bits of an operand, and whether it is signed.
-    bits: u32,
-    signed: bool,
-    /// Bits of its place in a multiplier.
-    place: u32,
-}
-
-impl Operands {
-    /// An operand in the bits of its place.
-    fn extend(&self, value: u64) -> u64 {
-        match self.signed {
-            true => sign_extend(value, self.bits) as u64 & mask(self.place),
-            false => value,
-        }
-    }
-}
-
-impl Stage for Dsp58Mvau {
-    fn registers(&self) -> Vec<Register> {
-        self.layout.registers.clone()
-    }
-
-    fn control(&self) -> Box<dyn Stage> {
-        // Without rows there is nothing to compute.
-        Box::new(Self::of(Dsp58Shape { pe: 0, ..self.shape }))
-    }
-
-    fn reset(&self, state: &mut [u64]) {
-        self.handover.reset(state);
-    }
-
-    fn offers(&self, state: &[u64]) -> u32 {
-        self.handover.offers(state).into()
-    }
-
-    fn word<'s>(&self, state: &'s [u64], _: usize) -> &'s [u64] {
-        self.handover.word(state)
-    }
-
-    fn accepts(&self, state: &[u64], signals: Signals) -> u32 {
-        let free = self.handover.is_free(state);
-        let activations = self.replay.accepts(state, free && signals.valid & 2 == 2);
-        let weights = free && self.replay.offer(state, signals.valid & 1 == 1).valid;
-        u32::from(activations) | u32::from(weights) << 1
-    }
-
-    fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
-        let input = (edge.signals.valid & 1 == 1).then(|| edge.words[0]);
-        let weights = edge.signals.valid & 2 == 2;
-        let free = self.handover.is_free(state);
-        let offer = self.replay.offer(state, input.is_some());
-        let step = offer.valid && weights;
-        self.hand_on(state, edge.signals.ready & 1 == 1);
-        if free {
-            let activations = match self.replay.word(state) {
-                Some((register, word)) => Some(Activations::Buffered(register, word)),
-                None => input.map(Activations::Input),
-            };
-            self.advance(state, activations.filter(|_| step), edge.words[1]);
-            for transient in edge.transients {
-                let register = match transient.wire {
-                    Wire::Product => self.products,
-                    _ => self.running_sums,
-                };
-                state[register.start() + transient.lane] ^= 1 << transient.bit;
-            }
-            let last = self.last.get(state);
-            self.last.set(state, last << 1 | u64::from(step && offer.last));
-        }
-        self.replay.edge(state, input, free && weights);
-    }
-
-    fn wires(&self) -> Vec<WireShape> {
-        let wire = |wire, lanes| WireShape {
-            wire,
-            lanes,
-            lane_bits: SUM_BITS,
-        };
-        vec![
-            wire(Wire::Product, self.shape.pe * self.links.len()),
-            wire(Wire::Sum, self.shape.pe),
-        ]
-    }
-
-    fn samples(&self) -> u32 {
-        if self.shape.pe > 0 { 2 } else { 0 }
-    }
-
-    fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
-        if !self.may_be_still(state, edge.signals) {
-            return 0;
-        }
-        match stays(state, |next| self.edge(next, edge)) {
-            true => u64::MAX,
-            false => 0,
-        }
     }
 }

@@ -5,6 +5,7 @@ mod dsp58;
 mod handover;
 mod options;
 mod replay;
+mod sliced;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::super::arithmetic::{Arithmetic, NoLanes};
 use super::super::live::{Live, Says};
 use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, limbs, mask, step_counter};
-use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
+use super::super::stage::{Access, Buffer, Edge, Signals, Stage, Wire, WireShape};
 use super::layout::{Control, Layout, Words, pair, split};
 use super::{Unbuildable, at_least_one};
 pub use dsp48::{Dsp48Core, Dsp48Mvau, Dsp48Shape};
@@ -643,6 +644,16 @@ impl Stage for Mvau {
         }
         self.count(state, fed);
         self.replay.edge(state, input, moves && weights);
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.replay.buffers()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        let advance = self.moves(state) && self.has_weights(state, edge.signals);
+        let input = edge.signals.valid & 1 == 1;
+        self.replay.accesses(state, input, advance, access);
     }
 
     fn wires(&self) -> Vec<WireShape> {

@@ -1,6 +1,7 @@
 //! The buffer that offers an input vector once per neuron fold.
 
 use super::super::super::register::{RegisterClass, mask};
+use super::super::super::stage::{Access, Buffer};
 use super::super::bits::address_bits;
 use super::super::layout::{Control, Layout, Words};
 use super::InputBuffer;
@@ -11,11 +12,11 @@ pub(super) struct Replay {
     length: u64,
     repetitions: u64,
     item: Cycle,
-    buffer: Buffer,
+    buffer: Buffering,
 }
 
 #[derive(Clone, Debug)]
-enum Buffer {
+enum Buffering {
     /// Every word is used once, as it comes.
     None,
     Ring(Ring),
@@ -178,11 +179,11 @@ impl Replay {
         let class = RegisterClass::Activation;
         let names = ["repetition", "last_repetition"];
         let buffer = match kind {
-            _ if repetitions == 1 => Buffer::None,
-            InputBuffer::None => Buffer::None,
+            _ if repetitions == 1 => Buffering::None,
+            InputBuffer::None => Buffering::None,
             InputBuffer::Replay => {
                 let address = address_bits(length).max(1);
-                Buffer::Ring(Ring {
+                Buffering::Ring(Ring {
                     address,
                     memory: layout.words(class, "replay", 1 << address, lanes, lane_bits),
                     output: layout.words(class, "replayed", 1, lanes, lane_bits),
@@ -195,7 +196,7 @@ impl Replay {
                     finished: layout.control("replayed_final", 1),
                 })
             }
-            InputBuffer::Kept => Buffer::Kept(Kept {
+            InputBuffer::Kept => Buffering::Kept(Kept {
                 memory: layout.words(class, "replay", length as usize, lanes, lane_bits),
                 repetition: Cycle::new(layout, names, repetitions),
             }),
@@ -211,9 +212,9 @@ impl Replay {
     /// Words of a vector, how often it is used, and what keeps it.
     pub(super) fn kind(&self) -> (u64, u64, InputBuffer) {
         let kind = match &self.buffer {
-            Buffer::None => InputBuffer::None,
-            Buffer::Ring(_) => InputBuffer::Replay,
-            Buffer::Kept(_) => InputBuffer::Kept,
+            Buffering::None => InputBuffer::None,
+            Buffering::Ring(_) => InputBuffer::Replay,
+            Buffering::Kept(_) => InputBuffer::Kept,
         };
         (self.length, self.repetitions, kind)
     }
@@ -222,24 +223,24 @@ impl Replay {
     #[inline]
     pub(super) fn accepts(&self, state: &[u64], advance: bool) -> bool {
         match &self.buffer {
-            Buffer::None => advance,
-            Buffer::Ring(ring) => ring.accepts(state),
-            Buffer::Kept(kept) => advance && kept.is_first(state),
+            Buffering::None => advance,
+            Buffering::Ring(ring) => ring.accepts(state),
+            Buffering::Kept(kept) => advance && kept.is_first(state),
         }
     }
 
     #[inline]
     pub(super) fn offer(&self, state: &[u64], input: bool) -> Offer {
         match &self.buffer {
-            Buffer::None => Offer {
+            Buffering::None => Offer {
                 valid: input,
                 last: self.item.is_last(state),
             },
-            Buffer::Ring(ring) => Offer {
+            Buffering::Ring(ring) => Offer {
                 valid: ring.valid.is_set(state),
                 last: ring.last.is_set(state),
             },
-            Buffer::Kept(kept) => Offer {
+            Buffering::Kept(kept) => Offer {
                 valid: input || !kept.is_first(state),
                 last: self.item.is_last(state),
             },
@@ -250,10 +251,10 @@ impl Replay {
     #[inline]
     pub(super) fn word(&self, state: &[u64]) -> Option<(Words, usize)> {
         match &self.buffer {
-            Buffer::None => None,
-            Buffer::Ring(ring) => Some((ring.output, 0)),
-            Buffer::Kept(kept) if kept.is_first(state) => None,
-            Buffer::Kept(kept) => Some((kept.memory, self.item.count.get(state) as usize)),
+            Buffering::None => None,
+            Buffering::Ring(ring) => Some((ring.output, 0)),
+            Buffering::Kept(kept) if kept.is_first(state) => None,
+            Buffering::Kept(kept) => Some((kept.memory, self.item.count.get(state) as usize)),
         }
     }
 
@@ -262,10 +263,10 @@ impl Replay {
     pub(super) fn edge(&self, state: &mut [u64], input: Option<&[u64]>, advance: bool) {
         let moves = advance && self.offer(state, input.is_some()).valid;
         match &self.buffer {
-            Buffer::None if moves => self.item.step(state),
-            Buffer::None => {}
-            Buffer::Ring(ring) => ring.edge(state, input, advance, &self.item),
-            Buffer::Kept(kept) if moves => {
+            Buffering::None if moves => self.item.step(state),
+            Buffering::None => {}
+            Buffering::Ring(ring) => ring.edge(state, input, advance, &self.item),
+            Buffering::Kept(kept) if moves => {
                 if let (true, Some(word)) = (kept.is_first(state), input) {
                     kept.memory
                         .write(state, self.item.count.get(state) as usize, word);
@@ -275,14 +276,58 @@ impl Replay {
                 }
                 self.item.step(state);
             }
-            Buffer::Kept(_) => {}
+            Buffering::Kept(_) => {}
+        }
+    }
+
+    /// Its memory.
+    pub(super) fn buffers(&self) -> Vec<Buffer> {
+        let memory = match &self.buffer {
+            Buffering::None => None,
+            Buffering::Ring(ring) => ring.memory.buffer(),
+            Buffering::Kept(kept) => kept.memory.buffer(),
+        };
+        memory.into_iter().collect()
+    }
+
+    /// What [`Replay::edge`] does with its memory; what the output register loads where no word is there is not valid.
+    pub(super) fn accesses(
+        &self,
+        state: &[u64],
+        input: bool,
+        advance: bool,
+        access: &mut dyn FnMut(usize, Access),
+    ) {
+        match &self.buffer {
+            Buffering::None => {}
+            Buffering::Ring(ring) => {
+                let (write, read) = (ring.write.get(state), ring.read.get(state));
+                let place = mask(ring.address);
+                if (!ring.valid.is_set(state) || advance) && read != write {
+                    ring.memory.access((read & place) as usize, Access::Reads, access);
+                }
+                if input && ring.accepts(state) {
+                    ring.memory
+                        .access((write & place) as usize, Access::Writes, access);
+                }
+            }
+            Buffering::Kept(kept) => {
+                if advance && self.offer(state, input).valid {
+                    let kind = match kept.is_first(state) {
+                        true => Access::Writes,
+                        false => Access::Reads,
+                    };
+                    kept.memory
+                        .access(self.item.count.get(state) as usize, kind, access);
+                }
+            }
         }
     }
 
     /// So many advances at once, at most, without any input; how many, and whether the first of the words that they take
     /// ends a vector, as none of the others does. None where words of the same vector do not follow each other.
     pub(super) fn stride(&self, state: &mut [u64], advances: u64) -> Option<(u64, bool)> {
-        let Buffer::Ring(ring) = &self.buffer else {
+        let Buffering::Ring(ring) = &self.buffer else {
             return None;
         };
         let count = self.item.count.get(state);
@@ -309,8 +354,8 @@ impl Replay {
     #[inline]
     pub(super) fn is_still(&self, state: &[u64], input: bool, advance: bool) -> bool {
         match &self.buffer {
-            Buffer::None | Buffer::Kept(_) => !(advance && self.offer(state, input).valid),
-            Buffer::Ring(ring) => {
+            Buffering::None | Buffering::Kept(_) => !(advance && self.offer(state, input).valid),
+            Buffering::Ring(ring) => {
                 let takes = input && ring.accepts(state);
                 let valid = ring.valid.is_set(state);
                 !takes && (valid && !advance || !valid && ring.shows_nothing_new(state, &self.item))
@@ -326,24 +371,24 @@ impl Replay {
             vectors => self.item.steps_to_last(state) + (vectors - 1) * self.length,
         };
         match &self.buffer {
-            Buffer::None => 0,
-            Buffer::Ring(ring) => {
+            Buffering::None => 0,
+            Buffering::Ring(ring) => {
                 // The free pointer moves in the last repetition only, by one per advance.
                 let (used, room) = (ring.used(state), 1 << ring.address);
                 to_last(&ring.repetition) + if used < room { used } else { used - room }
             }
-            Buffer::Kept(kept) if kept.is_first(state) => 0,
+            Buffering::Kept(kept) if kept.is_first(state) => 0,
             // The first repetition begins an advance after the last one has ended.
-            Buffer::Kept(kept) if kept.repetition.is_last(state) => self.item.steps_to_last(state),
-            Buffer::Kept(kept) => to_last(&kept.repetition),
+            Buffering::Kept(kept) if kept.repetition.is_last(state) => self.item.steps_to_last(state),
+            Buffering::Kept(kept) => to_last(&kept.repetition),
         }
     }
 
     /// A lower bound of the advances until a word is offered that ends a vector.
     pub(super) fn advances_to_last(&self, state: &[u64]) -> u64 {
         match &self.buffer {
-            Buffer::Ring(ring) if ring.valid.is_set(state) && ring.last.is_set(state) => 0,
-            Buffer::None => 0,
+            Buffering::Ring(ring) if ring.valid.is_set(state) && ring.last.is_set(state) => 0,
+            Buffering::None => 0,
             _ => self.item.steps_to_last(state),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::super::live::Live;
 use super::super::super::register::{Register, RegisterClass, mask};
-use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
+use super::super::super::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;
 use super::super::bits::address_bits;
 use super::super::layout::{Control, Layout, Words};
@@ -163,6 +163,11 @@ impl Addressable {
         }
     }
 
+    /// The word that a fetch reads.
+    fn read_place(&self, state: &[u64]) -> usize {
+        (self.read_address.get(state) & mask(self.write_address.bits())) as usize
+    }
+
     /// What the first element of the next window is ahead of that of this one.
     fn tail(&self, state: &[u64]) -> i64 {
         if self.depthwise && self.controller.goes_on(state, KERNEL_ROWS) {
@@ -286,8 +291,7 @@ impl Stage for Addressable {
 
         let before = self.marks(state);
         if commands.fetch {
-            let address = self.read_address.get(state) & mask(self.write_address.bits());
-            self.buffer.copy(state, address as usize, self.output, 0);
+            self.buffer.copy(state, self.read_place(state), self.output, 0);
         }
         if commands.read {
             let address = self.write_address.get(state);
@@ -312,6 +316,21 @@ impl Stage for Addressable {
             } else {
                 self.writing_done.set(state, 1);
             }
+        }
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.buffer.buffer().into_iter().collect()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        let commands = self.commands(state, edge.signals);
+        if commands.fetch {
+            self.buffer.access(self.read_place(state), Access::Reads, access);
+        }
+        if commands.read {
+            let address = self.write_address.get(state) as usize;
+            self.buffer.access(address, Access::Writes, access);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::super::live::Live;
 use super::super::super::register::{Register, RegisterClass, bits_for};
-use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
+use super::super::super::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;
 use super::super::layout::{Control, Layout, Words};
 use super::super::multiple;
@@ -167,9 +167,8 @@ impl Blocks {
         (signals.valid & 1 == 1 || !self.reads(state)) && self.has_room(state, signals.ready & 1 == 1)
     }
 
-    /// A tap into the output register.
-    fn write(&self, state: &mut [u64]) {
-        let [kernel_rows, kernel_columns] = self.kernel;
+    /// The word of the line buffer that the next tap is.
+    fn tap_place(&self, state: &[u64]) -> usize {
         let [stride_rows, stride_columns] = self.stride;
         let kernel_row = self.get(state, Variable::KernelRow);
         let mut block = self.get(state, Variable::WriteBlock) + 1 + kernel_row / stride_rows;
@@ -181,12 +180,24 @@ impl Blocks {
         let line =
             (kernel_row % stride_rows * self.width + column) * self.fold + self.get(state, Variable::Fold);
         // A place beyond its block, which only an upset makes, reads zeros.
-        let place = if line < self.block_words {
-            block * self.block_words + line
+        if line < self.block_words {
+            (block * self.block_words + line) as usize
         } else {
-            u64::MAX
-        };
-        self.buffer.copy(state, place as usize, self.output, 0);
+            usize::MAX
+        }
+    }
+
+    /// The word of the line buffer that the next input goes to; none beyond its block.
+    fn input_place(&self, state: &[u64]) -> Option<usize> {
+        let line = self.get(state, Variable::Line);
+        let place = self.get(state, Variable::WriteBlock) * self.block_words + line;
+        (line < self.block_words).then_some(place as usize)
+    }
+
+    /// A tap into the output register.
+    fn write(&self, state: &mut [u64]) {
+        let [kernel_rows, kernel_columns] = self.kernel;
+        self.buffer.copy(state, self.tap_place(state), self.output, 0);
         self.output_valid.set(state, 1);
         let [rows, columns] = self.output_size;
         if self.count(state, Variable::Fold, self.fold)
@@ -201,10 +212,8 @@ impl Blocks {
 
     /// The input into the line buffer; whether that completes a block.
     fn read(&self, state: &mut [u64], word: &[u64]) -> bool {
-        let line = self.get(state, Variable::Line);
-        if line < self.block_words {
-            let place = self.get(state, Variable::WriteBlock) * self.block_words + line;
-            self.buffer.write(state, place as usize, word);
+        if let Some(place) = self.input_place(state) {
+            self.buffer.write(state, place, word);
         }
         let full = self.count(state, Variable::Line, self.block_words);
         if full {
@@ -272,6 +281,22 @@ impl Stage for Blocks {
         }
         if self.count(state, Variable::Iteration, self.iterations) {
             self.set(state, Variable::ReadBlocks, 0);
+        }
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.buffer.buffer().into_iter().collect()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        if !self.runs(state, edge.signals) {
+            return;
+        }
+        if self.writes(state) {
+            self.buffer.access(self.tap_place(state), Access::Reads, access);
+        }
+        if let Some(place) = self.input_place(state).filter(|_| self.reads(state)) {
+            self.buffer.access(place, Access::Writes, access);
         }
     }
 

@@ -8,7 +8,7 @@ mod parallel;
 use super::super::live::Live;
 use super::super::memory::Memories;
 use super::super::register::Register;
-use super::super::stage::{Edge, Signals, Stage, StreamShape};
+use super::super::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape};
 use super::{Unbuildable, at_least_one, multiple};
 use addressable::Addressable;
 use blocks::Blocks;
@@ -180,6 +180,14 @@ impl Stage for SlidingWindow {
 
     fn edge(&self, state: &mut [u64], edge: &Edge<'_>) {
         self.stage().edge(state, edge);
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.stage().buffers()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        self.stage().accesses(state, edge, access);
     }
 
     fn rest(&self, state: &[u64], signals: Signals) -> u64 {

@@ -1,7 +1,7 @@
 //! The RTL generator that offers whole windows.
 
 use super::super::super::register::{Register, RegisterClass, step_counter};
-use super::super::super::stage::{Edge, Signals, Stage, StreamShape};
+use super::super::super::stage::{Access, Buffer, Edge, Signals, Stage, StreamShape};
 use super::super::Unbuildable;
 use super::super::bits::{address_bits, copy_bits, move_bits};
 use super::super::layout::{Control, Layout, Words};
@@ -303,6 +303,28 @@ impl Stage for Parallel {
             self.write_done.set(state, 0);
         } else if commands.written {
             self.write_done.set(state, 1);
+        }
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        self.rings.buffer().into_iter().collect()
+    }
+
+    fn accesses(&self, state: &[u64], edge: &Edge<'_>, access: &mut dyn FnMut(usize, Access)) {
+        if self.line == 0 || !self.commands(state, edge.signals).advance {
+            return;
+        }
+        let (write, read) = match self.line {
+            1 => (0, 0),
+            _ => (self.write_address.get(state), self.read_address.get(state)),
+        };
+        for first in (0..self.rings.len()).step_by(self.line) {
+            for (place, kind) in [(read, Access::Reads), (write, Access::Writes)] {
+                let place = place as usize;
+                if place < self.line {
+                    self.rings.access(first + place, kind, access);
+                }
+            }
         }
     }
 

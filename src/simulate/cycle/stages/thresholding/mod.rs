@@ -366,6 +366,10 @@ impl Stage for Thresholding {
         }
     }
 
+    fn depends_on_unoffered(&self) -> u32 {
+        0
+    }
+
     fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
         let ready = edge.signals.ready & 1 == 1;
         let valid = edge.signals.valid & 1 == 1;
