@@ -1,8 +1,9 @@
 //! Runs of samples through the accelerator, with faults at clock edges, and what became of them.
 
-use serde::Serialize;
-
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::advance::Advance;
 use super::build::{BuildError, Depths, Fifos, Sizing, build};
@@ -213,11 +214,12 @@ fn needed_depths(pipeline: &Pipeline, auto: &[(String, Sizing)]) -> Result<Depth
             chain: engine.waiting(),
         });
     }
-    let deepest = |name: &str| {
-        let at = pipeline.stages.iter().position(|placed| placed.name == name)?;
-        pipeline.stages[at].fifo_depth?;
-        usize::try_from(run.deepest[at]).ok()
-    };
+    let stages = pipeline.stages.iter().zip(&run.deepest);
+    let fifos = stages.filter(|(placed, _)| placed.fifo_depth.is_some());
+    let deepest: HashMap<&str, u64> = fifos
+        .map(|(placed, &deepest)| (placed.name.as_str(), deepest))
+        .collect();
+    let deepest = |name: &str| usize::try_from(*deepest.get(name)?).ok();
     Ok(auto
         .iter()
         .filter_map(|(name, sizing)| Some((name.clone(), sizing.depth(deepest(name)?))))
