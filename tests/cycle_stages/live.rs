@@ -120,11 +120,8 @@ fn what_a_rule_calls_live_sometimes_matters() {
         let table = RegisterTable::of_stage("stage", &*specimen.stage);
         let bits = bits(&table);
         for (number, row) in table.rows().iter().enumerate() {
-            // A write command comes from an upset only, and nothing is written without one. The only bit of a pointer
-            // to one threshold is what the comparison behind it decides anew.
-            let name = row.register.name;
-            let decided = name == "pointer" && row.register.lane_bits == 1;
-            if row.live.conditions().is_empty() || name == "write_data" || decided {
+            // A write command comes from an upset only, and nothing is written without one.
+            if row.live.conditions().is_empty() || row.register.name == "write_data" {
                 continue;
             }
             let own: Vec<_> = bits.iter().copied().filter(|(of, _)| *of == number).collect();

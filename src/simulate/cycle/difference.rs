@@ -27,7 +27,7 @@ pub struct Struck {
     /// The edge in front of which the accelerator is seen to be as without the strikes, but for what no output depends
     /// on any more; none where it never is.
     pub settled: Option<u64>,
-    /// Edges of single stages that were simulated, each beside the same edge without the strikes.
+    /// Edges of single stages that were simulated with the strikes.
     pub stage_edges: u64,
 }
 

@@ -285,6 +285,8 @@ impl Stage for Thresholding {
     fn live(&self, _: usize, register: &Register) -> Live {
         match register.name {
             "values" | "channel_in_flight" => Live::when("operations", Says::BitOfWord(0)),
+            // The only bit of a pointer without channels is the one that is still to be decided.
+            "pointer" if register.lane_bits == 1 => Live::Never,
             "value" | "pointer" => Live::when("operation", Says::Lane(0)),
             "threshold_read" => {
                 let operations = (self.layout.registers.iter()).find(|other| other.name == "operation");
