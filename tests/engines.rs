@@ -14,7 +14,9 @@ use radstream::data::{self, Source};
 use radstream::fault;
 use radstream::network::Network;
 use radstream::network::import::{fml, qonnx};
-use radstream::simulate::functional::{Incremental, Parameters, Plan, Trace, evaluate};
+use radstream::simulate::functional::{
+    BatchEngine, BatchPlan, Incremental, Parameters, Plan, Trace, evaluate,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -73,6 +75,58 @@ fn compare(name: &str, accelerator: &Accelerator, inputs: &[Vec<i64>], sets: usi
         equal(network, &engine, &fault_free, name);
     }
     assert!(effective > 0, "{name}: no set of faults did anything");
+    compare_batch(name, accelerator, inputs, sets, seed);
+}
+
+/// The same samples side by side against one after the other.
+fn compare_batch(name: &str, accelerator: &Accelerator, inputs: &[Vec<i64>], sets: usize, seed: u64) {
+    let network = accelerator.network();
+    let plan = Arc::new(Plan::new(accelerator.shared_network()));
+    let Some(batch) = BatchPlan::new(&plan) else {
+        println!("{name}: does not fit the lanes");
+        return;
+    };
+    let mut batch = BatchEngine::new(Arc::new(batch));
+    batch.load(&inputs.concat());
+    let mut random = ChaCha8Rng::seed_from_u64(seed + 1);
+    let total = accelerator.map().total_bits();
+    let sets: Vec<_> = (0..sets)
+        .map(|set| {
+            let most = [1, 1, 6, 40, total / 100 + 1][set % 5].min(total);
+            let count = random.random_range(1..=most);
+            let wrong = fault::wrong_bits(random_bits(accelerator, count, &mut random));
+            fault::changes(accelerator, &wrong)
+        })
+        .collect();
+    let mut found = Vec::new();
+    for changes in &sets {
+        let mask = batch.strike(changes);
+        let outputs = (0..inputs.len()).map(|sample| {
+            let mut output = Vec::new();
+            batch.output(sample, &mut output);
+            output
+        });
+        found.push((mask, outputs.collect::<Vec<_>>()));
+    }
+    let mut twin = Incremental::new(plan);
+    for (sample, input) in inputs.iter().enumerate() {
+        twin.load(input);
+        for (set, changes) in sets.iter().enumerate() {
+            let changed = twin.strike(changes);
+            let (mask, outputs) = &found[set];
+            assert_eq!(
+                outputs[sample],
+                twin.output(),
+                "{name}: set {set}, sample {sample}"
+            );
+            assert_eq!(
+                mask >> sample & 1 != 0,
+                changed,
+                "{name}: set {set}, sample {sample}"
+            );
+        }
+    }
+    assert_eq!(network.tensor(network.output).len(), twin.output().len());
 }
 
 #[test]

@@ -11,7 +11,12 @@ use radstream::fixed_point::{Format, Overflow, Quantization};
 use radstream::network::bounds::exact_accumulator;
 use radstream::network::*;
 use radstream::simulate::functional::fast::{Level, Method};
-use radstream::simulate::functional::{FastEngine, FastPlan, Parameters, evaluate};
+use std::sync::Arc;
+
+use radstream::simulate::functional::batch::SAMPLES;
+use radstream::simulate::functional::{
+    BatchEngine, BatchPlan, Change, FastEngine, FastPlan, Incremental, Parameters, Plan, evaluate,
+};
 
 const MODES: [Quantization; 7] = [
     Quantization::Rnd,
@@ -549,6 +554,111 @@ proptest! {
     fn random_networks_equal_the_plain_engine(seed: u64) {
         compare(seed);
     }
+}
+
+/// Random faults on random numbers of samples side by side, at every level, against one sample after the other.
+/// Whether the network fits the lanes.
+fn compare_batch(seed: u64) -> bool {
+    let (network, mut rng) = Drawer::draw(seed);
+    let network = Arc::new(network);
+    let plan = Arc::new(Plan::new(Arc::clone(&network)));
+    let levels = Level::available().into_iter();
+    let mut engines: Vec<(Level, BatchEngine)> = levels
+        .filter_map(|level| {
+            let plan = BatchPlan::with_level(&plan, level)?;
+            Some((level, BatchEngine::new(Arc::new(plan))))
+        })
+        .collect();
+    let encoding = network.tensor(network.input).encoding;
+    let len = network.tensor(network.input).len();
+    let mut twin = Incremental::new(plan);
+    for _ in 0..2 {
+        let samples = [1, 3, SAMPLES][rng.random_range(0..3)];
+        let inputs: Vec<i64> = (0..samples * len)
+            .map(|_| match rng.random_range(0..3) {
+                0 if encoding.contains(0) => 0,
+                _ => encoding.mantissa_of_bits(rng.next_u64()),
+            })
+            .collect();
+        for (_, engine) in &mut engines {
+            engine.load(&inputs);
+        }
+        let sets: Vec<Vec<Change>> = (0..8)
+            .map(|set| {
+                let mut parameters = Parameters::of(&network);
+                flip(
+                    &network,
+                    &mut parameters,
+                    &mut rng,
+                    [1, 1, 1, 1, 2, 5, 40, 200][set],
+                );
+                let params = (0..network.params.len()).map(ParamId::from);
+                let differing = params.flat_map(|param| {
+                    let pairs = parameters.values(param).iter().zip(&network.param(param).values);
+                    let changed = pairs.enumerate().filter(|(_, (now, then))| now != then);
+                    let list: Vec<Change> = changed
+                        .map(|(element, (&mantissa, _))| Change {
+                            param,
+                            element: element as u32,
+                            mantissa,
+                        })
+                        .collect();
+                    list
+                });
+                differing.collect()
+            })
+            .collect();
+        let some = if samples > 3 { 5 } else { samples };
+        let chosen: Vec<usize> = (0..some)
+            .map(|at| at * (samples - 1) / some.max(2).saturating_sub(1))
+            .collect();
+        for changes in &sets {
+            let masks: Vec<u64> = engines
+                .iter_mut()
+                .map(|(_, engine)| engine.strike(changes))
+                .collect();
+            assert!(
+                masks
+                    .iter()
+                    .all(|&mask| mask == masks[0] && (samples == SAMPLES || mask < 1 << samples))
+            );
+            for &sample in &chosen {
+                twin.load(&inputs[sample * len..][..len]);
+                let changed = twin.strike(changes);
+                for ((level, engine), mask) in engines.iter().zip(&masks) {
+                    let mut output = Vec::new();
+                    engine.output(sample, &mut output);
+                    assert_eq!(
+                        output,
+                        twin.output(),
+                        "seed {seed}, {level}: sample {sample}, {changes:?}"
+                    );
+                    assert_eq!(mask >> sample & 1 != 0, changed, "seed {seed}, {level}");
+                }
+            }
+        }
+    }
+    !engines.is_empty()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn samples_side_by_side_equal_one_after_the_other(seed: u64) {
+        compare_batch(seed);
+    }
+}
+
+/// Most of the networks that are drawn fit the lanes, so that the comparison says something.
+#[test]
+fn most_random_networks_fit_the_lanes() {
+    let fits = |&seed: &u64| {
+        let (network, _) = Drawer::draw(seed);
+        BatchPlan::new(&Arc::new(Plan::new(network))).is_some()
+    };
+    let count = (0..200).filter(fits).count();
+    assert!(count > 150, "{count}");
 }
 
 /// The networks that are drawn need every method, so that the comparison says something about each.

@@ -1,5 +1,6 @@
 //! The functional engine: integers in, integers out, without time.
 
+pub mod batch;
 mod element_wise;
 pub mod fast;
 mod incremental;
@@ -9,6 +10,7 @@ mod plain;
 mod plan;
 mod ranges;
 
+pub use batch::{BatchEngine, BatchPlan};
 pub use fast::{FastEngine, FastPlan};
 pub use incremental::Incremental;
 pub use parameters::{Change, Parameters};

@@ -6,8 +6,10 @@ use crate::fixed_point::{Format, Overflow, Quantization};
 
 /// The two widths in which buffers are computed.
 pub trait Integer: Copy + Ord {
-    /// The number of that value; it must fit.
+    /// The number of that value; a wider one loses its top.
     fn of(value: i64) -> Self;
+    /// The value.
+    fn wide(self) -> i64;
     /// The nearest number.
     fn nearest(value: i64) -> Self;
     /// Sum, difference from zero and product as the machine computes them.
@@ -30,6 +32,10 @@ macro_rules! integer {
             #[inline(always)]
             fn of(value: i64) -> Self {
                 value as $type
+            }
+            #[inline(always)]
+            fn wide(self) -> i64 {
+                i64::from(self)
             }
             #[inline(always)]
             fn nearest(value: i64) -> Self {
@@ -198,8 +204,9 @@ impl LaneCast {
     }
 }
 
+/// Gate and cast of each element.
 #[inline(always)]
-fn apply_fixed<I: Integer>(buffer: &mut [I], gate: Gate, cast: Option<&LaneCast>) {
+pub fn apply_fixed<I: Integer>(buffer: &mut [I], gate: Gate, cast: Option<&LaneCast>) {
     match gate {
         Gate::Open => cast_all(buffer, cast, |x| x),
         Gate::Rectify { threshold, ceiling } => {

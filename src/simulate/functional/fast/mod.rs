@@ -6,17 +6,17 @@
 //! before they are stored. Everything else is left to the plain operations. Every result equals
 //! [`super::evaluate`].
 
-mod casts;
+pub(super) mod casts;
 mod chain;
 mod engine;
 mod kernels;
 mod lanes;
-mod level;
+pub(super) mod level;
 mod moves;
 mod pack;
 mod plan;
 mod product;
-mod range;
+pub(super) mod range;
 mod thresholds;
 mod window;
 

@@ -116,7 +116,7 @@ fn output_range(network: &Network, node: &Node, ranges: &[Range]) -> Range {
                     }),
             )
         }
-        Op::ArgMax(_) => Range::ALL,
+        Op::ArgMax(_) => Range::new(0, network.tensor(node.inputs[0]).channels().max(1) as i128 - 1),
         op => {
             let moved = moved(network, node, op, ranges);
             let frac = network.tensor(node.inputs[0]).encoding.frac();

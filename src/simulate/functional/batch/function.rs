@@ -1,0 +1,373 @@
+//! Element-wise operations in a row, on rows of samples.
+
+use super::row::Row;
+use crate::network::{Encoding, MultiThreshold, Network, Node, Op, ParamId, Relu, ScaledBias, ThresholdRule};
+use crate::simulate::functional::fast::casts::{Gate, Integer, LaneCast, apply_fixed};
+use crate::simulate::functional::fast::range::{Range, is_identity};
+use crate::simulate::functional::plan::LinearMac;
+use crate::simulate::functional::{Parameters, ops};
+
+/// Most thresholds that are compared one by one; more are searched where they are sorted.
+const FEW_STEPS: usize = 24;
+
+/// One operation.
+#[derive(Clone, Debug)]
+enum Function {
+    /// Half of the sum of a bipolar product and its number of taps: the matching bits.
+    Matches { taps: i64 },
+    /// Gate and cast.
+    Fixed(Gate, Option<LaneCast>),
+    /// The casts of a matrix product that have no other form.
+    Product(Box<LinearMac>),
+    /// Factor and offset.
+    Scaled(Scaling),
+    /// Thresholds per channel.
+    Thresholds {
+        op: MultiThreshold,
+        rows: usize,
+        steps: usize,
+        channels: usize,
+    },
+    /// The plain operation of a node, one mantissa after the other.
+    Plain { node: usize },
+}
+
+/// Where a factor and an offset come from.
+#[derive(Clone, Debug)]
+enum Scaling {
+    /// Parameters, moved left onto one grid.
+    Affine {
+        scale: ParamId,
+        bias: Option<ParamId>,
+        raises: [u32; 2],
+    },
+    /// A factor of the file and a stored bias.
+    Bias(ScaledBias),
+    /// Both of the file.
+    Constant { factor: Vec<i64>, offset: Vec<i64> },
+}
+
+impl Scaling {
+    /// Factor and offset of an element.
+    fn at(&self, parameters: &Parameters, index: usize) -> (i64, i64) {
+        match self {
+            Self::Affine { scale, bias, raises } => {
+                let scales = parameters.values(*scale);
+                let channel = index % scales.len();
+                let offset = bias.map_or(0, |bias| parameters.values(bias)[channel] << raises[1]);
+                (scales[channel] << raises[0], offset)
+            }
+            Self::Bias(sum) => {
+                let biases = parameters.values(sum.bias);
+                let unit = sum.unit[index % sum.unit.len()];
+                (
+                    sum.factor[index % sum.factor.len()],
+                    biases[index % biases.len()].wrapping_mul(unit),
+                )
+            }
+            Self::Constant { factor, offset } => (factor[index % factor.len()], offset[index % offset.len()]),
+        }
+    }
+}
+
+/// Element-wise operations in a row.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    functions: Vec<Function>,
+    /// The nodes that they come from, with the parameters that each reads.
+    pub nodes: Vec<usize>,
+    /// Whether 32 bits are enough throughout.
+    pub narrow: bool,
+    /// Mantissas behind the last operation.
+    pub range: Range,
+}
+
+/// What operations read besides the row.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// Its parameters, with the fault in those of the chain.
+    pub parameters: &'a Parameters,
+    /// A list as long as the longest tensor.
+    pub scratch: &'a mut [i64],
+}
+
+impl Chain {
+    /// No operation yet, on mantissas of a range.
+    #[must_use]
+    pub fn new(range: Range) -> Self {
+        Self {
+            functions: Vec::new(),
+            nodes: Vec::new(),
+            narrow: range.is_narrow(),
+            range,
+        }
+    }
+
+    /// Adds the casts of a matrix product behind its sum.
+    pub fn push_product(&mut self, linear: &LinearMac, output: &Encoding) {
+        let format = linear.mac.accumulator.format;
+        if linear.mac.popcount {
+            let taps = linear.taps as i64;
+            self.functions.push(Function::Matches { taps });
+            self.range = Range::new(0, i128::from(taps));
+        }
+        let mut trial = self.clone();
+        let both = [Encoding::Fixed(format), *output];
+        if both
+            .iter()
+            .all(|to| trial.push_cast(format.frac(), to, Gate::Open))
+        {
+            *self = trial;
+        } else {
+            self.functions.push(Function::Product(Box::new(linear.clone())));
+            self.narrow = false;
+            self.range = Range::of_encoding(output);
+        }
+    }
+
+    /// Adds a gate and a cast; false, and nothing changed, where there is no such form.
+    pub fn push_cast(&mut self, frac: i32, to: &Encoding, gate: Gate) -> bool {
+        let gated = gate.range(&self.range);
+        if is_identity(frac, &gated, to) {
+            if gate != Gate::Open {
+                self.functions.push(Function::Fixed(gate, None));
+                self.range = gated;
+            }
+            return true;
+        }
+        let Encoding::Fixed(format) = to else { return false };
+        let Some((cast, range, narrow)) = LaneCast::new(frac, &gated, format) else {
+            return false;
+        };
+        self.functions.push(Function::Fixed(gate, Some(cast)));
+        self.narrow &= narrow;
+        self.range = range;
+        true
+    }
+
+    /// Adds an element-wise node, whose output has mantissas of `range` whatever the parameters.
+    pub fn push(&mut self, network: &Network, index: usize, range: &Range) {
+        let node = &network.nodes[index];
+        let mut trial = self.clone();
+        if trial.try_push(network, node) {
+            *self = trial;
+        } else {
+            self.functions.push(Function::Plain { node: index });
+            self.narrow &= range.is_narrow();
+            self.range = *range;
+        }
+        self.nodes.push(index);
+    }
+
+    fn try_push(&mut self, network: &Network, node: &Node) -> bool {
+        let input = network.tensor(node.inputs[0]);
+        let output = &network.tensor(node.output).encoding;
+        let frac = input.encoding.frac();
+        match &node.op {
+            Op::Cast | Op::Reshape => self.push_cast(frac, output, Gate::Open),
+            Op::Relu(Relu {
+                slope: None,
+                threshold,
+                ceiling,
+            }) => {
+                let gate = Gate::Rectify {
+                    threshold: *threshold,
+                    ceiling: ceiling.unwrap_or(i64::MAX),
+                };
+                self.push_cast(frac, output, gate)
+            }
+            Op::Clip { low, high } if low <= high => {
+                let gate = Gate::Clamp {
+                    low: *low,
+                    high: *high,
+                };
+                self.push_cast(frac, output, gate)
+            }
+            Op::Affine(affine) => {
+                let scale = network.param(affine.scale).encoding;
+                let bias = affine.bias.map(|bias| network.param(bias).encoding);
+                let own = frac + scale.frac();
+                let sum = bias.map_or(own, |bias| own.max(bias.frac()));
+                let raise = |from: i32| u32::try_from(sum - from).ok().filter(|&by| by < 32);
+                let (Some(first), Some(second)) = (raise(own), raise(bias.map_or(sum, |bias| bias.frac())))
+                else {
+                    return false;
+                };
+                let raised = |(low, high): (i128, i128), by: u32| (low << by, high << by);
+                let scaling = Scaling::Affine {
+                    scale: affine.scale,
+                    bias: affine.bias,
+                    raises: [first, second],
+                };
+                let offset = bias.map_or((0, 0), |bias| raised(bias.range(), second));
+                self.push_scaled(scaling, raised(scale.range(), first), offset)
+                    && self.push_cast(sum, output, Gate::Open)
+            }
+            Op::ScaledBias(sum) => {
+                let (low, high) = network.param(sum.bias).encoding.range();
+                let ends = sum
+                    .unit
+                    .iter()
+                    .flat_map(|&unit| [low, high].map(|end| end * i128::from(unit)));
+                let (Some(factor), Some(offset)) = (
+                    ends_of(sum.factor.iter().map(|&factor| i128::from(factor))),
+                    ends_of(ends),
+                ) else {
+                    return false;
+                };
+                self.push_scaled(Scaling::Bias(sum.clone()), factor, offset)
+            }
+            Op::Rescale { factor, offset } => {
+                let list = |list: &[i64]| ends_of(list.iter().map(|&value| i128::from(value)));
+                let (Some(factors), Some(offsets)) = (list(factor), list(offset)) else {
+                    return false;
+                };
+                let scaling = Scaling::Constant {
+                    factor: factor.clone(),
+                    offset: offset.clone(),
+                };
+                self.push_scaled(scaling, factors, offsets)
+            }
+            Op::MultiThreshold(op) => {
+                let shape = &network.param(op.thresholds).shape;
+                let (rows, steps) = (shape[0], shape[1]);
+                let factor = ends_of(op.factor.iter().map(|&factor| i128::from(factor)));
+                let offset = ends_of(op.offset.iter().map(|&offset| i128::from(offset)));
+                let (Some(factor), Some(offset)) = (factor, offset) else {
+                    return false;
+                };
+                let count = (0, steps as i128);
+                let range = scaled(count, factor, offset);
+                if range == Range::ALL {
+                    return false;
+                }
+                self.functions.push(Function::Thresholds {
+                    op: op.clone(),
+                    rows,
+                    steps,
+                    channels: input.channels(),
+                });
+                self.narrow &= range.is_narrow();
+                self.range = range;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn push_scaled(&mut self, scaling: Scaling, factor: (i128, i128), offset: (i128, i128)) -> bool {
+        let input = (i128::from(self.range.low), i128::from(self.range.high));
+        let bound = i128::from(i64::MAX);
+        let beyond = |(low, high): (i128, i128)| low < -bound || high > bound;
+        if beyond(factor) || beyond(offset) {
+            return false;
+        }
+        let range = scaled(input, factor, offset);
+        if range == Range::ALL {
+            return false;
+        }
+        // Products and sums that leave 32 bits on the way come back, as the result fits.
+        self.narrow &= range.is_narrow();
+        self.functions.push(Function::Scaled(scaling));
+        self.range = range;
+        true
+    }
+
+    /// Runs on the row of element `index`.
+    #[inline(always)]
+    pub fn run<I: Integer>(&self, context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
+        for function in &self.functions {
+            match function {
+                Function::Matches { taps } => {
+                    for x in &mut row.0 {
+                        *x = x.plus(I::of(*taps)).down(1);
+                    }
+                }
+                Function::Fixed(gate, cast) => apply_fixed(&mut row.0, *gate, cast.as_ref()),
+                Function::Product(linear) => {
+                    for x in &mut row.0 {
+                        *x = I::of(
+                            linear
+                                .to_output
+                                .apply_i64(linear.to_accumulator.apply_i64(x.wide())),
+                        );
+                    }
+                }
+                Function::Scaled(scaling) => {
+                    let (factor, offset) = scaling.at(context.parameters, index);
+                    let (factor, offset) = (I::of(factor), I::of(offset));
+                    for x in &mut row.0 {
+                        *x = x.times(factor).plus(offset);
+                    }
+                }
+                Function::Thresholds {
+                    op,
+                    rows,
+                    steps,
+                    channels,
+                } => {
+                    let own = index % channels % rows;
+                    let thresholds = &context.parameters.values(op.thresholds)[own * steps..][..*steps];
+                    let factor = I::of(op.factor[index % op.factor.len()]);
+                    let offset = I::of(op.offset[index % op.offset.len()]);
+                    let counted = op.rule == ThresholdRule::Count;
+                    if *steps <= FEW_STEPS && (counted || thresholds.is_sorted()) {
+                        let mut count: Row<I> = Row::of(0);
+                        for &threshold in thresholds {
+                            let threshold = I::nearest(threshold);
+                            for (count, &x) in count.0.iter_mut().zip(&row.0) {
+                                *count = count.plus(I::of(i64::from(x >= threshold)));
+                            }
+                        }
+                        row.0 = count.0;
+                    } else if thresholds.is_sorted() {
+                        for x in &mut row.0 {
+                            let value = x.wide();
+                            let count = thresholds.partition_point(|&threshold| threshold <= value);
+                            *x = I::of(count as i64);
+                        }
+                    } else {
+                        for x in &mut row.0 {
+                            *x = I::of(op.rule.reached(thresholds, x.wide()) as i64);
+                        }
+                    }
+                    for x in &mut row.0 {
+                        *x = x.times(factor).plus(offset);
+                    }
+                }
+                Function::Plain { node } => {
+                    let node = &context.network.nodes[*node];
+                    for x in &mut row.0 {
+                        context.scratch[index] = x.wide();
+                        let operands = [&*context.scratch];
+                        *x = I::of(ops::element(
+                            context.network,
+                            node,
+                            context.parameters,
+                            &operands,
+                            index,
+                        ));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Smallest and largest.
+fn ends_of(values: impl Iterator<Item = i128> + Clone) -> Option<(i128, i128)> {
+    Some((values.clone().min()?, values.max()?))
+}
+
+/// The range of `input * factor + offset`.
+fn scaled(input: (i128, i128), factor: (i128, i128), offset: (i128, i128)) -> Range {
+    let products = [input.0, input.1]
+        .into_iter()
+        .flat_map(|x| [x.saturating_mul(factor.0), x.saturating_mul(factor.1)]);
+    match ends_of(products) {
+        Some((low, high)) => Range::new(low.saturating_add(offset.0), high.saturating_add(offset.1)),
+        None => Range::ALL,
+    }
+}
