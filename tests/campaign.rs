@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use radstream::accelerator::{Accelerator, StoredBit};
-use radstream::campaign::{Accumulation, Bench, BitRecord, Exhaustive, Kind, Run, Silent, Trial, TrialPlan};
+use radstream::campaign::{
+    Accumulation, Bench, BitRecord, Exhaustive, Kind, Run, Scenario, Silent, Trial, TrialPlan,
+};
 use radstream::fault;
 use radstream::model::Workload;
 use radstream::outcome::{Evaluator, Outcome, Scratch};
@@ -68,6 +70,42 @@ fn flipped(accelerator: &Accelerator, bit: StoredBit) -> Parameters {
         .expect("a stored tensor");
     parameters.replace(logical.param, element, after);
     parameters
+}
+
+/// Scores of single flips and of sets of them: samples side by side, and one after the other.
+#[test]
+fn samples_side_by_side_score_as_one_after_the_other() {
+    workload_common::MODELS.par_iter().for_each(|name| {
+        // More than one chunk, and one that is not full.
+        let samples = if name.starts_with("unet") { 9 } else { 135 };
+        let (accelerator, workload) = workload(name, samples);
+        let bench = bench(&accelerator, workload);
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let sets = if name.starts_with("unet") { 3 } else { 40 };
+        let scenarios: Vec<Scenario> = (0..sets)
+            .map(|set| {
+                let count = [1, 1, 1, 2, 30][set % 5];
+                let wrong = fault::wrong_bits(random_bits(&accelerator, count, &mut random));
+                fault::changes(&accelerator, &wrong)
+            })
+            .chain([Scenario::new()])
+            .collect();
+        let found = bench.score(&scenarios, &Silent).expect("nothing stops it");
+        let twin = bench
+            .score_one_by_one(&scenarios, &Silent)
+            .expect("nothing stops it");
+        for (found, twin) in found.iter().zip(&twin) {
+            assert_eq!(found, twin, "{name}");
+            assert_eq!(found.loss.to_bits(), twin.loss.to_bits(), "{name}");
+            assert_eq!(found.delta_loss.to_bits(), twin.delta_loss.to_bits(), "{name}");
+        }
+        assert_eq!(found.len(), twin.len());
+        assert!(found.iter().any(|score| score.changed > 0), "{name}");
+        assert!(
+            bench.loading() > std::time::Duration::ZERO,
+            "{name} is not scored side by side"
+        );
+    });
 }
 
 fn agrees_with_plain_inference(name: &str, samples: usize, bits: usize, seed: u64) {

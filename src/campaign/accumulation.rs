@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -207,6 +208,10 @@ impl Kind for Accumulation {
 
     fn largest_block(&self) -> u64 {
         self.bench.block() as u64
+    }
+
+    fn overhead(&self) -> Duration {
+        self.bench.loading()
     }
 
     fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<Trial>> {

@@ -2,48 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::Monitor;
+use super::side_by_side::SideBySide;
+use super::{Baseline, Monitor, Scenario, Score};
 use crate::accelerator::Accelerator;
 use crate::outcome::{Evaluator, Outcome, Scratch};
 use crate::simulate::functional::fast::{FastEngine, FastPlan};
-use crate::simulate::functional::{Change, Incremental, Parameters, Plan};
-
-/// One fault set: the stored values that differ.
-pub type Scenario = Vec<Change>;
-
-/// What a fault set did to the workload.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// Samples with any output mantissa changed.
-    pub changed: u64,
-    /// Samples right without and wrong with the faults; none where nothing is known to be right.
-    pub newly_wrong: Option<u64>,
-    /// Samples wrong without and right with the faults; none as for `newly_wrong`.
-    pub newly_right: Option<u64>,
-    /// Mean loss over the samples.
-    pub loss: f64,
-    /// Mean loss minus the fault-free mean loss. Samples whose outputs did not change contribute
-    /// exactly 0.
-    pub delta_loss: f64,
-}
-
-/// The fault-free run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Baseline {
-    /// Output mantissas, `[sample][output]`.
-    pub outputs: Vec<i64>,
-    /// What each sample came to.
-    pub outcomes: Vec<Outcome>,
-    /// Mean loss.
-    pub loss: f64,
-    /// Mean share of right classes, where it is known what is right.
-    pub accuracy: Option<f64>,
-}
+use crate::simulate::functional::{Incremental, Parameters, Plan};
 
 /// Why a workload does not fit the accelerator.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -69,6 +39,8 @@ pub struct Bench {
     evaluator: Evaluator,
     #[serde(skip)]
     plan: Arc<Plan>,
+    #[serde(skip)]
+    side_by_side: Option<SideBySide>,
     #[serde(skip)]
     baseline: Baseline,
 }
@@ -137,8 +109,10 @@ impl Bench {
             loss,
             accuracy: accuracy.map(|sum| sum / count),
         };
+        let plan = Arc::new(Plan::new(accelerator.shared_network()));
         Ok(Self {
-            plan: Arc::new(Plan::new(accelerator.shared_network())),
+            side_by_side: SideBySide::new(&plan, baseline.outcomes.len()),
+            plan,
             accelerator,
             inputs,
             evaluator,
@@ -179,7 +153,18 @@ impl Bench {
     /// Most fault sets that one call of [`Bench::score`] should take.
     #[must_use]
     pub fn block(&self) -> usize {
-        (MAX_CELLS / self.samples()).clamp(1, 4096)
+        match &self.side_by_side {
+            Some(side_by_side) => side_by_side.block(),
+            None => (MAX_CELLS / self.samples()).clamp(1, 4096),
+        }
+    }
+
+    /// Time that the last call of [`Bench::score`] took for what does not depend on the number of fault sets.
+    #[must_use]
+    pub fn loading(&self) -> Duration {
+        self.side_by_side
+            .as_ref()
+            .map_or(Duration::ZERO, SideBySide::loading)
     }
 
     /// Scores fault sets, all samples each. `None` where the monitor stopped the run; it hears of
@@ -189,6 +174,17 @@ impl Bench {
     /// order, on any number of threads.
     #[must_use]
     pub fn score(&self, scenarios: &[Scenario], monitor: &dyn Monitor) -> Option<Vec<Score>> {
+        match &self.side_by_side {
+            Some(side_by_side) if side_by_side.takes(scenarios) => {
+                side_by_side.score(&self.inputs, &self.evaluator, &self.baseline, scenarios, monitor)
+            }
+            _ => self.score_one_by_one(scenarios, monitor),
+        }
+    }
+
+    /// The same as [`Bench::score`], one sample after the other: its plain twin.
+    #[must_use]
+    pub fn score_one_by_one(&self, scenarios: &[Scenario], monitor: &dyn Monitor) -> Option<Vec<Score>> {
         let network = self.accelerator.network();
         let elements = network.tensor(network.input).len();
         // Each split of the samples prepares an engine, so splits should not be small.
@@ -272,15 +268,8 @@ impl Bench {
                 .filter(|column| column.flags[at] & flag != 0)
                 .count() as u64
         };
-        let known = self.baseline.outcomes[0].correct.is_some();
         let difference: f64 = columns.iter().map(|column| column.differences[at]).sum();
-        let delta_loss = difference / columns.len() as f64;
-        Score {
-            changed: count(CHANGED),
-            newly_wrong: known.then(|| count(NEWLY_WRONG)),
-            newly_right: known.then(|| count(NEWLY_RIGHT)),
-            loss: self.baseline.loss + delta_loss,
-            delta_loss,
-        }
+        let counts = [count(CHANGED), count(NEWLY_WRONG), count(NEWLY_RIGHT)];
+        Score::new(&self.baseline, counts, difference)
     }
 }

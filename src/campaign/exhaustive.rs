@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -131,6 +132,10 @@ impl Kind for Exhaustive {
 
     fn largest_block(&self) -> u64 {
         self.bench.block() as u64
+    }
+
+    fn overhead(&self) -> Duration {
+        self.bench.loading()
     }
 
     fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<BitRecord>> {

@@ -1,6 +1,7 @@
 //! What a kind of campaign has to say; all else is done for it.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,6 +63,11 @@ pub trait Kind: Serialize + Sync {
     /// Most trials that [`Kind::block`] should take at once; what it returns is in memory.
     fn largest_block(&self) -> u64 {
         1 << 16
+    }
+
+    /// Time that the last block took for what does not depend on its number of trials.
+    fn overhead(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Runs these trials, on all threads, and returns them in their order. `None` where the monitor stopped it.

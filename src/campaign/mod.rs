@@ -18,6 +18,8 @@ mod monitor;
 mod records;
 mod registers;
 mod run;
+mod score;
+mod side_by_side;
 pub mod statistics;
 mod stream;
 mod strikes;
@@ -27,7 +29,7 @@ pub use avf::{
     ClassShares, FailureFit, LayerShares, OutcomeShare, Outcomes, PostStratified, RawRate, RegisterShares,
     ShareOfStrikes, StrikeShares, UnitShares, register_csv,
 };
-pub use bench::{Baseline, Bench, BenchError, Scenario, Score};
+pub use bench::{Bench, BenchError};
 pub use bit_records::{BitRecord, BitRecordError, BitRecords, BitRow, SENSITIVE_ABOVE, read_bit_records};
 pub use estimates::{Count, Mean};
 pub use exhaustive::{BitGroup, Exhaustive, ExhaustiveReport, ExhaustiveSums};
@@ -37,5 +39,6 @@ pub use monitor::{Monitor, Silent};
 pub use records::RecordError;
 pub use registers::{NotStruck, RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
 pub use run::{Finished, Run, RunError, Shard, ShardError, StopRule};
+pub use score::{Baseline, Scenario, Score};
 pub use stream::{Stream, stream};
 pub use strikes::{StrikeBench, StrikeOutcome, draw_strikes, draw_strikes_anywhere};

@@ -95,6 +95,12 @@ const FIRST_BLOCK: u64 = 64;
 /// Shortest and longest time that a block should take: an interruption loses one block.
 const BLOCK_TIME: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
+/// How many times longer than what every block takes whatever its size; at most [`LONGEST_BLOCK`].
+const AMORTISED: u32 = 10;
+
+/// Time that no block should take longer than.
+const LONGEST_BLOCK: Duration = Duration::from_secs(60);
+
 /// Why a campaign could not be run.
 #[derive(Debug, Error, Diagnostic)]
 pub enum RunError {
@@ -250,9 +256,13 @@ impl<'k, K: Kind> Run<'k, K> {
             }
             next = end;
             let elapsed = started.elapsed();
-            if elapsed < BLOCK_TIME.0 {
+            let overhead = (kind.overhead() * AMORTISED).min(LONGEST_BLOCK);
+            let (short, long) = (BLOCK_TIME.0.max(overhead / 2), BLOCK_TIME.1.max(overhead));
+            if elapsed < short / 16 {
+                size *= 16;
+            } else if elapsed < short {
                 size *= 2;
-            } else if elapsed > BLOCK_TIME.1 {
+            } else if elapsed > long {
                 size /= 2;
             }
         }

@@ -392,6 +392,27 @@ impl Evaluator {
             .map(move |pixel| loss::predicted(kind, &pixel[..classes]))
     }
 
+    /// The outcome of every sample of which any output integer differs from the fault-free run, where nothing else
+    /// counts.
+    #[must_use]
+    pub fn outcome_of_difference(&self) -> Option<Outcome> {
+        let view = SampleView {
+            output: &[],
+            target: &[],
+            labels: &[],
+            pixel_width: self.pixel_width,
+            classes: self.classes,
+            differs: true,
+            kind: self.seen().kind(),
+        };
+        let blind = !self.loss.reads_output() && self.labels.is_empty() && self.predictions.is_empty();
+        blind.then(|| Outcome {
+            loss: self.loss.evaluate(&view),
+            correct: None,
+            accuracy: None,
+        })
+    }
+
     /// The outcome of one sample.
     ///
     /// `values` are those behind the accelerator (not its integers); `differs` says whether any

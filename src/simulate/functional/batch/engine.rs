@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::difference::Difference;
 use super::function::Context;
 use super::plan::{BatchPlan, Head, Unit};
-use super::product::{Rises, SumLane, Sums, Term, Windows, rise, sum_all};
+use super::product::{Product, Rises, SumLane, Sums, Term, Windows, rise, sum_all};
 use super::row::{Row, SAMPLES, lanes_of};
 use crate::network::{Network, Node, Op};
 use crate::simulate::functional::fast::level::at_level;
-use crate::simulate::functional::plan::Step;
+use crate::simulate::functional::plan::{NONE, Step};
 use crate::simulate::functional::{Change, Parameters, ops};
 
 /// Up to 64 samples at a time under faults.
@@ -104,27 +104,22 @@ impl BatchEngine {
         self.state.changed
     }
 
-    /// Whether the changes are mantissas of their parameters' types, which is what the lanes are made for.
-    #[must_use]
-    pub fn takes(&self, changes: &[Change]) -> bool {
-        changes.iter().all(|change| {
-            let param = self.plan.network.param(change.param);
-            param.encoding.contains(i128::from(change.mantissa))
-        })
-    }
-
-    /// The output mantissas of one sample under the last faults.
+    /// Appends the output mantissas of one sample under the last faults.
     pub fn output(&self, sample: usize, mantissas: &mut Vec<i64>) {
         let output = self.plan.network.output.index();
         let difference = &self.state.differences[output];
-        mantissas.clear();
-        mantissas.extend(
-            self.state.tensors[output]
-                .iter()
-                .map(|row| i64::from(row.0[sample])),
-        );
+        let loaded = &self.state.tensors[output];
+        let first = mantissas.len();
+        if self.plan.wide_output {
+            mantissas.extend(loaded.chunks_exact(2).enumerate().map(|(at, rows)| {
+                let half = |half: usize| difference.row(2 * at + half).unwrap_or(&rows[half]).0[sample];
+                i64::from(half(1)) << 32 | i64::from(half(0) as u32)
+            }));
+            return;
+        }
+        mantissas.extend(loaded.iter().map(|row| i64::from(row.0[sample])));
         for (&element, row) in difference.elements.iter().zip(&difference.rows) {
-            mantissas[element as usize] = i64::from(row.0[sample]);
+            mantissas[first + element as usize] = i64::from(row.0[sample]);
         }
     }
 }
@@ -132,13 +127,7 @@ impl BatchEngine {
 impl State {
     fn new(plan: &BatchPlan) -> Self {
         let network = &*plan.network;
-        let len = |id: usize| {
-            if plan.stored[id] {
-                network.tensors[id].len()
-            } else {
-                0
-            }
-        };
+        let len = |id: usize| plan.rows_of(id);
         let ids = 0..network.tensors.len();
         let product = |unit: &Unit| match &unit.head {
             Head::Product(product) => Some(product.linear.clone()),
@@ -262,7 +251,8 @@ fn load_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, unit
             parameters: &state.parameters,
             scratch: &mut work.scratch,
         };
-        for (at, to) in output.iter_mut().enumerate() {
+        let wide = plan.wide_output && unit.output == network.output;
+        for at in 0..output.len() / if wide { 2 } else { 1 } {
             let mut row: Row<I> = match &unit.head {
                 Head::Product(_) => I::sums(&state.sums[index])[at],
                 Head::Tensor(id) => Row::from_codes(&state.tensors[id.index()][at]),
@@ -272,7 +262,12 @@ fn load_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, unit
                 Head::Plain(_) => Row::of(0),
             };
             unit.chain.run(&mut context, at, &mut row);
-            *to = row.codes();
+            if wide {
+                output[2 * at] = row.codes();
+                output[2 * at + 1] = row.upper();
+            } else {
+                output[at] = row.codes();
+            }
         }
     }
     state.tensors[unit.output.index()] = output;
@@ -307,6 +302,20 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
             continue;
         }
         let unit = &plan.units[index];
+        if let Head::Product(product) = &unit.head
+            && let [change] = state.waiting[index][..]
+            && change.param == product.linear.mac.weight
+            && state.differences[product.input.index()].is_empty()
+        {
+            state.waiting[index].clear();
+            if unit.chain.narrow {
+                strike_weight::<i32>(plan, state, index, product, &change);
+            } else {
+                strike_weight::<i64>(plan, state, index, product, &change);
+            }
+            wake_readers(plan, state, unit);
+            continue;
+        }
         prepare(plan, state, index, unit);
         if let Head::Plain(node) = &unit.head {
             strike_plain(plan, state, unit, *node);
@@ -323,11 +332,7 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
         if let Some(windows) = &mut state.windows[index] {
             windows.clear();
         }
-        if !state.differences[unit.output.index()].is_empty() {
-            for &reader in &plan.readers[unit.output.index()] {
-                state.active[reader as usize] = true;
-            }
-        }
+        wake_readers(plan, state, unit);
     }
     let difference = &state.differences[plan.network.output.index()];
     if !difference.is_empty() {
@@ -338,6 +343,81 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
             }
         }
         state.changed = lanes_of(&any) & (u64::MAX >> (SAMPLES - state.samples));
+    }
+}
+
+/// Gives the readers of a unit something to do where its output differs.
+#[inline(always)]
+fn wake_readers(plan: &BatchPlan, state: &mut State, unit: &Unit) {
+    if !state.differences[unit.output.index()].is_empty() {
+        for &reader in &plan.readers[unit.output.index()] {
+            state.active[reader as usize] = true;
+        }
+    }
+}
+
+/// One changed weight on inputs as they were loaded: the commonest fault, without lists.
+#[inline(always)]
+fn strike_weight<I: SumLane>(
+    plan: &BatchPlan,
+    state: &mut State,
+    index: usize,
+    product: &Product,
+    change: &Change,
+) {
+    let unit = &plan.units[index];
+    let linear = &product.linear;
+    let (input, output) = (product.input.index(), unit.output.index());
+    let element = change.element as usize;
+    let fault_free = state.parameters.values(change.param)[element];
+    let factor = I::of(
+        change
+            .mantissa
+            .wrapping_sub(fault_free)
+            .wrapping_shl(linear.product_shift),
+    );
+    let (spatial, per_group) = (linear.spatial_taps(), linear.group_channels());
+    let (out, tap) = (element / linear.taps, element % linear.taps);
+    let (place, channel) = (tap / per_group, tap % per_group);
+    let channel = out / linear.group_outputs() * per_group + channel;
+    let mut context = Context {
+        network: &plan.network,
+        parameters: &state.parameters,
+        scratch: &mut state.work.scratch,
+    };
+    let sums = I::sums(&state.sums[index]);
+    let difference = &mut state.differences[output];
+    for pixel in 0..linear.pixels {
+        let first = linear.window[pixel * spatial + place];
+        if first == NONE || !state.filled[input][first as usize + channel] {
+            continue;
+        }
+        let x = &state.tensors[input][first as usize + channel];
+        let at = pixel * linear.channels + out;
+        let mut row = sums[at];
+        for (sum, &x) in row.0.iter_mut().zip(&x.0) {
+            *sum = sum.plus(I::of(i64::from(x)).times(factor));
+        }
+        unit.chain.run(&mut context, at, &mut row);
+        note(plan, unit, difference, &state.tensors[output], at, &row);
+    }
+}
+
+/// Notes what an element of a unit's output became.
+#[inline(always)]
+fn note<I: SumLane>(
+    plan: &BatchPlan,
+    unit: &Unit,
+    difference: &mut Difference,
+    loaded: &[Row<i32>],
+    at: usize,
+    row: &Row<I>,
+) {
+    if plan.wide_output && unit.output == plan.network.output {
+        difference.note(2 * at, &loaded[2 * at], &row.codes());
+        difference.note(2 * at + 1, &loaded[2 * at + 1], &row.upper());
+    } else {
+        difference.note(at, &loaded[at], &row.codes());
     }
 }
 
@@ -585,7 +665,7 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
             Head::Plain(_) => continue,
         };
         unit.chain.run(&mut context, at, &mut row);
-        difference.note(at, &tensors[output][at], &row.codes());
+        note(plan, unit, &mut difference, &tensors[output], at, &row);
     }
     state.differences[output] = difference;
 }

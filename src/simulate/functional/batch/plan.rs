@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::function::Chain;
 use super::gather::Gather;
 use super::product::Product;
+use super::row::SAMPLES;
 use crate::network::{Encoding, Network, NodeId, TensorId};
+use crate::simulate::functional::Change;
 use crate::simulate::functional::fast::Level;
 use crate::simulate::functional::fast::range::{Range, ranges};
 use crate::simulate::functional::plan::{LinearMac, NONE, Plan, Step};
@@ -44,10 +46,12 @@ pub struct BatchPlan {
     /// The unit that reads each parameter.
     pub(super) unit_of_param: Vec<Option<u32>>,
     /// Per tensor, whether it is stored.
-    pub(super) stored: Vec<bool>,
+    stored: Vec<bool>,
     /// Per tensor, the units that read it.
     pub(super) readers: Vec<Vec<u32>>,
     pub(super) input_range: Range,
+    /// Whether each element of the output takes two rows, its lower and its upper 32 bits.
+    pub(super) wide_output: bool,
 }
 
 impl BatchPlan {
@@ -111,11 +115,18 @@ impl BatchPlan {
                 readers[input.index()].push(index as u32);
             }
         }
-        let fits = |id: usize| {
-            let range = ranges[id];
-            range.is_narrow() && range.high - range.low <= i64::from(i32::MAX)
-        };
-        if (0..stored.len()).any(|id| stored[id] && !fits(id)) || !belong(&network) {
+        let fits = |range: &Range| range.is_narrow() && range.high - range.low <= i64::from(i32::MAX);
+        let mut wide_output = false;
+        for unit in &units {
+            if !fits(&unit.chain.range) {
+                let unread = readers[unit.output.index()].is_empty();
+                if unit.output != network.output || !unread || matches!(unit.head, Head::Plain(_)) {
+                    return None;
+                }
+                wide_output = true;
+            }
+        }
+        if !fits(&ranges[network.input.index()]) || !belong(&network) {
             return None;
         }
         Some(Self {
@@ -127,13 +138,48 @@ impl BatchPlan {
             unit_of_param,
             stored,
             readers,
+            wide_output,
         })
+    }
+
+    /// Rows that a tensor is stored in.
+    pub(super) fn rows_of(&self, tensor: usize) -> usize {
+        let rows = if self.wide_output && tensor == self.network.output.index() {
+            2
+        } else {
+            1
+        };
+        let len = self.network.tensors[tensor].len();
+        if self.stored[tensor] { rows * len } else { 0 }
     }
 
     /// The network.
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Whether the changes are mantissas of their parameters' types, which is what the lanes are made for.
+    #[must_use]
+    pub fn takes(&self, changes: &[Change]) -> bool {
+        changes.iter().all(|change| {
+            let param = self.network.param(change.param);
+            param.encoding.contains(i128::from(change.mantissa))
+        })
+    }
+
+    /// Bytes of the loaded samples of one engine, without differences.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let tensors: usize = (0..self.stored.len()).map(|id| self.rows_of(id)).sum();
+        let sums = self.units.iter().map(|unit| match &unit.head {
+            Head::Product(product) => {
+                let width = if unit.chain.narrow { 4 } else { 8 };
+                product.linear.pixels * product.linear.channels * width
+            }
+            _ => 0,
+        });
+        (4 * tensors + sums.sum::<usize>()) * SAMPLES
     }
 
     /// The vector instructions.

@@ -29,6 +29,17 @@ impl<I: Integer> Row<I> {
         codes
     }
 
+    /// What is above the lower 32 bits.
+    #[must_use]
+    #[inline(always)]
+    pub fn upper(&self) -> Row<i32> {
+        let mut upper = Row([0; SAMPLES]);
+        for (upper, lane) in upper.0.iter_mut().zip(&self.0) {
+            *upper = (lane.wide() >> 32) as i32;
+        }
+        upper
+    }
+
     /// From 32 bits.
     #[must_use]
     #[inline(always)]

@@ -11,7 +11,7 @@ mod chain;
 mod engine;
 mod kernels;
 mod lanes;
-pub(super) mod level;
+pub(crate) mod level;
 mod moves;
 mod pack;
 mod plan;

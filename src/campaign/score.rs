@@ -1,0 +1,52 @@
+//! Fault sets and what they come to.
+
+use crate::outcome::Outcome;
+use crate::simulate::functional::Change;
+
+/// One fault set: the stored values that differ.
+pub type Scenario = Vec<Change>;
+
+/// What a fault set did to the workload.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Samples with any output mantissa changed.
+    pub changed: u64,
+    /// Samples right without and wrong with the faults; none where nothing is known to be right.
+    pub newly_wrong: Option<u64>,
+    /// Samples wrong without and right with the faults; none as for `newly_wrong`.
+    pub newly_right: Option<u64>,
+    /// Mean loss over the samples.
+    pub loss: f64,
+    /// Mean loss minus the fault-free mean loss. Samples whose outputs did not change contribute
+    /// exactly 0.
+    pub delta_loss: f64,
+}
+
+/// The fault-free run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// Output mantissas, `[sample][output]`.
+    pub outputs: Vec<i64>,
+    /// What each sample came to.
+    pub outcomes: Vec<Outcome>,
+    /// Mean loss.
+    pub loss: f64,
+    /// Mean share of right classes, where it is known what is right.
+    pub accuracy: Option<f64>,
+}
+
+impl Score {
+    /// From counts of samples and the sum of the losses' differences over all samples in their order.
+    #[must_use]
+    pub(super) fn new(baseline: &Baseline, [changed, wrong, right]: [u64; 3], difference: f64) -> Self {
+        let known = baseline.outcomes[0].correct.is_some();
+        let delta_loss = difference / baseline.outcomes.len() as f64;
+        Self {
+            changed,
+            newly_wrong: known.then_some(wrong),
+            newly_right: known.then_some(right),
+            loss: baseline.loss + delta_loss,
+            delta_loss,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Fault sets scored on chunks of samples side by side: a chunk is loaded once and meets all fault sets.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::{Baseline, Monitor, Scenario, Score};
+use crate::network::Network;
+use crate::outcome::{Evaluator, Outcome, Scratch};
+use crate::simulate::functional::batch::SAMPLES;
+use crate::simulate::functional::{BatchEngine, BatchPlan, Plan};
+
+/// Samples below which lanes would stay empty.
+const FEW_SAMPLES: usize = 8;
+
+/// Most bytes of one engine.
+const MAX_ENGINE: usize = 1 << 30;
+
+/// Most differences of losses kept at a time, 8 bytes each.
+const MAX_DIFFERENCES: usize = 1 << 24;
+
+/// Most outputs of a chunk whose outcomes are remembered at a time, and the longest such output.
+const MAX_REMEMBERED: (usize, usize) = (1 << 16, 256);
+
+/// Fault sets between two looks at the monitor.
+const BETWEEN_LOOKS: usize = 64;
+
+/// Scores fault sets on samples side by side.
+#[derive(Debug)]
+pub struct SideBySide {
+    plan: Arc<BatchPlan>,
+    /// Engines that no thread uses now.
+    idle: Mutex<Vec<BatchEngine>>,
+    /// Nanoseconds that the last call spent on loading, over all threads.
+    loading: AtomicU64,
+}
+
+/// What a workload has to say.
+#[derive(Clone, Copy)]
+struct Workload<'a> {
+    network: &'a Network,
+    evaluator: &'a Evaluator,
+    baseline: &'a Baseline,
+    /// The rise of every sample's loss where its output differs, when nothing else counts.
+    rise: Option<f64>,
+}
+
+/// Some fault sets on one chunk.
+struct Part {
+    /// Samples changed, newly wrong and newly right, per fault set.
+    counts: Vec<[u8; 3]>,
+    /// Differences of the losses of changed samples in their order, one fault set after the other.
+    differences: Vec<f64>,
+}
+
+/// Sums of one fault set.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    counts: [u64; 3],
+    difference: f64,
+}
+
+/// Outcomes by sample and output.
+type Remembered = HashMap<Box<[i64]>, Outcome, BuildHasherDefault<CodeHasher>>;
+
+impl SideBySide {
+    /// For so many samples; `None` where one after the other is the better way, or the only one.
+    #[must_use]
+    pub fn new(plan: &Arc<Plan>, samples: usize) -> Option<Self> {
+        if samples < FEW_SAMPLES {
+            return None;
+        }
+        let plan = BatchPlan::new(plan).filter(|plan| plan.bytes() <= MAX_ENGINE)?;
+        Some(Self {
+            plan: Arc::new(plan),
+            idle: Mutex::default(),
+            loading: AtomicU64::new(0),
+        })
+    }
+
+    /// Most fault sets at a time.
+    #[must_use]
+    pub fn block(&self) -> usize {
+        (MAX_DIFFERENCES / (SAMPLES * wave())).max(1)
+    }
+
+    /// Time of the last call that it would have taken for any number of fault sets.
+    #[must_use]
+    pub fn loading(&self) -> Duration {
+        let threads = rayon::current_num_threads().max(1) as u64;
+        Duration::from_nanos(self.loading.load(Ordering::Relaxed) / threads)
+    }
+
+    /// Whether the changes are such as the lanes hold.
+    #[must_use]
+    pub fn takes(&self, scenarios: &[Scenario]) -> bool {
+        scenarios.iter().all(|changes| self.plan.takes(changes))
+    }
+
+    /// The scores of fault sets; `None` where the monitor stopped it.
+    pub fn score(
+        &self,
+        inputs: &[i64],
+        evaluator: &Evaluator,
+        baseline: &Baseline,
+        scenarios: &[Scenario],
+        monitor: &dyn Monitor,
+    ) -> Option<Vec<Score>> {
+        let network = self.plan.network();
+        let elements = network.tensor(network.input).len().max(1);
+        let uniform = evaluator.outcome_of_difference().map(|differs| {
+            let mut rises = baseline
+                .outcomes
+                .iter()
+                .map(|outcome| differs.loss - outcome.loss);
+            (rises.next(), rises.all(|rise| rise == 1.0))
+        });
+        let workload = Workload {
+            network,
+            evaluator,
+            baseline,
+            // Only sums of ones are the same in any order, whatever they begin with.
+            rise: uniform.and_then(|(first, ones)| first.filter(|&rise| ones && rise == 1.0)),
+        };
+        self.loading.store(0, Ordering::Relaxed);
+        let mut sums = vec![Sum::default(); scenarios.len()];
+        let chunks: Vec<(usize, &[i64])> = inputs.chunks(SAMPLES * elements).enumerate().collect();
+        for wave in chunks.chunks(wave()) {
+            // Few chunks are shared among threads by their fault sets.
+            let parts = rayon::current_num_threads().div_ceil(wave.len()).max(1);
+            let length = scenarios.len().div_ceil(parts).max(1);
+            let tasks: Vec<(usize, &[i64], &[Scenario])> = wave
+                .iter()
+                .flat_map(|&(chunk, inputs)| {
+                    let parts = scenarios.chunks(length);
+                    parts.map(move |part| (chunk, inputs, part))
+                })
+                .collect();
+            let found: Vec<Part> = tasks
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|(chunk, inputs, scenarios)| {
+                    let mut engine = self.engine();
+                    let part = self.part(&mut engine, workload, chunk, inputs, scenarios, monitor);
+                    self.idle().push(engine);
+                    part
+                })
+                .collect::<Option<_>>()?;
+            let of_chunks = found.chunks(scenarios.len().div_ceil(length).max(1));
+            for parts in of_chunks {
+                let mut sums = sums.iter_mut();
+                for part in parts {
+                    add(&mut sums, part, workload.rise);
+                }
+            }
+        }
+        Some(
+            sums.iter()
+                .map(|sum| Score::new(baseline, sum.counts, sum.difference))
+                .collect(),
+        )
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<BatchEngine>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn engine(&self) -> BatchEngine {
+        let idle = self.idle().pop();
+        idle.unwrap_or_else(|| BatchEngine::new(Arc::clone(&self.plan)))
+    }
+
+    fn part(
+        &self,
+        engine: &mut BatchEngine,
+        workload: Workload<'_>,
+        chunk: usize,
+        inputs: &[i64],
+        scenarios: &[Scenario],
+        monitor: &dyn Monitor,
+    ) -> Option<Part> {
+        if monitor.stopped() {
+            return None;
+        }
+        let started = Instant::now();
+        engine.load(inputs);
+        let nanos = started.elapsed().as_nanos() as u64;
+        self.loading.fetch_add(nanos, Ordering::Relaxed);
+        let mut part = Part {
+            counts: Vec::with_capacity(scenarios.len()),
+            differences: Vec::new(),
+        };
+        let mut judge = Judge {
+            workload,
+            first: chunk * SAMPLES,
+            remembered: Remembered::default(),
+            scratch: Scratch::default(),
+            key: Vec::new(),
+            values: Vec::new(),
+        };
+        for some in scenarios.chunks(BETWEEN_LOOKS) {
+            if monitor.stopped() {
+                return None;
+            }
+            for changes in some {
+                let changed = if changes.is_empty() {
+                    0
+                } else {
+                    engine.strike(changes)
+                };
+                let mut counts = [changed.count_ones() as u8, 0, 0];
+                if changed != 0 && workload.rise.is_none() {
+                    judge.judge(engine, changed, &mut counts, &mut part.differences);
+                }
+                part.counts.push(counts);
+            }
+            monitor.advance((some.len() * engine.samples()) as u64);
+        }
+        Some(part)
+    }
+}
+
+/// Chunks between two additions to the sums.
+fn wave() -> usize {
+    2 * rayon::current_num_threads().max(1)
+}
+
+/// Adds a part of a chunk to the sums of its fault sets.
+fn add<'a>(sums: &mut impl Iterator<Item = &'a mut Sum>, part: &Part, rise: Option<f64>) {
+    let mut differences = part.differences.iter();
+    // The counts come first, as the sums would otherwise lose one of them.
+    for (counts, sum) in part.counts.iter().zip(sums) {
+        for (to, &count) in sum.counts.iter_mut().zip(counts) {
+            *to += u64::from(count);
+        }
+        match rise {
+            Some(rise) => sum.difference += rise * f64::from(counts[0]),
+            None => {
+                for difference in differences.by_ref().take(usize::from(counts[0])) {
+                    sum.difference += difference;
+                }
+            }
+        }
+    }
+}
+
+/// Scores the changed samples of one chunk.
+struct Judge<'a> {
+    workload: Workload<'a>,
+    /// Number of the chunk's first sample.
+    first: usize,
+    remembered: Remembered,
+    scratch: Scratch,
+    /// Lane and output mantissas.
+    key: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl Judge<'_> {
+    /// Adds the differences of the changed samples in their order, and counts verdicts that turned.
+    fn judge(
+        &mut self,
+        engine: &BatchEngine,
+        mut changed: u64,
+        counts: &mut [u8; 3],
+        differences: &mut Vec<f64>,
+    ) {
+        while changed != 0 {
+            let lane = changed.trailing_zeros() as usize;
+            changed &= changed - 1;
+            self.key.clear();
+            self.key.push(lane as i64);
+            engine.output(lane, &mut self.key);
+            let fault_free = self.workload.baseline.outcomes[self.first + lane];
+            let outcome = self.outcome(lane);
+            differences.push(outcome.loss - fault_free.loss);
+            match (fault_free.correct, outcome.correct) {
+                (Some(true), Some(false)) => counts[1] += 1,
+                (Some(false), Some(true)) => counts[2] += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// The outcome of the key.
+    fn outcome(&mut self, lane: usize) -> Outcome {
+        if let Some(outcome) = self.remembered.get(&self.key[..]) {
+            return *outcome;
+        }
+        let Workload {
+            network, evaluator, ..
+        } = self.workload;
+        self.values.clear();
+        self.values.extend(network.output_values(&self.key[1..]));
+        let outcome = evaluator.evaluate(self.first + lane, &self.values, true, &mut self.scratch);
+        if self.key.len() <= MAX_REMEMBERED.1 {
+            if self.remembered.len() >= MAX_REMEMBERED.0 {
+                self.remembered.clear();
+            }
+            self.remembered.insert(self.key.as_slice().into(), outcome);
+        }
+        outcome
+    }
+}
+
+/// A fast hash of mantissas, which nobody chooses to collide.
+#[derive(Default)]
+struct CodeHasher(u64);
+
+impl Hasher for CodeHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.chunks(8) {
+            let mut padded = [0; 8];
+            padded[..word.len()].copy_from_slice(word);
+            self.write_u64(u64::from_le_bytes(padded));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // An odd constant without structure: the golden ratio in 64 bits.
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+}
