@@ -1,17 +1,19 @@
-//! Faults x inputs per second of the exhaustive campaign on the shipped `digits_medium_ae`, and of
-//! plain re-inference of the whole network on the same faults in the same run.
+//! Faults x inputs per second of the exhaustive campaign on the shipped `digits_medium_ae`: samples side by side, one
+//! after the other, and plain re-inference of the whole network on the same faults in the same run. Where the shared
+//! data is there, also all faults of ECON-T Medium at the encoder's output.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use radstream::accelerator::{Accelerator, Hardware, StoredBit};
 use radstream::campaign::{Bench, Scenario, Silent};
+use radstream::data::{self, Source};
 use radstream::fault;
 use radstream::model::{Description, Files, Settings, Workload, load_network};
-use radstream::network::import::ImportOptions;
-use radstream::outcome::Scratch;
+use radstream::network::import::{ImportOptions, qonnx};
+use radstream::outcome::{Evaluator, Loss, Readout, Scratch, Setup};
 use radstream::simulate::functional::{Parameters, evaluate};
 
 fn exhaustive(criterion: &mut Criterion) {
@@ -43,9 +45,15 @@ fn exhaustive(criterion: &mut Criterion) {
     let bench = Bench::new(Arc::clone(&accelerator), workload.inputs, workload.evaluator).expect("a bench");
     group.throughput(Throughput::Elements((bits.len() * samples) as u64));
     group.bench_function(
-        BenchmarkId::new("incremental, faults x inputs", "one core"),
+        BenchmarkId::new("side by side, faults x inputs", "one core"),
         |bencher| {
             bencher.iter(|| one_thread.install(|| black_box(bench.score(&scenarios, &Silent))));
+        },
+    );
+    group.bench_function(
+        BenchmarkId::new("one after the other, faults x inputs", "one core"),
+        |bencher| {
+            bencher.iter(|| one_thread.install(|| black_box(bench.score_one_by_one(&scenarios, &Silent))));
         },
     );
 
@@ -83,5 +91,76 @@ fn exhaustive(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, exhaustive);
+/// All stored bits of ECON-T Medium on 20,000 inputs, where every changed output counts alike.
+fn econt(criterion: &mut Criterion) {
+    let root = std::env::var_os("RADSTREAM_SHARED_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    let file = root.join("econt/econt_medium.qonnx.onnx");
+    if !file.exists() {
+        println!("skipped: no shared data at {}", root.display());
+        return;
+    }
+    let network = qonnx::read(&file).expect("a network");
+    let samples = root.join("econt/hgcal_3500.npz");
+    let array = data::read(&Source::parse(&format!("{}:x", samples.display()))).expect("inputs");
+    let input = network.tensor(network.input);
+    let mantissas = array.reals().into_iter().map(|x| {
+        let scaled = libm::scalbn(x / input.scale, input.encoding.frac());
+        libm::rint(scaled) as i64
+    });
+    let mantissas: Vec<i64> = mantissas.collect();
+    let samples = 20_000;
+    let inputs: Vec<i64> = mantissas
+        .into_iter()
+        .cycle()
+        .take(samples * input.len())
+        .collect();
+    let values = network.tensor(network.output).len();
+    let setup = Setup {
+        readout: Readout::identity(&[values]),
+        order: None,
+        loss: Loss::mismatch(),
+        gather: None,
+        target: None,
+        samples: None,
+        stated: None,
+        labels: None,
+        classes: None,
+    };
+    let evaluator = Evaluator::new(setup, samples, values).expect("an evaluator");
+    let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
+    let accelerator = Arc::new(accelerator);
+    let scenarios: Vec<Scenario> = (accelerator.map().bits())
+        .map(|bit| fault::changes(&accelerator, &[bit]))
+        .collect();
+    let bench = Bench::new(Arc::clone(&accelerator), inputs, evaluator).expect("a bench");
+    let one_thread = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("a thread");
+    let mut group = criterion.benchmark_group("econt_medium");
+    group.sample_size(10);
+    for (name, faults) in [("all faults", &scenarios[..]), ("one fault", &scenarios[..1])] {
+        group.throughput(Throughput::Elements((faults.len() * samples) as u64));
+        group.bench_function(
+            BenchmarkId::new("side by side, faults x inputs", name),
+            |bencher| {
+                bencher.iter(|| one_thread.install(|| black_box(bench.score(faults, &Silent))));
+            },
+        );
+    }
+    let some: Vec<Scenario> = scenarios.iter().step_by(997).cloned().collect();
+    group.throughput(Throughput::Elements((some.len() * samples) as u64));
+    group.bench_function(
+        BenchmarkId::new("one after the other, faults x inputs", "one in 997"),
+        |bencher| {
+            bencher.iter(|| one_thread.install(|| black_box(bench.score_one_by_one(&some, &Silent))));
+        },
+    );
+    group.finish();
+}
+
+criterion_group!(benches, exhaustive, econt);
 criterion_main!(benches);

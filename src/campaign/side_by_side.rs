@@ -18,7 +18,7 @@ use crate::simulate::functional::{BatchEngine, BatchPlan, Plan};
 const FEW_SAMPLES: usize = 8;
 
 /// Most bytes of one engine.
-const MAX_ENGINE: usize = 1 << 30;
+const MAX_ENGINE: usize = 1 << 28;
 
 /// Most differences of losses kept at a time, 8 bytes each.
 const MAX_DIFFERENCES: usize = 1 << 24;
@@ -232,7 +232,7 @@ fn wave() -> usize {
 /// Adds a part of a chunk to the sums of its fault sets.
 fn add<'a>(sums: &mut impl Iterator<Item = &'a mut Sum>, part: &Part, rise: Option<f64>) {
     let mut differences = part.differences.iter();
-    // The counts come first, as the sums would otherwise lose one of them.
+    // The counts come first: a list that ends leaves the next sum where it is.
     for (counts, sum) in part.counts.iter().zip(sums) {
         for (to, &count) in sum.counts.iter_mut().zip(counts) {
             *to += u64::from(count);

@@ -16,7 +16,6 @@ pub(super) enum Unary {
 }
 
 impl Unary {
-    #[inline(always)]
     pub(super) fn apply(self, from: &[f64], to: &mut [f64]) {
         match self {
             Self::Relu => map(from, to, |x| if x > 0.0 { x } else { 0.0 }),
@@ -31,7 +30,6 @@ impl Unary {
     }
 }
 
-#[inline(always)]
 fn map(from: &[f64], to: &mut [f64], function: impl Fn(f64) -> f64) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = function(from);
@@ -49,7 +47,6 @@ pub(super) fn sigmoid(x: f64) -> f64 {
 }
 
 /// Combines two tensors element by element.
-#[inline(always)]
 pub(super) fn combine(left: &[f64], right: &[f64], to: &mut [f64], function: impl Fn(f64, f64) -> f64) {
     for ((to, &left), &right) in to.iter_mut().zip(left).zip(right) {
         *to = function(left, right);
@@ -58,7 +55,6 @@ pub(super) fn combine(left: &[f64], right: &[f64], to: &mut [f64], function: imp
 
 /// Adds `input * row` for every input that is not zero, in order; `rows` holds one row of `sums.len()`
 /// weights per input. Returns whether there was any.
-#[inline(always)]
 fn accumulate(sums: &mut [f64], inputs: impl Iterator<Item = f64>, rows: &[f64]) -> bool {
     const BLOCK: usize = 4;
     let width = sums.len();
@@ -103,7 +99,6 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    #[inline(always)]
     pub(super) fn apply(&self, from: &[f64], to: &mut [f64]) {
         if self.bias.is_empty() {
             to.fill(0.0);
@@ -180,7 +175,6 @@ impl Convolution {
             .copied()
     }
 
-    #[inline(always)]
     pub(super) fn convolve(&self, from: &[f64], to: &mut [f64]) {
         let window = &self.window;
         let tap_len = self.inputs * self.outputs;
@@ -207,7 +201,6 @@ impl Convolution {
         }
     }
 
-    #[inline(always)]
     pub(super) fn deconvolve(&self, from: &[f64], patch: &mut [f64], to: &mut [f64]) {
         let window = &self.window;
         let channels = self.bias.len();
@@ -265,7 +258,6 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    #[inline(always)]
     pub(super) fn apply(&self, from: &[f64], to: &mut [f64]) {
         let window = &self.window;
         let [height, width] = window.output;
@@ -319,7 +311,6 @@ pub(super) struct Softmax {
 }
 
 impl Softmax {
-    #[inline(always)]
     pub(super) fn apply(&self, from: &[f64], to: &mut [f64]) {
         for outer in 0..self.outer {
             for inner in 0..self.inner {

@@ -4,8 +4,6 @@ use serde::Serialize;
 
 use super::front::Front;
 use super::kernels::{self, Convolution, Dense, Pool, Softmax, Unary};
-use crate::simulate::functional::fast::Level;
-use crate::simulate::functional::fast::level::at_level;
 
 /// A tensor in the plan's memory. Its elements fill a contiguous range; only the order of its axes in
 /// memory may differ from row-major.
@@ -193,25 +191,14 @@ impl Plan {
         if let Some(front) = front {
             front.apply(&mut memory[..self.input_len]);
         }
-        run_steps(Level::widest(), &self.steps, memory);
+        for step in &self.steps {
+            step.run(memory);
+        }
         &memory[self.output..][..self.output_len]
     }
 }
 
-at_level!(
-    /// Runs the steps. No level fuses a product with a sum, so that all give the same values.
-    fn run_steps(steps: &[Step], memory: &mut [f64]) = run_all
-);
-
-#[inline(always)]
-fn run_all(steps: &[Step], memory: &mut [f64]) {
-    for step in steps {
-        step.run(memory);
-    }
-}
-
 impl Step {
-    #[inline(always)]
     fn run(&self, memory: &mut [f64]) {
         let (before, rest) = memory.split_at_mut(self.to);
         let to = &mut rest[..self.len];

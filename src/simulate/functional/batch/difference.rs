@@ -1,6 +1,6 @@
 //! What differs from the loaded samples in one tensor.
 
-use super::row::{Row, is_any};
+use super::row::{Row, SAMPLES, is_any};
 
 /// Marks an element without a difference.
 const NONE: u32 = u32::MAX;
@@ -49,8 +49,8 @@ impl Difference {
     #[inline(always)]
     pub fn note(&mut self, element: usize, loaded: &Row<i32>, row: &Row<i32>) {
         let mut rise = *row;
-        for (rise, &loaded) in rise.0.iter_mut().zip(&loaded.0) {
-            *rise = rise.wrapping_sub(loaded);
+        for lane in 0..SAMPLES {
+            rise.0[lane] = rise.0[lane].wrapping_sub(loaded.0[lane]);
         }
         if is_any(&rise) {
             self.places[element] = self.elements.len() as u32;

@@ -338,11 +338,14 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
     if !difference.is_empty() {
         let mut any = Row([0; SAMPLES]);
         for rise in &difference.rises {
-            for (any, &rise) in any.0.iter_mut().zip(&rise.0) {
-                *any |= rise;
+            for lane in 0..SAMPLES {
+                any.0[lane] |= rise.0[lane];
             }
         }
-        state.changed = lanes_of(&any) & (u64::MAX >> (SAMPLES - state.samples));
+        let loaded = u64::MAX
+            .checked_shr((SAMPLES - state.samples) as u32)
+            .unwrap_or(0);
+        state.changed = lanes_of(&any) & loaded;
     }
 }
 
@@ -395,8 +398,8 @@ fn strike_weight<I: SumLane>(
         let x = &state.tensors[input][first as usize + channel];
         let at = pixel * linear.channels + out;
         let mut row = sums[at];
-        for (sum, &x) in row.0.iter_mut().zip(&x.0) {
-            *sum = sum.plus(I::of(i64::from(x)).times(factor));
+        for lane in 0..SAMPLES {
+            row.0[lane] = row.0[lane].plus(I::of(i64::from(x.0[lane])).times(factor));
         }
         unit.chain.run(&mut context, at, &mut row);
         note(plan, unit, difference, &state.tensors[output], at, &row);
@@ -629,8 +632,9 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
                 let input = product.input.index();
                 let own = &differences[input];
                 let linear = &product.linear;
-                let rise: Option<Row<I>> = state.windows[index].as_ref().and_then(|windows| {
-                    rise(
+                // No closure around the sum: it would not be compiled for the level.
+                let rise: Option<Row<I>> = match &state.windows[index] {
+                    Some(windows) => rise(
                         linear,
                         at,
                         context.parameters.values(linear.mac.weight),
@@ -640,15 +644,16 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
                             Some(row) => Some(row),
                             None => filled[input][element].then(|| &tensors[input][element]),
                         },
-                    )
-                });
+                    ),
+                    None => None,
+                };
                 let sum = &I::sums(&state.sums[index])[at];
                 match rise {
                     None if !patched => continue,
                     None => *sum,
                     Some(mut rise) => {
-                        for (rise, &sum) in rise.0.iter_mut().zip(&sum.0) {
-                            *rise = rise.plus(sum);
+                        for lane in 0..SAMPLES {
+                            rise.0[lane] = rise.0[lane].plus(sum.0[lane]);
                         }
                         rise
                     }

@@ -1,6 +1,6 @@
 //! Element-wise operations in a row, on rows of samples.
 
-use super::row::Row;
+use super::row::{Row, SAMPLES};
 use crate::network::{Encoding, MultiThreshold, Network, Node, Op, ParamId, Relu, ScaledBias, ThresholdRule};
 use crate::simulate::functional::fast::casts::{Gate, Integer, LaneCast, apply_fixed};
 use crate::simulate::functional::fast::range::{Range, is_identity};
@@ -317,8 +317,9 @@ impl Chain {
                         let mut count: Row<I> = Row::of(0);
                         for &threshold in thresholds {
                             let threshold = I::nearest(threshold);
-                            for (count, &x) in count.0.iter_mut().zip(&row.0) {
-                                *count = count.plus(I::of(i64::from(x >= threshold)));
+                            for lane in 0..SAMPLES {
+                                let reached = I::of(i64::from(row.0[lane] >= threshold));
+                                count.0[lane] = count.0[lane].plus(reached);
                             }
                         }
                         row.0 = count.0;

@@ -1,7 +1,7 @@
 //! Movements, maxima, sums of windows and combinations of tensors, on rows of samples.
 
 use super::function::Chain;
-use super::row::Row;
+use super::row::{Row, SAMPLES};
 use crate::network::{CombineOp, Encoding, Network, Node, Op, PoolKind, TensorId};
 use crate::simulate::functional::fast::casts::{Gate, Integer};
 use crate::simulate::functional::fast::range::Range;
@@ -165,25 +165,25 @@ impl Gather {
             Rule::Largest => {
                 for source in rest {
                     let other = of(source);
-                    for (value, &other) in value.0.iter_mut().zip(&other.0) {
-                        *value = (*value).max(other);
+                    for lane in 0..SAMPLES {
+                        value.0[lane] = value.0[lane].max(other.0[lane]);
                     }
                 }
             }
             Rule::Sum => {
                 for source in rest {
                     let other = of(source);
-                    for (value, &other) in value.0.iter_mut().zip(&other.0) {
-                        *value = value.plus(other);
+                    for lane in 0..SAMPLES {
+                        value.0[lane] = value.0[lane].plus(other.0[lane]);
                     }
                 }
             }
             Rule::Combine { op, raises } => {
                 let other = rest.first().map_or(Row::of(0), of);
                 let minus = I::of(-1);
-                for (value, &other) in value.0.iter_mut().zip(&other.0) {
-                    let (a, b) = (value.up(raises[0]), other.up(raises[1]));
-                    *value = match op {
+                for lane in 0..SAMPLES {
+                    let (a, b) = (value.0[lane].up(raises[0]), other.0[lane].up(raises[1]));
+                    value.0[lane] = match op {
                         CombineOp::Add | CombineOp::Average => a.plus(b),
                         CombineOp::Subtract => a.plus(b.times(minus)),
                         CombineOp::Maximum => a.max(b),

@@ -74,22 +74,27 @@ impl Windows {
     }
 }
 
-/// Adds `weight * row` of all terms to a sum.
+/// The sum of `weight * row` over all terms.
 #[inline(always)]
-pub fn accumulate<I: Integer>(terms: &[Term], weights: &[i64], rows: &[Row<i32>], sum: &mut Row<I>) {
-    for block in 0..SAMPLES / BLOCK {
-        let lanes = block * BLOCK..(block + 1) * BLOCK;
+pub fn accumulate<I: Integer>(terms: &[Term], weights: &[i64], rows: &[Row<i32>]) -> Row<I> {
+    let mut sum = Row::of(0);
+    if terms.is_empty() {
+        return sum;
+    }
+    let mut first = 0;
+    while first < SAMPLES {
         let mut part = [I::of(0); BLOCK];
-        part.copy_from_slice(&sum.0[lanes.clone()]);
         for &(row, tap) in terms {
             let weight = I::of(weights[tap as usize]);
-            let row = &rows[row as usize].0[lanes.clone()];
-            for (part, &x) in part.iter_mut().zip(row) {
-                *part = part.plus(I::of(i64::from(x)).times(weight));
+            let row = &rows[row as usize].0;
+            for lane in 0..BLOCK {
+                part[lane] = part[lane].plus(I::of(i64::from(row[first + lane])).times(weight));
             }
         }
-        sum.0[lanes].copy_from_slice(&part);
+        sum.0[first..first + BLOCK].copy_from_slice(&part);
+        first += BLOCK;
     }
+    sum
 }
 
 /// Changes of a product's own parameters.
@@ -183,8 +188,8 @@ impl Rises {
                         continue;
                     };
                     let rise = I::of(*rise);
-                    for (sum, &x) in sum.0.iter_mut().zip(&row.0) {
-                        *sum = sum.plus(I::of(i64::from(x)).times(rise));
+                    for lane in 0..SAMPLES {
+                        sum.0[lane] = sum.0[lane].plus(I::of(i64::from(row.0[lane])).times(rise));
                     }
                     any = true;
                 }
@@ -270,13 +275,7 @@ pub fn sum_all<I: Integer>(
                 }
             }
             for out in group * outputs..(group + 1) * outputs {
-                let mut sum: Row<I> = Row::of(0);
-                accumulate(
-                    terms,
-                    &weights[out * linear.taps..][..linear.taps],
-                    input,
-                    &mut sum,
-                );
+                let mut sum: Row<I> = accumulate(terms, &weights[out * linear.taps..][..linear.taps], input);
                 let bias = biases.map_or(0, |biases| biases[out].wrapping_shl(linear.bias_shift));
                 let bias = I::of(bias);
                 for sum in &mut sum.0 {
@@ -301,14 +300,9 @@ pub fn rise<'a, I: Integer>(
     let (pixel, out) = (at / linear.channels, at % linear.channels);
     let window = pixel * linear.mac.groups + out / linear.group_outputs();
     let terms = windows.of(window);
-    let mut sum = Row::of(0);
     // Differences meet the weights as they were, changed weights the input as it is now.
-    accumulate(
-        terms,
-        &weights[out * linear.taps..][..linear.taps],
-        &difference.rises,
-        &mut sum,
-    );
+    let weights = &weights[out * linear.taps..][..linear.taps];
+    let mut sum: Row<I> = accumulate(terms, weights, &difference.rises);
     let (any, added) = if rises.is_empty() {
         (false, I::of(0))
     } else {

@@ -23,8 +23,8 @@ impl<I: Integer> Row<I> {
     #[inline(always)]
     pub fn codes(&self) -> Row<i32> {
         let mut codes = Row([0; SAMPLES]);
-        for (code, lane) in codes.0.iter_mut().zip(&self.0) {
-            *code = lane.wide() as i32;
+        for lane in 0..SAMPLES {
+            codes.0[lane] = self.0[lane].wide() as i32;
         }
         codes
     }
@@ -34,8 +34,8 @@ impl<I: Integer> Row<I> {
     #[inline(always)]
     pub fn upper(&self) -> Row<i32> {
         let mut upper = Row([0; SAMPLES]);
-        for (upper, lane) in upper.0.iter_mut().zip(&self.0) {
-            *upper = (lane.wide() >> 32) as i32;
+        for lane in 0..SAMPLES {
+            upper.0[lane] = (self.0[lane].wide() >> 32) as i32;
         }
         upper
     }
@@ -45,8 +45,8 @@ impl<I: Integer> Row<I> {
     #[inline(always)]
     pub fn from_codes(codes: &Row<i32>) -> Self {
         let mut row = Self::of(0);
-        for (lane, &code) in row.0.iter_mut().zip(&codes.0) {
-            *lane = I::of(i64::from(code));
+        for lane in 0..SAMPLES {
+            row.0[lane] = I::of(i64::from(codes.0[lane]));
         }
         row
     }
@@ -56,7 +56,11 @@ impl<I: Integer> Row<I> {
 #[must_use]
 #[inline(always)]
 pub fn is_any(row: &Row<i32>) -> bool {
-    row.0.iter().fold(0, |any, &lane| any | lane) != 0
+    let mut any = 0;
+    for lane in 0..SAMPLES {
+        any |= row.0[lane];
+    }
+    any != 0
 }
 
 /// A bit per lane that is not 0, lane 0 in bit 0.
@@ -64,13 +68,15 @@ pub fn is_any(row: &Row<i32>) -> bool {
 #[inline(always)]
 pub fn lanes_of(row: &Row<i32>) -> u64 {
     let mut flags = [0u8; SAMPLES];
-    for (flag, &lane) in flags.iter_mut().zip(&row.0) {
-        *flag = u8::from(lane != 0);
+    for lane in 0..SAMPLES {
+        flags[lane] = u8::from(row.0[lane] != 0);
     }
     let mut mask = 0;
-    for (group, flags) in flags.chunks_exact(8).enumerate() {
+    for group in 0..SAMPLES / 8 {
         let mut bytes = [0; 8];
-        bytes.copy_from_slice(flags);
+        for at in 0..8 {
+            bytes[at] = flags[8 * group + at];
+        }
         // The product moves the lowest bit of each byte into the top byte, in order.
         mask |= (u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * group);
     }

@@ -12,7 +12,7 @@ pub struct Level(Instructions);
 
 /// From the fewest to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Instructions {
+pub(in crate::simulate::functional) enum Instructions {
     /// What every machine of the architecture has.
     Baseline,
     /// AVX2 and POPCNT.
@@ -69,7 +69,7 @@ impl Level {
     }
 
     /// The instructions; their presence is proved by the level.
-    pub(crate) fn instructions(self) -> Instructions {
+    pub(in crate::simulate::functional) fn instructions(self) -> Instructions {
         self.0
     }
 
@@ -137,4 +137,4 @@ macro_rules! at_level {
         }
     };
 }
-pub(crate) use at_level;
+pub(in crate::simulate::functional) use at_level;

@@ -11,7 +11,7 @@ mod chain;
 mod engine;
 mod kernels;
 mod lanes;
-pub(crate) mod level;
+pub(super) mod level;
 mod moves;
 mod pack;
 mod plan;
