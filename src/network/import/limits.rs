@@ -70,6 +70,9 @@ pub const MAX_ARCHIVE_EFFORT: usize = 1 << 26;
 /// Effort of one value of its JSON.
 pub const JSON_VALUE_EFFORT: usize = 16;
 
+/// Effort of one weight that is read and rounded.
+pub const WEIGHT_EFFORT: usize = 2;
+
 /// Effort of one weight whose decimals have to be printed and read again.
 pub const PRINTED_ELEMENT_EFFORT: usize = 60;
 

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::super::ImportError;
-use super::super::limits::{MAX_ELEMENTS, PRINTED_ELEMENT_EFFORT};
+use super::super::limits::{MAX_ELEMENTS, PRINTED_ELEMENT_EFFORT, WEIGHT_EFFORT};
 use super::archive::Archive;
 use super::record::{Record, excerpt};
 use super::types::HlsType;
@@ -82,7 +82,7 @@ pub(super) fn variable(
     let data = state.get("data").ok_or_else(|| missing("data"))?;
     let (member, bytes) = member(archive, record, key, data)?;
     // A layer may name an array that another has read.
-    archive.charge(&record.place(), bytes.len() / size_of::<f32>())?;
+    archive.charge(&record.place(), bytes.len() / size_of::<f32>() * WEIGHT_EFFORT)?;
     let (shape, reals) = decode(bytes, Elements::Floats).map_err(|problem| {
         ImportError::structure(record.file, format!("member `{}`", shorten(member)), problem)
             .expected("a complete array of 32-bit or 64-bit floats as numpy.save writes it")

@@ -326,7 +326,7 @@ impl Importer<'_> {
         match &value {
             Value::Stream(stream) => self.charge_stream(node, stream)?,
             Value::Input(operand) | Value::Moved(operand) => self.charge_stream(node, &operand.stream)?,
-            Value::Const(_) => {}
+            Value::Const(constant) => self.charge(node, constant.len())?,
         }
         self.exact_words = self.exact_words.saturating_add(words);
         if self.exact_words > limits::MAX_EXACT_WORDS {
