@@ -79,7 +79,7 @@ fn cpu_seconds(start: Instant) -> f64 {
 fn replayed(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>, plain: f64) {
     const SAMPLES: [usize; 2] = [1, 64];
     const LEAST_SECONDS: f64 = 1.0;
-    const MOST_RUNS: usize = 200;
+    const MOST_RUNS: usize = 2_000;
     let network = accelerator.network();
     if Replay::new(pipeline, accelerator).is_none() {
         println!("{name}: units lose words without a fault");
