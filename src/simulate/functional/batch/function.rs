@@ -1,7 +1,7 @@
 //! Element-wise operations in a row, on rows of samples.
 
 use super::row::{Row, SAMPLES};
-use crate::network::{Encoding, MultiThreshold, Network, Node, Op, ParamId, Relu, ScaledBias, ThresholdRule};
+use crate::network::{Encoding, MultiThreshold, Network, Node, Op, ParamId, ScaledBias, ThresholdRule};
 use crate::simulate::functional::fast::casts::{Gate, Integer, LaneCast, apply_fixed};
 use crate::simulate::functional::fast::range::{Range, is_identity};
 use crate::simulate::functional::plan::LinearMac;
@@ -165,26 +165,10 @@ impl Chain {
         let input = network.tensor(node.inputs[0]);
         let output = &network.tensor(node.output).encoding;
         let frac = input.encoding.frac();
+        if let Some(gate) = Gate::of(&node.op) {
+            return self.push_cast(frac, output, gate);
+        }
         match &node.op {
-            Op::Cast | Op::Reshape => self.push_cast(frac, output, Gate::Open),
-            Op::Relu(Relu {
-                slope: None,
-                threshold,
-                ceiling,
-            }) => {
-                let gate = Gate::Rectify {
-                    threshold: *threshold,
-                    ceiling: ceiling.unwrap_or(i64::MAX),
-                };
-                self.push_cast(frac, output, gate)
-            }
-            Op::Clip { low, high } if low <= high => {
-                let gate = Gate::Clamp {
-                    low: *low,
-                    high: *high,
-                };
-                self.push_cast(frac, output, gate)
-            }
             Op::Affine(affine) => {
                 let scale = network.param(affine.scale).encoding;
                 let bias = affine.bias.map(|bias| network.param(bias).encoding);

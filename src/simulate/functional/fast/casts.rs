@@ -3,6 +3,7 @@
 use super::level::at_level;
 use super::range::{Range, lowest};
 use crate::fixed_point::{Format, Overflow, Quantization};
+use crate::network::{Op, Relu};
 
 /// The two widths in which buffers are computed.
 pub trait Integer: Copy + Ord {
@@ -90,6 +91,26 @@ pub enum Gate {
         /// Largest.
         high: i64,
     },
+}
+
+impl Gate {
+    /// What an operator that only casts does first; none for other operators.
+    #[must_use]
+    pub fn of(op: &Op) -> Option<Self> {
+        match *op {
+            Op::Cast | Op::Reshape => Some(Self::Open),
+            Op::Relu(Relu {
+                slope: None,
+                threshold,
+                ceiling,
+            }) => Some(Self::Rectify {
+                threshold,
+                ceiling: ceiling.unwrap_or(i64::MAX),
+            }),
+            Op::Clip { low, high } if low <= high => Some(Self::Clamp { low, high }),
+            _ => None,
+        }
+    }
 }
 
 /// A cast without branches: `((x << raise) + add + parts) >> drop`, then the overflow rule.

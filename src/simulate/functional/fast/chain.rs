@@ -8,7 +8,7 @@ use super::plan::FastPlan;
 use super::range::Range;
 use super::range::is_identity;
 use super::thresholds::Thresholds;
-use crate::network::{Affine, Encoding, Node, Op, Relu};
+use crate::network::{Affine, Encoding, Node, Op};
 use crate::simulate::functional::Parameters;
 use crate::simulate::functional::plan::LinearMac;
 
@@ -124,26 +124,10 @@ impl Chain {
         if input.channels() != self.channels {
             return false;
         }
+        if let Some(gate) = Gate::of(&node.op) {
+            return self.push_cast(frac, output, gate);
+        }
         match &node.op {
-            Op::Cast | Op::Reshape => self.push_cast(frac, output, Gate::Open),
-            Op::Relu(Relu {
-                slope: None,
-                threshold,
-                ceiling,
-            }) => {
-                let gate = Gate::Rectify {
-                    threshold: *threshold,
-                    ceiling: ceiling.unwrap_or(i64::MAX),
-                };
-                self.push_cast(frac, output, gate)
-            }
-            Op::Clip { low, high } if low <= high => {
-                let gate = Gate::Clamp {
-                    low: *low,
-                    high: *high,
-                };
-                self.push_cast(frac, output, gate)
-            }
             Op::Affine(affine) => self.push_affine(plan, parameters, frac, affine, output),
             Op::ScaledBias(sum) => {
                 let biases = parameters.values(sum.bias);
