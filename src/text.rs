@@ -134,6 +134,28 @@ fn part(header: &[&str], rows: &[Vec<String>], widths: &[usize], columns: &[usiz
     lines.join("\n")
 }
 
+/// A whole number as people write it: `1000000`, `1_000_000`, `1,000,000` or `1e6`.
+#[must_use]
+pub fn whole(text: &str) -> Option<u64> {
+    let plain: String = text.chars().filter(|digit| !matches!(digit, '_' | ',')).collect();
+    if let Ok(number) = plain.parse() {
+        return Some(number);
+    }
+    let real = plain.parse::<f64>().ok();
+    real.filter(|number| number.fract() == 0.0 && (0.0..=9e15).contains(number))
+        .map(|number| number as u64)
+}
+
+/// A share as people write it: `0.5%`, `0.5 %` or `0.005`.
+#[must_use]
+pub fn share(text: &str) -> Option<f64> {
+    let share = match text.strip_suffix('%') {
+        Some(percent) => percent.trim_end().parse::<f64>().ok()? / 100.0,
+        None => text.parse().ok()?,
+    };
+    (0.0..=1.0).contains(&share).then_some(share)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

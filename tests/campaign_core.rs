@@ -239,7 +239,7 @@ fn a_stop_rule_ends_where_it_looks_whatever_the_threads() {
                 .num_threads(threads)
                 .build()
                 .expect("threads");
-            let rule = StopRule { relative_error: 0.02 };
+            let rule = StopRule::relative_error(0.02);
             let run = Run::new(&kind).until(Some(rule));
             pool.install(|| run.go(&Silent)).expect("a run").trials
         })
@@ -251,7 +251,7 @@ fn a_stop_rule_ends_where_it_looks_whatever_the_threads() {
         "{ends:?}"
     );
     let none = Run::new(&exhaustive())
-        .until(Some(StopRule { relative_error: 0.1 }))
+        .until(Some(StopRule::relative_error(0.1)))
         .go(&Silent);
     assert!(none.is_ok(), "fewer trials than the first look");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use radstream::campaign::Shard;
 use radstream::study::{
-    AccumulationRequest, ExhaustiveRequest, MergeReport, MergeRequest, RegisterRequest, SamplesRequest,
+    AccumulationRequest, CampaignReport, ExhaustiveRequest, MergeRequest, RegisterRequest, SamplesRequest,
     Session, StudyError,
 };
 
@@ -48,14 +48,14 @@ fn shards() -> impl Iterator<Item = Shard> {
     (1..=PARTS).map(|index| Shard { index, of: PARTS })
 }
 
-fn merge(parts: &[PathBuf], out: &Path) -> Result<MergeReport, StudyError> {
+fn merge(parts: &[PathBuf], out: &Path) -> Result<CampaignReport, StudyError> {
     let request = MergeRequest {
         parts: parts.to_vec(),
     };
     request.run(&session(out.to_owned()))
 }
 
-fn refusal(result: Result<MergeReport, StudyError>) -> String {
+fn refusal(result: Result<CampaignReport, StudyError>) -> String {
     match result {
         Err(StudyError::Request(report)) => report.to_string(),
         Err(other) => panic!("not a refusal: {other:?}"),
@@ -129,7 +129,7 @@ fn parts_of_strikes_on_registers_join() {
         .collect();
     let (whole, merged) = (folder.path().join("whole"), folder.path().join("merged"));
     request(None).run(&session(whole.clone())).unwrap();
-    let MergeReport::Registers(_) = merge(&parts, &merged).unwrap() else {
+    let CampaignReport::Registers(_) = merge(&parts, &merged).unwrap() else {
         panic!("another kind")
     };
     for file in ["records.csv", "summary.json", "register_avf.csv"] {

@@ -361,6 +361,21 @@ impl Accelerator {
         MemoryImage::initial(&self.network, &self.map, memory)
     }
 
+    /// What a stored bit holds after reset, as [`Accelerator::image`] has it; padding is 0.
+    ///
+    /// # Panics
+    /// Where the bit is not below the map's number of bits.
+    #[must_use]
+    pub fn holds(&self, bit: StoredBit) -> bool {
+        if self.map.is_padding(bit) {
+            return false;
+        }
+        let logical = self.map.logical(bit);
+        let value = self.network.params[logical.param.index()].values[logical.element as usize];
+        self.stored_bits(logical.param, value)
+            .is_some_and(|bits| bits >> logical.bit & 1 == 1)
+    }
+
     /// Bits of the type of a stored tensor, of which an element has all, or those of
     /// [`StoredTensor::element_bits`]; none where the tensor is not stored.
     #[must_use]

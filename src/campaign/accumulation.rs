@@ -279,4 +279,9 @@ impl Kind for Accumulation {
         let half = (report.mean_loss_interval.high - report.mean_loss_interval.low) / 2.0;
         (report.mean_loss > 0.0 && half.is_finite()).then(|| half / report.mean_loss)
     }
+
+    fn margin(&self, sums: &TrialSums) -> Option<f64> {
+        let harmful = clopper_pearson(sums.harmful, sums.trials);
+        Some((harmful.high - harmful.low) / 2.0)
+    }
 }

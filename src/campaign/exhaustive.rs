@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Bench, BitRecord, BitRow, Kind, Monitor, Scenario, TrialUnit};
+use super::bit_faults::BitFaults;
+use super::{Bench, BitRecord, BitRow, Kind, Monitor, TrialUnit};
 use crate::accelerator::StoredBit;
-use crate::fault;
+use crate::fault::FaultModel;
 
-/// Flips each of some bits by itself: trial `t` is the bit number `t` of the list.
+/// A fault at each of some bits by itself: trial `t` is the bit number `t` of the list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Exhaustive {
-    bench: Arc<Bench>,
-    bits: Vec<StoredBit>,
+    faults: BitFaults,
 }
 
 /// What the flips of one bit position of one tensor come to.
@@ -58,6 +58,8 @@ pub struct ExhaustiveReport {
     pub hardware: String,
     /// `exhaustive`.
     pub kind: &'static str,
+    /// What a fault does: `flip`, `stuck-at-0`, `stuck-at-1`, `burst:K`.
+    pub fault: String,
     /// Samples of the workload.
     pub samples: usize,
     /// The loss.
@@ -94,13 +96,21 @@ impl Exhaustive {
     /// Flips of these bits, in their order.
     #[must_use]
     pub fn new(bench: Arc<Bench>, bits: Vec<StoredBit>) -> Self {
-        Self { bench, bits }
+        Self::of(bench, bits, FaultModel::Flip)
+    }
+
+    /// Faults at these bits, in their order; bits at which a burst does not fit are left out.
+    #[must_use]
+    pub fn of(bench: Arc<Bench>, bits: Vec<StoredBit>, model: FaultModel) -> Self {
+        Self {
+            faults: BitFaults::new(bench, bits, model),
+        }
     }
 
     /// The bits.
     #[must_use]
     pub fn bits(&self) -> &[StoredBit] {
-        &self.bits
+        self.faults.bits()
     }
 }
 
@@ -123,52 +133,31 @@ impl Kind for Exhaustive {
     }
 
     fn trials(&self) -> u64 {
-        self.bits.len() as u64
+        self.faults.bits().len() as u64
     }
 
     fn work_per_trial(&self) -> u64 {
-        self.bench.samples() as u64
+        self.faults.bench().samples() as u64
     }
 
     fn largest_block(&self) -> u64 {
-        self.bench.block() as u64
+        self.faults.bench().block() as u64
     }
 
     fn overhead(&self) -> Duration {
-        self.bench.loading()
+        self.faults.bench().loading()
     }
 
     fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<BitRecord>> {
-        let bits = &self.bits[numbers.start as usize..numbers.end as usize];
-        let scenarios: Vec<Scenario> = bits
-            .iter()
-            .map(|&bit| fault::changes(self.bench.accelerator(), &[bit]))
-            .collect();
-        let scores = self.bench.score(&scenarios, monitor)?;
-        let records = bits.iter().zip(scores).map(|(&bit, score)| BitRecord {
-            bit,
-            changed: score.changed,
-            newly_wrong: score.newly_wrong.unwrap_or(0),
-            loss: score.loss,
-            delta_loss: score.delta_loss,
-        });
-        Some(records.collect())
+        self.faults.block(numbers, monitor)
     }
 
     fn rows(&self, _number: u64, record: &BitRecord) -> Vec<BitRow> {
-        vec![BitRow::new(self.bench.accelerator(), record)]
+        vec![self.faults.row(record)]
     }
 
     fn recall(&self, number: u64, rows: Vec<BitRow>) -> Result<BitRecord, String> {
-        let bit = self.bits[number as usize];
-        let stored = self.bench.accelerator().named(bit);
-        match &rows[..] {
-            [row] if row.address() == stored => Ok(row.record(bit)),
-            _ => Err(format!(
-                "is not the line of {}.{} element {} bit {}",
-                stored.layer, stored.tensor, stored.element, stored.bit
-            )),
-        }
+        self.faults.recall(number, &rows)
     }
 
     fn sums(&self) -> ExhaustiveSums {
@@ -184,7 +173,7 @@ impl Kind for Exhaustive {
         sums.largest = sums.largest.max(record.delta_loss);
         sums.harmless += u64::from(record.changed == 0);
         sums.newly_wrong += u64::from(record.newly_wrong > 0);
-        let accelerator = self.bench.accelerator();
+        let accelerator = self.faults.bench().accelerator();
         let map = accelerator.map();
         if map.is_padding(record.bit) {
             return;
@@ -217,8 +206,9 @@ impl Kind for Exhaustive {
     }
 
     fn report(&self, sums: &ExhaustiveSums) -> ExhaustiveReport {
-        let accelerator = self.bench.accelerator();
-        let baseline = self.bench.baseline();
+        let bench = self.faults.bench();
+        let accelerator = bench.accelerator();
+        let baseline = bench.baseline();
         let stored_bits = accelerator.map().total_bits();
         let by_bit = sums.groups.iter().map(|group| BitGroup {
             mean_abs_delta_loss: group.mean_abs_delta_loss / group.bits as f64,
@@ -228,8 +218,9 @@ impl Kind for Exhaustive {
             network: accelerator.network().name.clone(),
             hardware: accelerator.name().to_owned(),
             kind: self.name(),
-            samples: self.bench.samples(),
-            loss: self.bench.evaluator().loss().name(),
+            fault: self.faults.model().to_string(),
+            samples: bench.samples(),
+            loss: bench.evaluator().loss().name(),
             fault_free_loss: baseline.loss,
             fault_free_accuracy: baseline.accuracy,
             stored_bits,

@@ -96,4 +96,9 @@ pub trait Kind: Serialize + Sync {
     fn relative_error(&self, _sums: &Self::Sums) -> Option<f64> {
         None
     }
+
+    /// Half the width of the interval of the main share, for stop rules; none as for [`Kind::relative_error`].
+    fn margin(&self, _sums: &Self::Sums) -> Option<f64> {
+        None
+    }
 }

@@ -2,12 +2,13 @@
 //!
 //! A [`Kind`] says how many trials there are, runs a block of them, writes a trial down and sums trials up;
 //! [`Run`] takes it through blocks, progress, records, resuming, shards and stop rules. Each kind is one file:
-//! [`Exhaustive`], [`Accumulation`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`].
+//! [`Exhaustive`], [`Sampled`], [`Accumulation`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`].
 
 mod accumulation;
 pub mod analytic;
 mod avf;
 mod bench;
+mod bit_faults;
 mod bit_records;
 mod estimates;
 mod exhaustive;
@@ -18,9 +19,11 @@ mod monitor;
 mod records;
 mod registers;
 mod run;
+mod sampled;
 mod score;
 mod side_by_side;
 pub mod statistics;
+mod strata;
 mod stream;
 mod strikes;
 
@@ -39,6 +42,8 @@ pub use monitor::{Monitor, Silent};
 pub use records::RecordError;
 pub use registers::{NotStruck, RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
 pub use run::{Finished, Run, RunError, Shard, ShardError, StopRule};
+pub use sampled::{DrawnGroup, Estimates, SampleReport, SampleSums, Sampled, ShareEstimate};
 pub use score::{Baseline, Scenario, Score};
+pub use strata::{SampleDesign, SampleDesignError, Stratum, strata};
 pub use stream::{Stream, stream};
 pub use strikes::{StrikeBench, StrikeOutcome, draw_strikes, draw_strikes_anywhere};

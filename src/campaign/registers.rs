@@ -411,4 +411,9 @@ impl Kind for RegisterStrikes {
         let (avf, interval) = all.avf.zip(all.avf_interval)?;
         (avf > 0.0).then(|| (interval.high - interval.low) / (2.0 * avf))
     }
+
+    fn margin(&self, sums: &StrikeSums) -> Option<f64> {
+        let interval = self.shares(sums, |_| true).avf_interval?;
+        Some((interval.high - interval.low) / 2.0)
+    }
 }

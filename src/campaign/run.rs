@@ -74,16 +74,40 @@ impl fmt::Display for Shard {
     }
 }
 
-/// When a campaign may end before its last trial: where the main number is known within a relative error. It
-/// looks after 100, 200, 400, ... trials only, so that where it ends does not depend on blocks or threads.
+/// When a campaign may end before its last trial: where a number is known well enough. It looks after 100, 200, 400,
+/// ... trials only, so that where it ends does not depend on blocks or threads. Of two conditions both have to hold.
 ///
 /// Looking several times makes the interval cover a little less than its rate: with few looks and a method
 /// that errs on the safe side by little, and the report says that a rule ended it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct StopRule {
-    /// Half the width of the interval over the number.
-    pub relative_error: f64,
+    /// Half the width of the main number's interval over the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative_error: Option<f64>,
+    /// Half the width of the main share's interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+}
+
+impl StopRule {
+    /// Ends where the main number is known within a relative error.
+    #[must_use]
+    pub fn relative_error(error: f64) -> Self {
+        Self {
+            relative_error: Some(error),
+            ..Self::default()
+        }
+    }
+
+    /// Ends where the main share is known within so much.
+    #[must_use]
+    pub fn margin(margin: f64) -> Self {
+        Self {
+            margin: Some(margin),
+            ..Self::default()
+        }
+    }
 }
 
 /// Trials after which a stop rule looks for the first time.
@@ -285,12 +309,20 @@ impl<'k, K: Kind> Run<'k, K> {
         if next < FIRST_LOOK || next_look(next - 1) != next {
             return Ok(false);
         }
-        match self.kind.relative_error(sums) {
-            None if next == FIRST_LOOK => Err(RunError::NoStopRule {
-                kind: self.kind.name(),
-            }),
-            error => Ok(error.is_some_and(|error| error <= rule.relative_error)),
+        let kind = self.kind;
+        let conditions = [
+            (rule.relative_error, kind.relative_error(sums)),
+            (rule.margin, kind.margin(sums)),
+        ];
+        let mut holds = true;
+        for (most, error) in conditions {
+            let Some(most) = most else { continue };
+            if error.is_none() && next == FIRST_LOOK {
+                return Err(RunError::NoStopRule { kind: kind.name() });
+            }
+            holds &= error.is_some_and(|error| error <= most);
         }
+        Ok(holds)
     }
 }
 

@@ -1,26 +1,29 @@
 //! `radstream campaign`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Failure;
 use super::mission::MissionOptions;
 use super::options::{
-    DryRun, OutputOptions, PlanOptions, Samples, Scope, SeedOption, Target, option_value, whole,
+    DryRun, LayerScope, OutputOptions, PlanOptions, PrecisionOptions, Samples, Scope, SeedOption, Target,
+    option_value, share, whole,
 };
-use super::output;
 use super::rate_options::RateOptions;
-use crate::campaign::{Shard, StopRule};
+use crate::campaign::{SampleDesign, Shard, StopRule};
+use crate::fault::FaultModel;
 use crate::report;
 use crate::study::{
     AccumulationRequest, ExhaustiveRequest, MemoryRequest, MissionRequest, RegisterRequest, Request,
+    SampleRequest,
 };
 
 /// `radstream campaign`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   radstream campaign models/digits_small_cls --exhaustive
+  radstream campaign models/digits_small_cls --sample layer-bit --margin 2%
   radstream campaign --mission 4 --rate-per-s 0.0667 --repetitions 20 --limit 50 --scheme tmr --scrub-s none,60")]
 pub struct Campaign {
     #[command(flatten)]
@@ -30,6 +33,17 @@ pub struct Campaign {
     /// Flip every stored bit by itself
     #[arg(long, conflicts_with = "mission", help_heading = "Kind")]
     exhaustive: bool,
+    /// Put a fault at each of some stored bits, drawn without replacement: a number of them, or as many as --margin
+    /// asks for of all bits (random), of each tensor of each layer (layer), of each bit position of each tensor
+    /// (layer-bit), or of these by how far flips move the values (data-aware)
+    #[arg(long, value_name = "N|DESIGN", conflicts_with_all = ["mission", "exhaustive", "registers", "flips"], value_parser = option_value::<SampleDesign>, help_heading = "Kind")]
+    sample: Option<SampleDesign>,
+    #[command(flatten)]
+    precision: PrecisionOptions,
+    /// What a fault of --exhaustive or --sample does to the bits that are read: flip, stuck-at-0, stuck-at-1, or
+    /// burst:K (K consecutive columns)
+    #[arg(long, value_name = "FAULT", default_value = "flip", value_parser = option_value::<FaultModel>, help_heading = "Kind")]
+    fault: FaultModel,
     /// Draw so many random flips at a time over all cells
     #[arg(long, value_name = "K", conflicts_with_all = ["mission", "exhaustive", "registers"], value_parser = whole, help_heading = "Kind")]
     flips: Option<u64>,
@@ -42,6 +56,8 @@ pub struct Campaign {
     #[command(flatten)]
     scope: Scope,
     #[command(flatten)]
+    layers: LayerScope,
+    #[command(flatten)]
     mission: MissionOptions,
     #[command(flatten)]
     rate: RateOptions,
@@ -51,6 +67,9 @@ pub struct Campaign {
     /// End once the main number is known within this relative error; looks after 100, 200, 400, ... trials
     #[arg(long, value_name = "ERROR", help_heading = "Plan")]
     until: Option<f64>,
+    /// End once the main share is known within so much, half the width of its interval, e.g. 0.5%; looks as --until
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Plan")]
+    until_margin: Option<f64>,
     #[command(flatten)]
     plan: PlanOptions,
     #[command(flatten)]
@@ -64,19 +83,7 @@ pub struct Campaign {
 impl Campaign {
     /// The kind that the options ask for.
     fn request(&self) -> Result<Option<Request>, Failure> {
-        let until = self
-            .until
-            .map(|relative_error| {
-                if relative_error.is_finite() && relative_error > 0.0 {
-                    Ok(StopRule { relative_error })
-                } else {
-                    Err(Failure::refused(
-                        format!("--until {relative_error} is no relative error"),
-                        "expected a number above 0, e.g. 0.1",
-                    ))
-                }
-            })
-            .transpose()?;
+        let until = self.stop_rule()?;
         let (network, samples) = (self.target.request(), self.samples.request());
         let (shard, seed) = (self.shard, self.seed.seed);
         let mission = &self.mission;
@@ -152,6 +159,22 @@ impl Campaign {
                 network,
                 samples,
                 tensors: self.scope.tensors.clone(),
+                layers: self.layers.layers.clone(),
+                fault: self.fault,
+                shard,
+            })));
+        }
+        if let Some(design) = self.sample {
+            return Ok(Some(Request::Sample(SampleRequest {
+                network,
+                samples,
+                tensors: self.scope.tensors.clone(),
+                layers: self.layers.layers.clone(),
+                fault: self.fault,
+                design,
+                precision: self.precision.precision(),
+                seed,
+                until,
                 shard,
             })));
         }
@@ -170,13 +193,35 @@ impl Campaign {
         Ok(None)
     }
 
+    fn stop_rule(&self) -> Result<Option<StopRule>, Failure> {
+        if let Some(error) = self.until
+            && !(error.is_finite() && error > 0.0)
+        {
+            return Err(Failure::refused(
+                format!("--until {error} is no relative error"),
+                "expected a number above 0, e.g. 0.1",
+            ));
+        }
+        if self.until_margin == Some(0.0) {
+            return Err(Failure::refused(
+                "--until-margin 0 is never reached",
+                "expected a share above 0, e.g. 0.5%",
+            ));
+        }
+        let rule = StopRule {
+            relative_error: self.until,
+            margin: self.until_margin,
+        };
+        Ok((rule != StopRule::default()).then_some(rule))
+    }
+
     /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         let of_options = self.request()?;
         if of_options.is_none() && self.plan.plan.is_none() {
             return Err(Failure::refused(
-                "neither --exhaustive nor --mission nor --registers nor --flips says which campaign",
-                "expected --exhaustive (every stored bit by itself), --flips K (several at a time), --mission HOURS, --registers N, or --plan PLAN.ron",
+                "neither --exhaustive nor --sample nor --flips nor --mission nor --registers says which campaign",
+                "expected --exhaustive (every stored bit by itself), --sample N (some of them), --flips K (several at a time), --mission HOURS, --registers N, or --plan PLAN.ron",
             ));
         }
         let Some(request) = self.plan.resolve("campaign", of_options)? else {
@@ -184,59 +229,12 @@ impl Campaign {
         };
         let session = self.output.session()?;
         let output = &self.output;
-        let wrote = |folder: &Path| -> Result<(), Failure> {
-            if output.json {
-                return Ok(());
-            }
-            output::line(&format!("wrote {}", folder.join("records.csv").display()))
-        };
+        const OTHER: &str = "plans of other commands are refused";
         if self.dry.dry_run {
-            let forecast = match &request {
-                Request::Mission(request) => {
-                    let forecast = request.forecast(&session)?;
-                    return output.print(&forecast, || report::mission_forecast(&forecast));
-                }
-                Request::Exhaustive(request) => request.forecast(&session)?,
-                Request::Accumulation(request) => request.forecast(&session)?,
-                Request::Memory(request) => request.forecast(&session)?,
-                Request::Registers(request) => request.forecast(&session)?,
-                _ => unreachable!("plans of other commands are refused"),
-            };
-            let (verb, what) = match &request {
-                Request::Exhaustive(_) => ("flip", "bits"),
-                Request::Registers(_) => ("strike", "register bits"),
-                Request::Memory(_) => ("fly", "missions"),
-                _ => ("run", "trials"),
-            };
-            return output.print(&forecast, || report::forecast(&forecast, verb, what));
+            let forecast = request.forecast_campaign(&session)?.expect(OTHER);
+            return output.print(&forecast, || report::campaign_forecast(&request, &forecast));
         }
-        match &request {
-            Request::Exhaustive(request) => {
-                let done = request.run(&session)?;
-                output.print(&done, || report::exhaustive(&done.campaign))?;
-                wrote(&done.folder)
-            }
-            Request::Accumulation(request) => {
-                let done = request.run(&session)?;
-                output.print(&done, || report::accumulation(&done))?;
-                wrote(&done.folder)
-            }
-            Request::Mission(request) => {
-                let done = request.run(&session)?;
-                output.print(&done, || report::mission(&done))?;
-                wrote(&done.folder)
-            }
-            Request::Memory(request) => {
-                let done = request.run(&session)?;
-                output.print(&done, || report::memory(&done))?;
-                done.folder.as_deref().map_or(Ok(()), wrote)
-            }
-            Request::Registers(request) => {
-                let done = request.run(&session)?;
-                output.print(&done, || report::registers(&done))?;
-                wrote(&done.folder)
-            }
-            _ => unreachable!("plans of other commands are refused"),
-        }
+        let done = request.run_campaign(&session)?.expect(OTHER);
+        output.print(&done, || report::campaign(&done))
     }
 }

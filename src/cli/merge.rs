@@ -30,6 +30,6 @@ impl Merge {
         };
         let session = self.output.session()?;
         let done = request.run(&session)?;
-        self.output.print(&done, || report::merge(&done))
+        self.output.print(&done, || report::campaign(&done))
     }
 }

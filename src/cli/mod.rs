@@ -11,6 +11,7 @@ mod merge;
 mod mission;
 mod options;
 mod output;
+mod plan_sample;
 mod progress;
 mod protect;
 mod rate;
@@ -50,6 +51,8 @@ enum Command {
     /// Environment and memory technology, or a rate as a number, to upsets per hour
     #[command(mut_arg("memory_technology", |arg| arg.visible_alias("memory")))]
     Rate(Box<rate::Rate>),
+    /// How many faults a sample needs for an interval of a stated width
+    PlanSample(Box<plan_sample::PlanSample>),
     /// Join the folders of all parts of one campaign
     Merge(merge::Merge),
     /// Choose bits to protect under a budget from the records of a campaign
@@ -71,6 +74,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Campaign(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Rate(command) => command.run(),
+        Command::PlanSample(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Protect(command) => command.run(),
         Command::Export(command) => command.run(),

@@ -10,6 +10,7 @@ use miette::Diagnostic;
 use super::Failure;
 use super::output;
 use super::progress::Terminal;
+use crate::campaign::statistics::Precision;
 use crate::data::Source;
 use crate::network::ArrayOrder;
 use crate::network::import::{ImportOptions, InputType};
@@ -30,18 +31,15 @@ where
 
 /// Parses a whole number as people write it: `1000000`, `1_000_000`, `1,000,000` or `1e6`.
 pub fn whole(text: &str) -> Result<u64, String> {
-    let plain: String = text.chars().filter(|digit| !matches!(digit, '_' | ',')).collect();
-    if let Ok(number) = plain.parse() {
-        return Ok(number);
-    }
-    let real = plain.parse::<f64>().ok();
-    real.filter(|number| number.fract() == 0.0 && (0.0..=9e15).contains(number))
-        .map(|number| number as u64)
-        .ok_or_else(|| {
-            format!(
-                "`{text}` is no whole number\n  help: expected one from 0 on, e.g. 1000000, 1_000_000 or 1e6"
-            )
-        })
+    crate::text::whole(text).ok_or_else(|| {
+        format!("`{text}` is no whole number\n  help: expected one from 0 on, e.g. 1000000, 1_000_000 or 1e6")
+    })
+}
+
+/// Parses a share as people write it: `0.5%` or `0.005`.
+pub fn share(text: &str) -> Result<f64, String> {
+    crate::text::share(text)
+        .ok_or_else(|| format!("`{text}` is no share\n  help: expected one from 0 to 1, e.g. 0.005 or 0.5%"))
 }
 
 /// As [`whole`], for numbers of things in memory.
@@ -310,4 +308,38 @@ pub struct Scope {
         help_heading = "Network"
     )]
     pub tensors: Vec<String>,
+}
+
+/// Which layers are examined or struck.
+#[derive(Debug, Args)]
+pub struct LayerScope {
+    /// Only these layers, separated by commas [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Network")]
+    pub layers: Vec<String>,
+}
+
+/// How well a share is to be known.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sample")]
+pub struct PrecisionOptions {
+    /// Half the width of the interval of a share that the number of draws is made for
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share)]
+    pub margin: f64,
+    /// How often such an interval covers
+    #[arg(long, value_name = "SHARE", default_value = "95%", value_parser = share)]
+    pub confidence: f64,
+    /// The share that is expected; 0.5 asks for the most draws
+    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
+    pub expected_share: f64,
+}
+
+impl PrecisionOptions {
+    /// As a library has it.
+    pub fn precision(&self) -> Precision {
+        Precision {
+            margin: self.margin,
+            confidence: self.confidence,
+            expected_share: self.expected_share,
+        }
+    }
 }

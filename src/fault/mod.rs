@@ -2,13 +2,15 @@
 
 mod injection;
 mod list;
+mod model;
 mod placement;
 mod reach;
 mod strike;
 
 pub use injection::{Effect, Injection, changes, describe};
 pub use list::{FaultListError, ListedFault, ListedStrike, read_list, read_strikes};
-pub use placement::place;
+pub use model::{FaultModel, FaultModelError};
+pub use placement::{place, run_from};
 pub use reach::{Reach, reach};
 pub use strike::{Targets, WireTensor};
 

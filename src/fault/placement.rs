@@ -48,6 +48,20 @@ fn at(geometry: &Geometry, place: u64) -> Option<u64> {
     geometry.cell((place / columns) as i64, (place % columns) as i64)
 }
 
+/// The cells of a run of so many consecutive columns that starts at a cell, as [`place`] lays one: the cell itself,
+/// then those behind it. None where not all of it fits.
+#[must_use]
+pub fn run_from(geometry: &Geometry, cell: u64, length: u32) -> Option<Vec<u64>> {
+    let (row, column) = geometry.place(cell);
+    let start = row * geometry.columns() + column;
+    let end = start + u64::from(length.max(1)) - 1;
+    let bank = |place: u64| geometry.bank(place / geometry.columns());
+    if bank(start) != bank(end) {
+        return None;
+    }
+    (start..=end).map(|place| at(geometry, place)).collect()
+}
+
 /// A start drawn uniformly among those from which a run lies in the array with all its cells; none where
 /// the cluster is no run or fits nowhere.
 fn run_start(geometry: &Geometry, cluster: &[Offset], random: &mut impl Rng) -> Option<u64> {
@@ -152,6 +166,26 @@ mod tests {
                 "{geometry:?}: {chi2} over {}",
                 seen.len()
             );
+        }
+    }
+
+    #[test]
+    fn runs_from_a_cell_are_all_runs() {
+        for (cells, word_bits, interleave, banks, length) in [
+            (11, 4, 1, 1, 3),
+            (21, 4, 3, 1, 2),
+            (3, 4, 1, 1, 4),
+            (27, 4, 1, 3, 4),
+            (40, 4, 2, 2, 9),
+        ] {
+            let geometry = Geometry::new(cells, word_bits, interleave).in_banks(banks);
+            let mut expected = all_runs(&geometry, length);
+            let mut found: Vec<Vec<u64>> = (0..cells)
+                .filter_map(|cell| run_from(&geometry, cell, length as u32))
+                .collect();
+            expected.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, expected);
         }
     }
 

@@ -6,6 +6,7 @@ use super::conduct::{Forecast, Workbench};
 use super::one_campaign::OneCampaign;
 use super::{NetworkRequest, SamplesRequest, Session, StudyError, scope};
 use crate::campaign::{Exhaustive, ExhaustiveReport, Kind, Shard};
+use crate::fault::FaultModel;
 
 /// Flips every stored bit by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,10 @@ pub struct ExhaustiveRequest {
     pub samples: SamplesRequest,
     /// Which stored tensors: `weight`, `bias`, `threshold`, ..., or `all`.
     pub tensors: Vec<String>,
+    /// Which layers; all of them where none is named.
+    pub layers: Vec<String>,
+    /// What a fault does to the bits that are read.
+    pub fault: FaultModel,
     /// A part of the bits only.
     pub shard: Option<Shard>,
 }
@@ -27,6 +32,8 @@ impl Default for ExhaustiveRequest {
             network: NetworkRequest::default(),
             samples: SamplesRequest::default(),
             tensors: scope::all(),
+            layers: Vec::new(),
+            fault: FaultModel::Flip,
             shard: None,
         }
     }
@@ -53,8 +60,12 @@ pub(super) const KIND: &str = "campaign-exhaustive";
 
 impl ExhaustiveRequest {
     fn kind(&self, workbench: &Workbench) -> Result<Exhaustive, StudyError> {
-        let bits = scope::bits(&workbench.design.accelerator, &self.tensors)?;
-        Ok(Exhaustive::new(workbench.bench.clone(), bits))
+        let accelerator = &workbench.design.accelerator;
+        let bits = scope::bits_of_layers(accelerator, &self.tensors, &self.layers)?;
+        let fault = scope::sound(self.fault)?;
+        let kind = Exhaustive::of(std::sync::Arc::clone(&workbench.bench), bits, fault);
+        scope::any_place(kind.bits().len(), fault)?;
+        Ok(kind)
     }
 
     fn campaign(&self) -> OneCampaign<'_, Self> {

@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    AccumulationReport, ExhaustiveStudyReport, Manifest, MemoryReport, MissionReport, Program,
-    RegisterStudyReport, Session, StudyError,
-};
-use super::{accumulation, exhaustive, memory, mission, registers};
+use super::{CampaignReport, Manifest, Program, Request, Session, StudyError};
 use crate::campaign::Shard;
 use crate::data::sha256_of;
 
@@ -19,22 +15,6 @@ use crate::data::sha256_of;
 pub struct MergeRequest {
     /// The folders, in any order.
     pub parts: Vec<PathBuf>,
-}
-
-/// What the whole campaign came to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum MergeReport {
-    /// Every stored bit by itself.
-    Exhaustive(Box<ExhaustiveStudyReport>),
-    /// Several flips at a time.
-    Accumulation(Box<AccumulationReport>),
-    /// Missions of a network.
-    Mission(Box<MissionReport>),
-    /// Missions of a memory by itself.
-    Memory(Box<MemoryReport>),
-    /// Strikes on registers.
-    Registers(Box<RegisterStudyReport>),
 }
 
 /// A part: its folder, what the folder says of itself, and which part it is.
@@ -195,7 +175,7 @@ impl MergeRequest {
     /// # Errors
     /// [`StudyError`]; among others where a part is missing, doubled, unfinished, changed, or of another
     /// campaign.
-    pub fn run(&self, session: &Session) -> Result<MergeReport, StudyError> {
+    pub fn run(&self, session: &Session) -> Result<CampaignReport, StudyError> {
         let parts = self.parts()?;
         let first = &parts[0].manifest;
         check_inputs(first)?;
@@ -220,23 +200,16 @@ impl MergeRequest {
                 "the request of a campaign of this program",
             )
         };
-        macro_rules! whole {
-            ($variant:ident, $request:ty) => {{
-                let request: $request = serde_json::from_value(request).map_err(of)?;
-                Ok(MergeReport::$variant(Box::new(request.run(&session)?)))
-            }};
-        }
-        match kind.as_str() {
-            exhaustive::KIND => whole!(Exhaustive, super::ExhaustiveRequest),
-            accumulation::KIND => whole!(Accumulation, super::AccumulationRequest),
-            mission::KIND => whole!(Mission, super::MissionRequest),
-            memory::KIND => whole!(Memory, super::MemoryRequest),
-            registers::KIND => whole!(Registers, super::RegisterRequest),
-            other => Err(StudyError::refused(
-                format!("a study of the kind `{other}` has no parts"),
+        let whole = match Request::of_kind(&kind, request).map_err(of)? {
+            Some(request) => request.run_campaign(&session)?,
+            None => None,
+        };
+        whole.ok_or_else(|| {
+            StudyError::refused(
+                format!("a study of the kind `{kind}` has no parts"),
                 "parts of a campaign",
-            )),
-        }
+            )
+        })
     }
 
     /// All parts of one campaign in their order.

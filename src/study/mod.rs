@@ -6,6 +6,7 @@
 //! flags, terminals or text.
 
 mod accumulation;
+mod campaigns;
 mod conduct;
 mod convert;
 mod design;
@@ -22,6 +23,7 @@ mod merge;
 mod mission;
 mod one_campaign;
 mod plan;
+mod plan_sample;
 mod presets;
 mod protect;
 mod protection;
@@ -33,6 +35,7 @@ mod run;
 mod run_cycles;
 mod run_report;
 mod run_request;
+mod sample;
 mod samples;
 mod scope;
 mod session;
@@ -43,6 +46,7 @@ mod variants;
 mod warnings;
 
 pub use accumulation::{AccumulationReport, AccumulationRequest};
+pub use campaigns::{CampaignForecast, CampaignReport};
 pub use conduct::{Forecast, bench};
 pub use convert::{ConvertReport, ConvertRequest, ConvertedFolding};
 pub use design::{Design, NetworkRequest};
@@ -58,11 +62,12 @@ pub use inspect::{
 };
 pub use manifest::{Manifest, OutputFile, Phase, Program, Provenance};
 pub use memory::{MemoryReport, MemoryRequest, MemorySpec, MemorySpecError, ScrubReport};
-pub use merge::{MergeReport, MergeRequest};
+pub use merge::MergeRequest;
 pub use mission::{
     DesignReport, MissionForecast, MissionReport, MissionRequest, NotExamined, ShortLivedStorage,
 };
 pub use plan::Request;
+pub use plan_sample::{PlanSampleReport, PlanSampleRequest};
 pub use presets::{PresetReport, PresetsReport, presets};
 pub use protect::{ProtectReport, ProtectRequest, Seed};
 pub use protection::{LossRaising, ProtectOptions, ProtectionReport, Residual, Unexamined};
@@ -75,6 +80,7 @@ pub use run_report::{
     StruckBit, StruckValue,
 };
 pub use run_request::{DrawFrom, Edges, EdgesError, FaultCheck, RunEngine, RunRequest};
+pub use sample::{SampleRequest, SampleStudyReport};
 pub use samples::SamplesRequest;
 pub use session::{Session, Unwatched, Watch};
 pub use unbuilt::Unbuilt;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccumulationRequest, ExhaustiveRequest, ExportRequest, HardenRequest, InspectRequest, MemoryRequest,
-    MissionRequest, NoDocument, ProtectRequest, RegisterRequest, RunRequest, StudyError, UpsetRequest,
+    MissionRequest, NoDocument, PlanSampleRequest, ProtectRequest, RegisterRequest, RunRequest,
+    SampleRequest, StudyError, UpsetRequest,
 };
 use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
 
@@ -20,6 +21,8 @@ pub enum Request {
     Harden(HardenRequest),
     /// Every stored bit by itself.
     Exhaustive(ExhaustiveRequest),
+    /// Some stored bits by themselves.
+    Sample(SampleRequest),
     /// Several flips at a time.
     Accumulation(AccumulationRequest),
     /// Missions of a network.
@@ -30,6 +33,8 @@ pub enum Request {
     Registers(RegisterRequest),
     /// Bits to protect, from records.
     Protect(ProtectRequest),
+    /// How many faults a sample needs.
+    PlanSample(PlanSampleRequest),
     /// Upsets per hour.
     Rate(UpsetRequest),
     /// How a network is built.
@@ -41,7 +46,7 @@ pub enum Request {
 }
 
 /// What a plan file holds, for diagnostics.
-const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Accumulation, Mission, Memory, Registers, Protect, Rate, Inspect, Run and Export";
+const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Mission, Memory, Registers, Protect, PlanSample, Rate, Inspect, Run and Export";
 
 impl Request {
     /// Reads a plan: RON, or JSON in a file that ends so.
@@ -85,11 +90,13 @@ impl Request {
         match self {
             Self::Harden(_) => "harden",
             Self::Protect(_) => "protect",
+            Self::PlanSample(_) => "plan-sample",
             Self::Rate(_) => "rate",
             Self::Inspect(_) => "inspect",
             Self::Run(_) => "run",
             Self::Export(_) => "export",
             Self::Exhaustive(_)
+            | Self::Sample(_)
             | Self::Accumulation(_)
             | Self::Mission(_)
             | Self::Memory(_)

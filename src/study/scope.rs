@@ -2,8 +2,9 @@
 
 use super::StudyError;
 use crate::accelerator::{Accelerator, STORED_KINDS, StoredBit};
-use crate::data::did_you_mean;
-use crate::network::ParamKind;
+use crate::data::{MOST_OF_PROBLEM, did_you_mean, shortened};
+use crate::fault::FaultModel;
+use crate::network::{LayerId, Network, ParamKind};
 
 /// Names the tensors of a request that says nothing: all of them.
 pub(super) fn all() -> Vec<String> {
@@ -16,6 +17,54 @@ pub(super) fn all() -> Vec<String> {
 /// # Errors
 /// [`StudyError::Request`] where there is no such tensor, or the accelerator stores none of them.
 pub(super) fn bits(accelerator: &Accelerator, tensors: &[String]) -> Result<Vec<StoredBit>, StudyError> {
+    bits_of_layers(accelerator, tensors, &[])
+}
+
+/// The layers of these names; all of them where none is named.
+///
+/// # Errors
+/// [`StudyError::Request`] where there is no such layer.
+pub(super) fn layers(network: &Network, names: &[String]) -> Result<Vec<LayerId>, StudyError> {
+    let all = || (0u32..).map(LayerId).take(network.layers.len());
+    if names.is_empty() {
+        return Ok(all().collect());
+    }
+    let known = || network.layers.iter().map(|layer| layer.name.as_str());
+    let find = |name: &String| {
+        network.layer_named(name.trim()).ok_or_else(|| {
+            let hint = did_you_mean(name.trim(), known());
+            let listed: Vec<&str> = known().take(MOST_LISTED).collect();
+            let more = if network.layers.len() > MOST_LISTED {
+                ", ..."
+            } else {
+                ""
+            };
+            StudyError::refused_about(
+                "layers",
+                format!(
+                    "there is no layer `{}`{hint}",
+                    shortened(name.trim(), MOST_OF_PROBLEM)
+                ),
+                format!("some of {}{more}", listed.join(", ")),
+            )
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Names in a message.
+const MOST_LISTED: usize = 30;
+
+/// As [`bits`], of the named layers only; of all layers where none is named.
+///
+/// # Errors
+/// As [`bits`], and where there is no such layer.
+pub(super) fn bits_of_layers(
+    accelerator: &Accelerator,
+    tensors: &[String],
+    layer_names: &[String],
+) -> Result<Vec<StoredBit>, StudyError> {
+    let layers = layers(accelerator.network(), layer_names)?;
     let known: Vec<&str> = STORED_KINDS.iter().map(|kind| kind.name()).collect();
     let mut kinds = Vec::new();
     for name in tensors.iter().map(|name| name.trim()) {
@@ -36,7 +85,7 @@ pub(super) fn bits(accelerator: &Accelerator, tensors: &[String]) -> Result<Vec<
     let bits: Vec<StoredBit> = map
         .tensors()
         .iter()
-        .filter(|tensor| kinds.contains(&tensor.kind))
+        .filter(|tensor| kinds.contains(&tensor.kind) && layers.contains(&tensor.layer))
         .flat_map(|tensor| tensor.bits.clone().map(StoredBit))
         .collect();
     if bits.is_empty() {
@@ -52,9 +101,14 @@ pub(super) fn bits(accelerator: &Accelerator, tensors: &[String]) -> Result<Vec<
                 "a network with stored parameters; what can be hit here are registers",
             ));
         }
+        let of = if layer_names.is_empty() {
+            String::new()
+        } else {
+            format!(" in {}", shortened(&layer_names.join(", "), MOST_OF_PROBLEM))
+        };
         return Err(StudyError::refused_about(
             "tensors",
-            format!("the accelerator stores no bit of {}", tensors.join(", ")),
+            format!("the accelerator stores no bit of {}{of}", tensors.join(", ")),
             format!("some of what it stores: {}", stored.join(", ")),
         ));
     }
@@ -77,5 +131,29 @@ pub(super) fn within(what: &str, value: u64, most: u64, advice: &str) -> Result<
         topic,
         format!("{value} {what} are out of range"),
         format!("1 to {most}; {advice}"),
+    ))
+}
+
+/// Refuses a fault model that no text names.
+pub(super) fn sound(fault: FaultModel) -> Result<FaultModel, StudyError> {
+    if fault.is_sound() {
+        return Ok(fault);
+    }
+    Err(StudyError::refused_about(
+        "fault",
+        format!("`{fault}` is no fault"),
+        "flip, stuck-at-0, stuck-at-1, or burst:K with 2 to 64 bits",
+    ))
+}
+
+/// Refuses a population without a place at which such a fault can be.
+pub(super) fn any_place(places: usize, fault: FaultModel) -> Result<(), StudyError> {
+    if places > 0 {
+        return Ok(());
+    }
+    Err(StudyError::refused_about(
+        "fault",
+        format!("no memory has a place for the fault `{fault}`"),
+        "a burst that fits into a memory",
     ))
 }

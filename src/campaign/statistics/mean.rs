@@ -32,69 +32,103 @@ pub struct Bounds {
 /// fewer than [`FEW_VALUES`] values that are not quiet.
 #[must_use]
 pub fn mean_interval(moments: &Moments, bounds: Bounds) -> Interval {
-    let Bounds { low, high } = bounds;
-    let interval = |low, high, assumes| Interval {
+    let (Some(min), Some(max)) = (moments.min(), moments.max()) else {
+        return gamma(bounds.low, bounds.high, None);
+    };
+    Sides::of(moments).ends(
+        Seen {
+            mean: moments.mean(),
+            min,
+            max,
+            active: moments.active(),
+            leans_back: moments.skewness() < 0.0,
+        },
+        bounds,
+    )
+}
+
+pub(super) fn gamma(low: f64, high: f64, assumes: Option<String>) -> Interval {
+    Interval {
         low,
         high,
         confidence: CONFIDENCE,
         method: "gamma",
         assumes,
-    };
-    let (Some(min), Some(max)) = (moments.min(), moments.max()) else {
-        return interval(low, high, None);
-    };
-    let bounded = high.is_finite();
-    let largest = if bounded { high } else { max };
-    let assumes = if bounded {
-        format!("no value is outside {low} to {high}; the largest seen is {max}")
-    } else {
-        format!("no upper bound is known: values above the largest one seen, {max}, are as rare as it is")
-    };
-    let sides = Sides::of(moments);
-    let upper = if bounded || moments.active() >= FEW_VALUES {
-        // The quantile from above of what the values lack of the bound.
-        let from_above = largest - sides.lower(largest - moments.mean(), largest - max);
-        (min + sides.upper(moments.mean() - min, largest - min)).max(from_above)
-    } else {
-        f64::INFINITY
-    };
-    let from_zero = low + sides.lower(moments.mean() - low, min - low);
-    let lower = if moments.skewness() < 0.0 {
-        from_zero.min(max - sides.upper(max - moments.mean(), max - low))
-    } else {
-        from_zero
-    };
-    interval(lower.max(low), upper.min(high), Some(assumes))
+    }
+}
+
+/// What an interval is made of besides the variance of the mean.
+pub(super) struct Seen {
+    pub mean: f64,
+    /// The smallest and the largest value.
+    pub min: f64,
+    pub max: f64,
+    /// Values other than the quiet one.
+    pub active: u64,
+    /// Whether rare values are smaller than the others.
+    pub leans_back: bool,
 }
 
 /// The mean's variance, and the weight of one trial in it.
 pub(super) struct Sides {
-    count: f64,
-    variance: f64,
+    pub one: f64,
+    pub variance: f64,
 }
 
 impl Sides {
     pub(super) fn of(moments: &Moments) -> Self {
         let count = moments.count() as f64;
-        let widened = student(count - 1.0) / Z;
         Self {
-            count,
-            variance: moments.variance() / count * widened * widened,
+            one: 1.0 / count,
+            variance: moments.variance() / count * widening(count),
         }
     }
 
     /// The upper end of a mean of nonnegative values of which one more could be as large as `worst`.
     pub(super) fn upper(&self, mean: f64, worst: f64) -> f64 {
-        let one = worst / self.count;
+        let one = worst * self.one;
         gamma_quantile(mean + one, self.variance + one * one, 0.975, Z)
     }
 
     /// The lower end of a mean of nonnegative values that `least` at least separates from zero.
     pub(super) fn lower(&self, mean: f64, least: f64) -> f64 {
         // A share of -ln 0.025 / n of the trials may be below everything seen.
-        let unseen = least * (-libm::log((1.0 - CONFIDENCE) / 2.0) / self.count).min(1.0);
+        let unseen = least * (-libm::log((1.0 - CONFIDENCE) / 2.0) * self.one).min(1.0);
         gamma_quantile(mean, self.variance, 0.025, -Z) - unseen
     }
+
+    /// Both ends of the mean of values between bounds.
+    pub(super) fn ends(&self, seen: Seen, bounds: Bounds) -> Interval {
+        let Bounds { low, high } = bounds;
+        let Seen { mean, min, max, .. } = seen;
+        let bounded = high.is_finite();
+        let largest = if bounded { high } else { max };
+        let assumes = if bounded {
+            format!("no value is outside {low} to {high}; the largest seen is {max}")
+        } else {
+            format!("no upper bound is known: values above the largest one seen, {max}, are as rare as it is")
+        };
+        let upper = if bounded || seen.active >= FEW_VALUES {
+            // The quantile from above of what the values lack of the bound.
+            let from_above = largest - self.lower(largest - mean, largest - max);
+            (min + self.upper(mean - min, largest - min)).max(from_above)
+        } else {
+            f64::INFINITY
+        };
+        let from_zero = low + self.lower(mean - low, min - low);
+        let lower = if seen.leans_back {
+            from_zero.min(max - self.upper(max - mean, max - low))
+        } else {
+            from_zero
+        };
+        gamma(lower.max(low), upper.min(high), Some(assumes))
+    }
+}
+
+/// The square of the ratio of Student's quantile to the normal one, by which a variance of so many values widens.
+pub(super) fn widening(count: f64) -> f64 {
+    let widened = student(count - 1.0) / Z;
+    widened * widened
 }
 
 #[cfg(test)]

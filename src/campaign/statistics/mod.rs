@@ -4,9 +4,12 @@ mod clopper_pearson;
 mod count;
 mod failure_rate;
 mod garwood;
+mod hypergeometric;
 mod mean;
 mod moments;
+mod sample_size;
 mod special;
+mod stratified;
 mod wilson;
 
 use serde::Serialize;
@@ -15,8 +18,11 @@ pub use clopper_pearson::clopper_pearson;
 pub use count::count_interval;
 pub use failure_rate::{FirstFailures, failure_rate_interval};
 pub use garwood::garwood;
+pub use hypergeometric::hypergeometric;
 pub use mean::{Bounds, FEW_VALUES, mean_interval};
 pub use moments::Moments;
+pub use sample_size::Precision;
+pub use stratified::{Drawn, stratified_interval, stratified_mean};
 pub use wilson::wilson;
 
 /// The confidence of every interval.
@@ -31,8 +37,8 @@ pub struct Interval {
     pub high: f64,
     /// Confidence, between 0 and 1.
     pub confidence: f64,
-    /// The name of the function or of its method: `wilson`, `clopper_pearson`, `garwood`, `gamma`,
-    /// `gamma_steps`, `gamma_ratio`.
+    /// The name of the function or of its method: `wilson`, `clopper_pearson`, `hypergeometric`, `garwood`, `gamma`,
+    /// `gamma_steps`, `gamma_ratio`, `gamma_strata`; `exact` where nothing was sampled.
     pub method: &'static str,
     /// What the interval rests on beyond independent trials of one law, where that is anything.
     #[serde(skip_serializing_if = "Option::is_none")]

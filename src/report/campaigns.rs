@@ -1,0 +1,36 @@
+//! Whole campaigns of any kind, joined from parts or run in one piece.
+
+use super::{accumulation, exhaustive, forecast, memory, mission, mission_forecast, registers, sample};
+use crate::study::{CampaignForecast, CampaignReport, Request};
+
+/// What a campaign came to, and where its records are.
+#[must_use]
+pub fn campaign(report: &CampaignReport) -> String {
+    let text = match report {
+        CampaignReport::Exhaustive(report) => exhaustive(&report.campaign),
+        CampaignReport::Sample(report) => sample(report),
+        CampaignReport::Accumulation(report) => accumulation(report),
+        CampaignReport::Mission(report) => mission(report),
+        CampaignReport::Memory(report) => memory(report),
+        CampaignReport::Registers(report) => registers(report),
+    };
+    let wrote = report.folder().map_or(String::new(), |folder| {
+        format!("\nwrote {}", folder.join("records.csv").display())
+    });
+    format!("{text}{wrote}")
+}
+
+/// What a campaign would take.
+#[must_use]
+pub fn campaign_forecast(request: &Request, report: &CampaignForecast) -> String {
+    let (verb, what) = match request {
+        Request::Exhaustive(_) | Request::Sample(_) => ("flip", "bits"),
+        Request::Registers(_) => ("strike", "register bits"),
+        Request::Memory(_) => ("fly", "missions"),
+        _ => ("run", "trials"),
+    };
+    match report {
+        CampaignForecast::Trials(report) => forecast(report, verb, what),
+        CampaignForecast::Missions(report) => mission_forecast(report),
+    }
+}
