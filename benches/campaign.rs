@@ -31,7 +31,7 @@ fn exhaustive(criterion: &mut Criterion) {
     let bits: Vec<StoredBit> = accelerator.map().bits().step_by(41).collect();
     let scenarios: Vec<Scenario> = bits
         .iter()
-        .map(|&bit| fault::changes(&accelerator, &[bit]))
+        .map(|&bit| fault::changes(&accelerator, &[bit]).into())
         .collect();
     let one_thread = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
@@ -133,7 +133,7 @@ fn econt(criterion: &mut Criterion) {
     let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
     let accelerator = Arc::new(accelerator);
     let scenarios: Vec<Scenario> = (accelerator.map().bits())
-        .map(|bit| fault::changes(&accelerator, &[bit]))
+        .map(|bit| fault::changes(&accelerator, &[bit]).into())
         .collect();
     let bench = Bench::new(Arc::clone(&accelerator), inputs, evaluator).expect("a bench");
     let one_thread = rayon::ThreadPoolBuilder::new()

@@ -19,7 +19,7 @@ impl Kind for Pairs {
         let accelerator = self.0.accelerator();
         let last = accelerator.map().total_bits() - 1;
         let first: Vec<u64> = trials.map(|trial| stream(1, trial).random_range(0..last)).collect();
-        let flips = |&bit: &u64| fault::changes(accelerator, &[StoredBit(bit), StoredBit(bit + 1)]);
+        let flips = |&bit: &u64| fault::changes(accelerator, &[StoredBit(bit), StoredBit(bit + 1)]).into();
         let scores = self.0.score(&first.iter().map(flips).collect::<Vec<_>>(), monitor)?;
         Some(first.into_iter().zip(scores.iter().map(|score| score.delta_loss)).collect())
     }

@@ -11,9 +11,11 @@ use radstream::campaign::{
 };
 use radstream::fault;
 use radstream::model::Workload;
+use radstream::network::{Network, TensorId};
 use radstream::outcome::{Evaluator, Outcome, Scratch};
 use radstream::scheme::{Cells, Place, Protection, Scheme, Store};
-use radstream::simulate::functional::{Parameters, evaluate};
+use radstream::simulate::functional::{self, Parameters, Transient, evaluate, evaluate_struck};
+use rand::RngExt;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -82,14 +84,18 @@ fn samples_side_by_side_score_as_one_after_the_other() {
         let bench = bench(&accelerator, workload);
         let mut random = ChaCha8Rng::seed_from_u64(7);
         let sets = if name.starts_with("unet") { 3 } else { 40 };
-        let scenarios: Vec<Scenario> = (0..sets)
+        let mut scenarios: Vec<Scenario> = (0..sets)
             .map(|set| {
                 let count = [1, 1, 1, 2, 30][set % 5];
                 let wrong = fault::wrong_bits(random_bits(&accelerator, count, &mut random));
-                fault::changes(&accelerator, &wrong)
+                fault::changes(&accelerator, &wrong).into()
             })
-            .chain([Scenario::new()])
+            .chain([Scenario::default()])
             .collect();
+        scenarios.extend((1..4).map(|count| Scenario {
+            transients: random_transients(accelerator.network(), count, &mut random),
+            ..Scenario::default()
+        }));
         let found = bench.score(&scenarios, &Silent).expect("nothing stops it");
         let twin = bench
             .score_one_by_one(&scenarios, &Silent)
@@ -106,6 +112,68 @@ fn samples_side_by_side_score_as_one_after_the_other() {
             "{name} is not scored side by side"
         );
     });
+}
+
+fn random_transients(network: &Network, count: usize, random: &mut ChaCha8Rng) -> Vec<Transient> {
+    let draw = |_| {
+        let tensor = random.random_range(0..network.tensors.len());
+        let tensor = TensorId::from(tensor);
+        let encoding = network.tensor(tensor).encoding;
+        Transient {
+            place: functional::Place::Tensor(tensor),
+            element: random.random_range(0..network.tensor(tensor).len()) as u32,
+            flip: 1 << random.random_range(0..encoding.width()),
+        }
+    };
+    (0..count).map(draw).collect()
+}
+
+/// Scores of single samples add up to the score of all, and equal the plain engine's.
+#[test]
+fn a_fault_set_may_name_its_sample() {
+    for name in ["digits_small_cls", "digits_medium_ae"] {
+        let (accelerator, workload) = workload(name, 30);
+        let bench = bench(&accelerator, workload);
+        let network = accelerator.network();
+        let elements = network.tensor(network.input).len();
+        let mut random = ChaCha8Rng::seed_from_u64(11);
+        for set in 0..6 {
+            let wrong = fault::wrong_bits(random_bits(&accelerator, 3, &mut random));
+            let mut whole = Scenario::from(fault::changes(&accelerator, &wrong));
+            if set % 2 == 0 {
+                whole.transients = random_transients(network, 2, &mut random);
+            }
+            let mut scenarios = vec![whole.clone()];
+            scenarios.extend((0..30).map(|sample| Scenario {
+                sample: Some(sample),
+                ..whole.clone()
+            }));
+            let scores = bench.score(&scenarios, &Silent).expect("nothing stops it");
+            let (all, single) = (&scores[0], &scores[1..]);
+            assert_eq!(all.changed, single.iter().map(|score| score.changed).sum::<u64>());
+            let wrong = single.iter().map(|score| score.newly_wrong).sum::<Option<u64>>();
+            assert_eq!(all.newly_wrong, wrong, "{name}");
+            let parameters = Parameters::under(network, &whole.changes);
+            let mut difference = 0.0;
+            for (sample, score) in single.iter().enumerate() {
+                let input = &bench.inputs()[sample * elements..][..elements];
+                let trace = evaluate_struck(network, &parameters, &whole.transients, input);
+                let output = trace.tensor(network.output);
+                let fault_free = &bench.baseline().outputs[sample * output.len()..][..output.len()];
+                assert_eq!(
+                    score.changed,
+                    u64::from(output != fault_free),
+                    "{name}: sample {sample}"
+                );
+                assert_eq!(
+                    score.loss,
+                    bench.baseline().outcomes[sample].loss + score.delta_loss
+                );
+                difference += score.delta_loss;
+            }
+            assert!((all.delta_loss - difference / 30.0).abs() < 1e-12, "{name}");
+        }
+    }
 }
 
 fn agrees_with_plain_inference(name: &str, samples: usize, bits: usize, seed: u64) {

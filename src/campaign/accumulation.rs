@@ -218,7 +218,7 @@ impl Kind for Accumulation {
         let wrong: Vec<Vec<StoredBit>> = numbers.map(|trial| self.wrong_bits(trial)).collect();
         let scenarios: Vec<Scenario> = wrong
             .iter()
-            .map(|bits| fault::changes(self.bench.accelerator(), bits))
+            .map(|bits| fault::changes(self.bench.accelerator(), bits).into())
             .collect();
         let scores = self.bench.score(&scenarios, monitor)?;
         let trials = wrong.iter().zip(scores).map(|(bits, score)| Trial {

@@ -167,13 +167,20 @@ impl Bench {
             .map_or(Duration::ZERO, SideBySide::loading)
     }
 
-    /// Scores fault sets, all samples each. `None` where the monitor stopped the run; it hears of
+    /// Scores fault sets, all samples each unless a set names its own. `None` where the monitor stopped the run; it hears of
     /// finished pairs of fault set and sample.
     ///
     /// The score of a fault set depends on nothing but the set: sums run over the samples in their
     /// order, on any number of threads.
+    ///
+    /// # Panics
+    /// Where a fault set names a sample that there is not, or a transient does not fit the network
+    /// ([`Transient::check`](crate::simulate::functional::Transient::check)).
     #[must_use]
     pub fn score(&self, scenarios: &[Scenario], monitor: &dyn Monitor) -> Option<Vec<Score>> {
+        if scenarios.iter().any(|scenario| scenario.sample.is_some()) {
+            return self.score_apart(scenarios, monitor);
+        }
         match &self.side_by_side {
             Some(side_by_side) if side_by_side.takes(scenarios) => {
                 side_by_side.score(&self.inputs, &self.evaluator, &self.baseline, scenarios, monitor)
@@ -182,9 +189,99 @@ impl Bench {
         }
     }
 
+    /// Scores fault sets of single samples, a sample after the other, and the others as they are used to.
+    fn score_apart(&self, scenarios: &[Scenario], monitor: &dyn Monitor) -> Option<Vec<Score>> {
+        let mut single: Vec<(u32, usize)> = (scenarios.iter().enumerate())
+            .filter_map(|(at, scenario)| scenario.sample.map(|sample| (sample, at)))
+            .collect();
+        single.sort_unstable();
+        let elements = self
+            .accelerator
+            .network()
+            .tensor(self.accelerator.network().input)
+            .len();
+        let groups: Vec<&[(u32, usize)]> = single.chunk_by(|a, b| a.0 == b.0).collect();
+        let least = groups.len().div_ceil(rayon::current_num_threads() * 8);
+        let found: Vec<Vec<Score>> = groups
+            .par_iter()
+            .with_min_len(least)
+            .map_init(
+                || {
+                    (
+                        Incremental::new(Arc::clone(&self.plan)),
+                        Scratch::default(),
+                        Vec::new(),
+                    )
+                },
+                |(engine, scratch, values), group| {
+                    if monitor.stopped() {
+                        return None;
+                    }
+                    let sample = group[0].0 as usize;
+                    let input = &self.inputs[sample * elements..][..elements];
+                    let own: Vec<&Scenario> = group.iter().map(|&(_, at)| &scenarios[at]).collect();
+                    let scores = self.scores_of_sample(sample, input, &own, engine, scratch, values);
+                    monitor.advance(own.len() as u64);
+                    Some(scores)
+                },
+            )
+            .collect::<Option<_>>()?;
+        let on_all: Vec<Scenario> = (scenarios.iter())
+            .filter(|scenario| scenario.sample.is_none())
+            .cloned()
+            .collect();
+        let mut on_all = match on_all.is_empty() {
+            true => Vec::new(),
+            false => self.score(&on_all, monitor)?,
+        }
+        .into_iter();
+        let mut scores: Vec<Option<Score>> = vec![None; scenarios.len()];
+        for (group, found) in groups.iter().zip(found) {
+            for (&(_, at), score) in group.iter().zip(found) {
+                scores[at] = Some(score);
+            }
+        }
+        scores
+            .into_iter()
+            .map(|score| score.or_else(|| on_all.next()))
+            .collect()
+    }
+
+    /// Scores of fault sets on one sample alone.
+    fn scores_of_sample(
+        &self,
+        sample: usize,
+        input: &[i64],
+        scenarios: &[&Scenario],
+        engine: &mut Incremental,
+        scratch: &mut Scratch,
+        values: &mut Vec<f64>,
+    ) -> Vec<Score> {
+        let network = self.accelerator.network();
+        let fault_free = &self.baseline.outcomes[sample];
+        engine.load(input);
+        let mut scores = Vec::with_capacity(scenarios.len());
+        for scenario in scenarios {
+            let changed = engine.strike_with(&scenario.changes, &scenario.transients);
+            let outcome = changed.then(|| {
+                values.clear();
+                values.extend(network.output_values(engine.output()));
+                self.evaluator.evaluate(sample, values, true, scratch)
+            });
+            scores.push(Score::of_one(fault_free, outcome.as_ref()));
+        }
+        scores
+    }
+
     /// The same as [`Bench::score`], one sample after the other: its plain twin.
+    ///
+    /// # Panics
+    /// As [`Bench::score`].
     #[must_use]
     pub fn score_one_by_one(&self, scenarios: &[Scenario], monitor: &dyn Monitor) -> Option<Vec<Score>> {
+        if scenarios.iter().any(|scenario| scenario.sample.is_some()) {
+            return self.score_apart(scenarios, monitor);
+        }
         let network = self.accelerator.network();
         let elements = network.tensor(network.input).len();
         // Each split of the samples prepares an engine, so splits should not be small.
@@ -231,8 +328,8 @@ impl Bench {
             differences: vec![0.0; scenarios.len()],
         };
         engine.load(input);
-        for (at, changes) in scenarios.iter().enumerate() {
-            if changes.is_empty() || !engine.strike(changes) {
+        for (at, scenario) in scenarios.iter().enumerate() {
+            if scenario.is_empty() || !engine.strike_with(&scenario.changes, &scenario.transients) {
                 continue;
             }
             let mantissas = engine.output();

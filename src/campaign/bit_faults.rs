@@ -43,7 +43,7 @@ impl BitFaults {
             .iter()
             .map(|&bit| {
                 let inverted = self.model.inverted(accelerator, bit).unwrap_or_default();
-                fault::changes(accelerator, &inverted)
+                Scenario::from(fault::changes(accelerator, &inverted))
             })
             .collect();
         let scores = self.bench.score(&scenarios, monitor)?;

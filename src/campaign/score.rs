@@ -1,10 +1,35 @@
 //! Fault sets and what they come to.
 
 use crate::outcome::Outcome;
-use crate::simulate::functional::Change;
+use crate::simulate::functional::{Change, Transient};
 
-/// One fault set: the stored values that differ.
-pub type Scenario = Vec<Change>;
+/// One fault set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scenario {
+    /// The stored values that differ.
+    pub changes: Vec<Change>,
+    /// Codes and sums that are struck in every inference that is scored.
+    pub transients: Vec<Transient>,
+    /// The only sample that is scored; all where there is none.
+    pub sample: Option<u32>,
+}
+
+impl Scenario {
+    /// Whether it leaves everything as it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.transients.is_empty()
+    }
+}
+
+impl From<Vec<Change>> for Scenario {
+    fn from(changes: Vec<Change>) -> Self {
+        Self {
+            changes,
+            ..Self::default()
+        }
+    }
+}
 
 /// What a fault set did to the workload.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,7 +40,7 @@ pub struct Score {
     pub newly_wrong: Option<u64>,
     /// Samples wrong without and right with the faults; none as for `newly_wrong`.
     pub newly_right: Option<u64>,
-    /// Mean loss over the samples.
+    /// Mean loss over the samples that are scored.
     pub loss: f64,
     /// Mean loss minus the fault-free mean loss. Samples whose outputs did not change contribute
     /// exactly 0.
@@ -46,6 +71,21 @@ impl Score {
             newly_wrong: known.then_some(wrong),
             newly_right: known.then_some(right),
             loss: baseline.loss + delta_loss,
+            delta_loss,
+        }
+    }
+
+    /// Of one sample.
+    #[must_use]
+    pub(super) fn of_one(fault_free: &Outcome, outcome: Option<&Outcome>) -> Self {
+        let verdicts = (fault_free.correct, outcome.unwrap_or(fault_free).correct);
+        let known = fault_free.correct.is_some();
+        let delta_loss = outcome.map_or(0.0, |outcome| outcome.loss - fault_free.loss);
+        Self {
+            changed: u64::from(outcome.is_some()),
+            newly_wrong: known.then_some(u64::from(verdicts == (Some(true), Some(false)))),
+            newly_right: known.then_some(u64::from(verdicts == (Some(false), Some(true)))),
+            loss: fault_free.loss + delta_loss,
             delta_loss,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -33,6 +33,8 @@ const BETWEEN_LOOKS: usize = 64;
 #[derive(Debug)]
 pub struct SideBySide {
     plan: Arc<BatchPlan>,
+    /// The plan for transients, once any are scored.
+    for_transients: OnceLock<Option<Arc<BatchPlan>>>,
     /// Engines that no thread uses now.
     idle: Mutex<Vec<BatchEngine>>,
     /// Nanoseconds that the last call spent on loading, over all threads.
@@ -77,6 +79,7 @@ impl SideBySide {
         let plan = BatchPlan::new(plan).filter(|plan| plan.bytes() <= MAX_ENGINE)?;
         Some(Self {
             plan: Arc::new(plan),
+            for_transients: OnceLock::new(),
             idle: Mutex::default(),
             loading: AtomicU64::new(0),
         })
@@ -98,7 +101,10 @@ impl SideBySide {
     /// Whether the changes are such as the lanes hold.
     #[must_use]
     pub fn takes(&self, scenarios: &[Scenario]) -> bool {
-        scenarios.iter().all(|changes| self.plan.takes(changes))
+        scenarios.iter().all(|scenario| {
+            let struck = !scenario.transients.is_empty();
+            self.plan.takes(&scenario.changes) && (!struck || self.for_transients().is_some())
+        })
     }
 
     /// The scores of fault sets; `None` where the monitor stopped it.
@@ -126,6 +132,12 @@ impl SideBySide {
             // Only sums of ones are the same in any order, whatever they begin with.
             rise: uniform.and_then(|(first, ones)| first.filter(|&rise| ones && rise == 1.0)),
         };
+        let struck = scenarios.iter().any(|scenario| !scenario.transients.is_empty());
+        let plan = if struck {
+            self.for_transients()?
+        } else {
+            &self.plan
+        };
         self.loading.store(0, Ordering::Relaxed);
         let mut sums = vec![Sum::default(); scenarios.len()];
         let chunks: Vec<(usize, &[i64])> = inputs.chunks(SAMPLES * elements).enumerate().collect();
@@ -144,7 +156,7 @@ impl SideBySide {
                 .into_par_iter()
                 .with_max_len(1)
                 .map(|(chunk, inputs, scenarios)| {
-                    let mut engine = self.engine();
+                    let mut engine = self.engine(plan);
                     let part = self.part(&mut engine, workload, chunk, inputs, scenarios, monitor);
                     self.idle().push(engine);
                     part
@@ -165,13 +177,25 @@ impl SideBySide {
         )
     }
 
+    fn for_transients(&self) -> Option<&Arc<BatchPlan>> {
+        let plan = self.for_transients.get_or_init(|| {
+            let plan = BatchPlan::for_transients(self.plan.plan(), self.plan.level());
+            plan.filter(|plan| plan.bytes() <= MAX_ENGINE).map(Arc::new)
+        });
+        plan.as_ref()
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<BatchEngine>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn engine(&self) -> BatchEngine {
-        let idle = self.idle().pop();
-        idle.unwrap_or_else(|| BatchEngine::new(Arc::clone(&self.plan)))
+    fn engine(&self, plan: &Arc<BatchPlan>) -> BatchEngine {
+        let mut idle = self.idle();
+        let known = idle.iter().position(|engine| Arc::ptr_eq(engine.plan(), plan));
+        match known {
+            Some(at) => idle.swap_remove(at),
+            None => BatchEngine::new(Arc::clone(plan)),
+        }
     }
 
     fn part(
@@ -206,11 +230,11 @@ impl SideBySide {
             if monitor.stopped() {
                 return None;
             }
-            for changes in some {
-                let changed = if changes.is_empty() {
+            for scenario in some {
+                let changed = if scenario.is_empty() {
                     0
                 } else {
-                    engine.strike(changes)
+                    engine.strike_with(&scenario.changes, &scenario.transients)
                 };
                 let mut counts = [changed.count_ones() as u8, 0, 0];
                 if changed != 0 && workload.rise.is_none() {

@@ -313,7 +313,7 @@ fn effective(bench: &Bench, session: &Session, wrong: &[StoredBit]) -> Result<us
     for block in wrong.chunks(bench.block()) {
         let scenarios: Vec<Scenario> = block
             .iter()
-            .map(|&bit| fault::changes(bench.accelerator(), &[bit]))
+            .map(|&bit| fault::changes(bench.accelerator(), &[bit]).into())
             .collect();
         let Some(scores) = bench.score(&scenarios, &*monitor) else {
             return Err(stopped());

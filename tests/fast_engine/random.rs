@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use radstream::simulate::functional::batch::SAMPLES;
 use radstream::simulate::functional::{
-    BatchEngine, BatchPlan, Change, FastEngine, FastPlan, Incremental, Parameters, Plan, evaluate,
+    BatchEngine, BatchPlan, Change, FastEngine, FastPlan, Incremental, Parameters, Place, Plan, Transient,
+    TransientError, evaluate, evaluate_struck,
 };
 
 const MODES: [Quantization; 7] = [
@@ -507,6 +508,24 @@ fn flip(network: &Network, parameters: &mut Parameters, rng: &mut ChaCha8Rng, co
     }
 }
 
+/// The elements that differ from the fault-free ones.
+fn differing(network: &Network, parameters: &Parameters) -> Vec<Change> {
+    let params = (0..network.params.len()).map(ParamId::from);
+    let differing = params.flat_map(|param| {
+        let pairs = parameters.values(param).iter().zip(&network.param(param).values);
+        let changed = pairs.enumerate().filter(|(_, (now, then))| now != then);
+        let list: Vec<Change> = changed
+            .map(|(element, (&mantissa, _))| Change {
+                param,
+                element: element as u32,
+                mantissa,
+            })
+            .collect();
+        list
+    });
+    differing.collect()
+}
+
 fn compare(seed: u64) {
     let (network, mut rng) = Drawer::draw(seed);
     let encoding = network.tensor(network.input).encoding;
@@ -592,20 +611,7 @@ fn compare_batch(seed: u64) -> bool {
                     &mut rng,
                     [1, 1, 1, 1, 2, 5, 40, 200][set],
                 );
-                let params = (0..network.params.len()).map(ParamId::from);
-                let differing = params.flat_map(|param| {
-                    let pairs = parameters.values(param).iter().zip(&network.param(param).values);
-                    let changed = pairs.enumerate().filter(|(_, (now, then))| now != then);
-                    let list: Vec<Change> = changed
-                        .map(|(element, (&mantissa, _))| Change {
-                            param,
-                            element: element as u32,
-                            mantissa,
-                        })
-                        .collect();
-                    list
-                });
-                differing.collect()
+                differing(&network, &parameters)
             })
             .collect();
         let some = if samples > 3 { 5 } else { samples };
@@ -647,6 +653,193 @@ proptest! {
     #[test]
     fn samples_side_by_side_equal_one_after_the_other(seed: u64) {
         compare_batch(seed);
+    }
+}
+
+/// Draws places of a network, elements and bits.
+fn transients(network: &Network, rng: &mut ChaCha8Rng, count: usize) -> Vec<Transient> {
+    let sums: Vec<(NodeId, u32)> = (0..network.nodes.len())
+        .filter_map(|node| match &network.nodes[node].op {
+            Op::Mac(mac) => Some((NodeId::from(node), mac.accumulator.format.width())),
+            _ => None,
+        })
+        .collect();
+    let list = (0..count).map(|_| {
+        let (place, len, width) = if !sums.is_empty() && rng.random_range(0..3) == 0 {
+            let (node, width) = sums[rng.random_range(0..sums.len())];
+            let output = network.nodes[node.index()].output;
+            (Place::Sum(node), network.tensor(output).len(), width)
+        } else {
+            let id = TensorId::from(rng.random_range(0..network.tensors.len()));
+            let tensor = network.tensor(id);
+            (Place::Tensor(id), tensor.len(), tensor.encoding.width())
+        };
+        let width = width.min(64);
+        let mut flip = 1 << rng.random_range(0..width);
+        if rng.random_range(0..4) == 0 {
+            flip |= rng.next_u64() >> (64 - width);
+        }
+        Transient {
+            place,
+            element: rng.random_range(0..len) as u32,
+            flip,
+        }
+    });
+    list.collect()
+}
+
+/// Random transients, also together with changed parameters: the plain engine, one sample after the other, and samples
+/// side by side at every level.
+fn compare_transients(seed: u64) -> bool {
+    let (network, mut rng) = Drawer::draw(seed);
+    let network = Arc::new(network);
+    let plan = Arc::new(Plan::new(Arc::clone(&network)));
+    let levels = Level::available().into_iter();
+    let mut engines: Vec<(Level, BatchEngine)> = levels
+        .filter_map(|level| {
+            let plan = BatchPlan::for_transients(&plan, level)?;
+            Some((level, BatchEngine::new(Arc::new(plan))))
+        })
+        .collect();
+    let encoding = network.tensor(network.input).encoding;
+    let len = network.tensor(network.input).len();
+    let samples = 3;
+    let inputs: Vec<i64> = (0..samples * len)
+        .map(|_| encoding.mantissa_of_bits(rng.next_u64()))
+        .collect();
+    for (_, engine) in &mut engines {
+        engine.load(&inputs);
+    }
+    let mut twin = Incremental::new(plan);
+    for set in 0..6 {
+        let mut parameters = Parameters::of(&network);
+        flip(&network, &mut parameters, &mut rng, [0, 0, 0, 1, 3, 0][set]);
+        let changes = differing(&network, &parameters);
+        let transients = transients(&network, &mut rng, [1, 1, 2, 1, 10, 60][set]);
+        let masks: Vec<u64> = engines
+            .iter_mut()
+            .map(|(_, engine)| engine.strike_with(&changes, &transients))
+            .collect();
+        for (sample, input) in inputs.chunks(len).enumerate() {
+            let trace = evaluate_struck(&network, &parameters, &transients, input);
+            twin.load(input);
+            let before = twin.output().to_vec();
+            let changed = twin.strike_with(&changes, &transients);
+            let expected = trace.tensor(network.output);
+            assert_eq!(changed, before != expected, "seed {seed}, {transients:?}");
+            for id in (0..network.tensors.len()).map(TensorId::from) {
+                let name = &network.tensor(id).name;
+                assert_eq!(
+                    twin.tensor(id),
+                    trace.tensor(id),
+                    "seed {seed}, {name}: {transients:?}"
+                );
+            }
+            for ((level, engine), mask) in engines.iter().zip(&masks) {
+                let mut output = Vec::new();
+                engine.output(sample, &mut output);
+                assert_eq!(output, expected, "seed {seed}, {level}: {transients:?}");
+                assert_eq!(mask >> sample & 1 != 0, changed, "seed {seed}, {level}");
+            }
+        }
+        // What is struck lasts for one inference.
+        for (_, engine) in &mut engines {
+            assert_eq!(engine.strike(&[]), 0, "seed {seed}");
+        }
+        assert!(!twin.strike(&[]), "seed {seed}");
+    }
+    !engines.is_empty()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn transients_equal_the_plain_engine(seed: u64) {
+        compare_transients(seed);
+    }
+}
+
+/// A struck input is another input, and a struck output another output.
+#[test]
+fn a_transient_is_another_code() {
+    for seed in 0..40 {
+        let (network, mut rng) = Drawer::draw(seed);
+        let parameters = Parameters::of(&network);
+        let encoding = network.tensor(network.input).encoding;
+        let len = network.tensor(network.input).len();
+        let mut input: Vec<i64> = (0..len)
+            .map(|_| encoding.mantissa_of_bits(rng.next_u64()))
+            .collect();
+        let strike = |place, element: usize, bit: u32| Transient {
+            place,
+            element: element as u32,
+            flip: 1 << bit,
+        };
+        let element = rng.random_range(0..len);
+        let bit = rng.random_range(0..encoding.width());
+        let struck = [strike(Place::Tensor(network.input), element, bit)];
+        let found = evaluate_struck(&network, &parameters, &struck, &input);
+        let fault_free = evaluate(&network, &parameters, &input);
+        input[element] = match encoding {
+            Encoding::Bipolar { .. } => -input[element],
+            // Inverting a bit adds or subtracts its weight; that of the sign is negative.
+            Encoding::Fixed(format) => {
+                let sign = format.signed() && bit + 1 == format.width();
+                let is_set = input[element] >> bit & 1 != 0;
+                input[element] + if is_set == sign { 1 << bit } else { -(1 << bit) }
+            }
+        };
+        assert_eq!(found, evaluate(&network, &parameters, &input), "seed {seed}");
+        let output = network.tensor(network.output);
+        let element = rng.random_range(0..output.len());
+        let struck = [strike(Place::Tensor(network.output), element, 0)];
+        let mut expected = fault_free.tensor(network.output).to_vec();
+        if !output.encoding.contains(i128::from(expected[element])) {
+            continue;
+        }
+        expected[element] = match output.encoding {
+            Encoding::Bipolar { .. } => -expected[element],
+            Encoding::Fixed(format) if format.width() == 1 && format.signed() => -1 - expected[element],
+            Encoding::Fixed(_) => expected[element] ^ 1,
+        };
+        let found = evaluate_struck(&network, &parameters, &struck, fault_free.tensor(network.input));
+        assert_eq!(found.tensor(network.output), expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_transient_outside_the_network_is_refused() {
+    let (network, _) = (0..)
+        .map(Drawer::draw)
+        .find(|(network, _)| !network.nodes.is_empty())
+        .unwrap();
+    let tensor = network.tensor(network.output);
+    let transient = |place, element, flip| Transient { place, element, flip }.check(&network);
+    let output = Place::Tensor(network.output);
+    let width = tensor.encoding.width();
+    assert_eq!(transient(output, 0, 1), Ok(()));
+    assert_eq!(transient(output, 0, 1 << (width - 1)), Ok(()));
+    for flip in [0, 1 << width] {
+        assert!(matches!(
+            transient(output, 0, flip),
+            Err(TransientError::Bit { .. })
+        ));
+    }
+    let element = transient(output, tensor.len() as u32, 1);
+    assert!(matches!(element, Err(TransientError::Element { .. })));
+    let beyond = Place::Tensor(TensorId::from(network.tensors.len()));
+    assert!(matches!(
+        transient(beyond, 0, 1),
+        Err(TransientError::Place { .. })
+    ));
+    let other = network
+        .nodes
+        .iter()
+        .position(|node| !matches!(node.op, Op::Mac(_)));
+    if let Some(node) = other {
+        let sum = transient(Place::Sum(NodeId::from(node)), 0, 1);
+        assert!(matches!(sum, Err(TransientError::Sum { .. })));
     }
 }
 

@@ -136,7 +136,7 @@ impl<'t> Search<'t> {
     }
 
     fn scenario(&self, bench: &Bench) -> Scenario {
-        fault::changes(bench.accelerator(), &self.wrong)
+        fault::changes(bench.accelerator(), &self.wrong).into()
     }
 }
 
@@ -163,7 +163,7 @@ fn first_wrong(
     let mut searches: Vec<(usize, Search<'_>, Scenario)> = timelines
         .iter()
         .enumerate()
-        .map(|(at, timeline)| (at, Search::new(timeline), Scenario::new()))
+        .map(|(at, timeline)| (at, Search::new(timeline), Scenario::default()))
         .collect();
     while !searches.is_empty() {
         // Where few are left, several instants of each go into a round; the earliest counts.

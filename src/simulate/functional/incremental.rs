@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::plan::{LinearMac, NONE, Plan, Step};
-use super::{Change, Parameters, ops};
+use super::transient::{FlipsByNode, inverted};
+use super::{Change, Parameters, Transient, ops};
 use crate::network::{NodeId, Op, ParamId, TensorId};
 
 /// An element that differs from the loaded state, with the value that it had.
@@ -72,6 +73,8 @@ struct State {
     old_params: Vec<(ParamId, Old)>,
     /// Per node, changes of its parameters, waiting for the node's turn.
     waiting: Vec<Vec<Change>>,
+    /// Transients of the strike.
+    flips: FlipsByNode,
     /// Nodes with something to do.
     active: Vec<bool>,
     readers: Vec<Vec<NodeId>>,
@@ -112,7 +115,15 @@ impl Incremental {
     /// Replaces stored values on top of the loaded sample and returns whether any output changed.
     /// What earlier strikes changed is restored first.
     pub fn strike(&mut self, changes: &[Change]) -> bool {
-        self.state.strike(&self.plan, changes)
+        self.strike_with(changes, &[])
+    }
+
+    /// As [`Incremental::strike`], with transients in the loaded sample's inference.
+    ///
+    /// # Panics
+    /// Where a transient does not fit the network ([`Transient::check`]).
+    pub fn strike_with(&mut self, changes: &[Change], transients: &[Transient]) -> bool {
+        self.state.strike(&self.plan, changes, transients)
     }
 
     /// Takes all faults back.
@@ -159,6 +170,7 @@ impl State {
             old_sums: vec![Vec::new(); nodes],
             old_params: Vec::new(),
             waiting: vec![Vec::new(); nodes],
+            flips: FlipsByNode::new(network),
             active: vec![false; nodes],
             readers,
             marks: Marks::new(largest),
@@ -255,8 +267,13 @@ impl State {
         }
     }
 
-    fn strike(&mut self, plan: &Plan, changes: &[Change]) -> bool {
+    fn strike(&mut self, plan: &Plan, changes: &[Change], transients: &[Transient]) -> bool {
         self.restore(plan);
+        self.flips.set(&plan.network, transients);
+        self.strike_input(plan);
+        for node in self.flips.nodes() {
+            self.active[node] = true;
+        }
         for change in changes {
             // What no node reads changes no output.
             let Some(reader) = plan.reader_of_param[change.param.index()] else {
@@ -277,6 +294,28 @@ impl State {
             }
         }
         !self.dirty[plan.network.output.index()].is_empty()
+    }
+
+    /// Inverts bits of the input.
+    fn strike_input(&mut self, plan: &Plan) {
+        let input = plan.network.input;
+        let encoding = &plan.network.tensor(input).encoding;
+        for (at, flip) in self.flips.input().iter() {
+            let slot = &mut self.tensors[input.index()][at];
+            let old = Old {
+                at: at as u32,
+                value: *slot,
+            };
+            *slot = inverted(encoding, *slot, flip.code);
+            if *slot != old.value {
+                self.dirty[input.index()].push(old);
+            }
+        }
+        if !self.dirty[input.index()].is_empty() {
+            for reader in &self.readers[input.index()] {
+                self.active[reader.index()] = true;
+            }
+        }
     }
 
     fn restore(&mut self, plan: &Plan) {
@@ -397,6 +436,11 @@ impl State {
             }
             Step::Whole => {}
         }
+        for (at, _) in self.flips.of(index).iter() {
+            if self.marks.set(at) {
+                self.touched.push(at as u32);
+            }
+        }
         self.settle(plan, index);
     }
 
@@ -480,7 +524,12 @@ impl State {
         };
         let mut output = std::mem::take(&mut self.tensors[node.output.index()]);
         let mut changed = std::mem::take(&mut self.dirty[node.output.index()]);
-        let mut note = |at: u32, value: i64| {
+        let flips = self.flips.of(index);
+        let encoding = &network.tensor(node.output).encoding;
+        let mut note = |at: u32, mut value: i64| {
+            if !flips.is_empty() {
+                value = inverted(encoding, value, flips.of(at as usize).code);
+            }
             let slot = &mut output[at as usize];
             if *slot != value {
                 changed.push(Old { at, value: *slot });
@@ -490,7 +539,8 @@ impl State {
         match &plan.steps[index] {
             Step::Linear(linear) => {
                 for &at in &self.touched {
-                    note(at, linear.output(self.sums[index][at as usize]));
+                    let sum = self.sums[index][at as usize];
+                    note(at, linear.output_of_inverted(sum, flips.of(at as usize).sum));
                 }
             }
             Step::ElementWise(element_wise) => {
@@ -514,10 +564,10 @@ impl State {
                     .map(|id| self.tensors[id.index()].as_slice())
                     .collect();
                 for &at in &self.touched {
-                    note(
-                        at,
-                        ops::element(network, node, &self.parameters, &operands, at as usize),
-                    );
+                    let (at, flip) = (at as usize, flips.of(at as usize).sum);
+                    let value =
+                        ops::element_of_inverted_sum(network, node, &self.parameters, &operands, at, flip);
+                    note(at as u32, value);
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::element_wise::ElementWise;
 use super::ops;
+use super::transient::inverted_sum;
 use crate::fixed_point::{Cast, Overflow};
 use crate::network::bounds::exact_accumulator;
 use crate::network::{Encoding, Mac, Network, Node, NodeId, Op, TensorId};
@@ -110,6 +111,21 @@ impl LinearMac {
     #[inline]
     pub fn output(&self, sum: i64) -> i64 {
         self.to_output.apply_i64(self.to_accumulator.apply_i64(sum))
+    }
+}
+
+impl LinearMac {
+    /// The output mantissa of a sum with the bits of `flip` inverted in the accumulator.
+    #[must_use]
+    #[inline]
+    pub fn output_of_inverted(&self, sum: i64, flip: u64) -> i64 {
+        let accumulator = self.to_accumulator.apply_i64(sum);
+        if flip == 0 {
+            return self.to_output.apply_i64(accumulator);
+        }
+        let format = &self.mac.accumulator.format;
+        let inverted = inverted_sum(format, i128::from(accumulator), flip);
+        self.to_output.apply_i64(inverted as i64)
     }
 }
 

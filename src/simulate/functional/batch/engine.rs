@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::difference::Difference;
-use super::function::Context;
+use super::function::{Context, UnitFlip};
 use super::plan::{BatchPlan, Head, Unit};
 use super::product::{Product, Rises, SumLane, Sums, Term, Windows, rise, sum_all};
 use super::row::{Row, SAMPLES, lanes_of};
-use crate::network::{Network, Node, Op};
+use crate::network::{Encoding, Network, Node, Op};
 use crate::simulate::functional::fast::level::at_level;
+use crate::simulate::functional::fast::range::Codes;
 use crate::simulate::functional::plan::{NONE, Step};
-use crate::simulate::functional::{Change, Parameters, ops};
+use crate::simulate::functional::transient::{FlipsByNode, inverted, struck_element};
+use crate::simulate::functional::{Change, Parameters, Transient, ops};
 
 /// Up to 64 samples at a time under faults.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ struct State {
     sums: Vec<Sums>,
     windows: Vec<Option<Windows>>,
     waiting: Vec<Vec<Change>>,
+    /// Transients of the strike.
+    flips: FlipsByNode,
     active: Vec<bool>,
     /// Per tensor, what the strike changed.
     differences: Vec<Difference>,
@@ -52,6 +56,8 @@ struct Work {
     terms: Vec<Term>,
     scratch: Vec<i64>,
     columns: Vec<Vec<i64>>,
+    /// Transients of the unit by element and place.
+    flips: Vec<UnitFlip>,
     sources: Vec<(u32, u32)>,
 }
 
@@ -91,6 +97,12 @@ impl BatchEngine {
         load_units(self.plan.level, &self.plan, &mut self.state);
     }
 
+    /// Its plan.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<BatchPlan> {
+        &self.plan
+    }
+
     /// Number of loaded samples.
     #[must_use]
     pub fn samples(&self) -> usize {
@@ -100,6 +112,20 @@ impl BatchEngine {
     /// Replaces stored values on top of the loaded samples; earlier faults are forgotten. Bit `s` of the result
     /// says whether any output of sample `s` changed. Of several changes of one element the last one counts.
     pub fn strike(&mut self, changes: &[Change]) -> u64 {
+        self.strike_with(changes, &[])
+    }
+
+    /// As [`BatchEngine::strike`], with transients in the inference of every loaded sample.
+    ///
+    /// # Panics
+    /// Where a transient does not fit the network ([`Transient::check`]), or the plan is none
+    /// [for transients](BatchPlan::for_transients).
+    pub fn strike_with(&mut self, changes: &[Change], transients: &[Transient]) -> u64 {
+        assert!(
+            transients.is_empty() || self.plan.codes == Codes::Inverted,
+            "a plan for transients"
+        );
+        self.state.flips.set(&self.plan.network, transients);
         strike_units(self.plan.level, &self.plan, &mut self.state, changes);
         self.state.changed
     }
@@ -160,6 +186,7 @@ impl State {
                 .map(|unit| product(unit).map(|linear| Windows::new(&linear)))
                 .collect(),
             waiting: vec![Vec::new(); plan.units.len()],
+            flips: FlipsByNode::new(network),
             active: vec![false; plan.units.len()],
             differences: ids.map(|id| Difference::new(len(id))).collect(),
             samples: 0,
@@ -297,6 +324,14 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
             first = first.min(unit);
         }
     }
+    if !state.flips.is_empty() {
+        first = first.min(strike_input(plan, state));
+        for node in state.flips.nodes() {
+            let unit = plan.unit_of_node[node].0 as usize;
+            state.active[unit] = true;
+            first = first.min(unit);
+        }
+    }
     for index in first..plan.units.len() {
         if !std::mem::take(&mut state.active[index]) {
             continue;
@@ -306,6 +341,7 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
             && let [change] = state.waiting[index][..]
             && change.param == product.linear.mac.weight
             && state.differences[product.input.index()].is_empty()
+            && state.flips.is_empty()
         {
             state.waiting[index].clear();
             if unit.chain.narrow {
@@ -347,6 +383,63 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
             .unwrap_or(0);
         state.changed = lanes_of(&any) & loaded;
     }
+}
+
+/// Inverts bits of the input, and returns the first unit that reads it.
+fn strike_input(plan: &BatchPlan, state: &mut State) -> usize {
+    let network = &*plan.network;
+    let input = network.input.index();
+    let encoding = &network.tensor(network.input).encoding;
+    for (at, flip) in state.flips.input().iter() {
+        let loaded = &state.tensors[input][at];
+        let mut row = *loaded;
+        for code in &mut row.0 {
+            *code = inverted(encoding, i64::from(*code), flip.code) as i32;
+        }
+        state.differences[input].note(at, loaded, &row);
+    }
+    if state.differences[input].is_empty() {
+        return plan.units.len();
+    }
+    let mut first = plan.units.len();
+    for &reader in &plan.readers[input] {
+        state.active[reader as usize] = true;
+        first = first.min(reader as usize);
+    }
+    first
+}
+
+/// Lists the transients of a unit.
+fn list_flips(plan: &BatchPlan, flips: &FlipsByNode, index: usize, list: &mut Vec<UnitFlip>) {
+    let network = &*plan.network;
+    list.clear();
+    for node in flips.nodes() {
+        let (unit, end) = plan.unit_of_node[node];
+        if unit as usize != index {
+            continue;
+        }
+        let output = network.nodes[node].output;
+        for (element, flip) in flips.of(node).iter() {
+            let element = element as u32;
+            if let (Op::Mac(mac), true) = (&network.nodes[node].op, flip.sum != 0) {
+                list.push(UnitFlip {
+                    element,
+                    end: end - 1,
+                    bits: flip.sum,
+                    encoding: Encoding::Fixed(mac.accumulator.format),
+                });
+            }
+            if flip.code != 0 {
+                list.push(UnitFlip {
+                    element,
+                    end,
+                    bits: flip.code,
+                    encoding: network.tensor(output).encoding,
+                });
+            }
+        }
+    }
+    list.sort_by_key(|flip| (flip.element, flip.end));
 }
 
 /// Gives the readers of a unit something to do where its output differs.
@@ -495,6 +588,22 @@ fn prepare(plan: &BatchPlan, state: &mut State, index: usize, unit: &Unit) {
             touch_channel(network, &unit.chain.nodes, change, &mut touched);
         }
     }
+    work.flips.clear();
+    if !state.flips.is_empty() {
+        match &unit.head {
+            Head::Plain(node) => {
+                for (at, _) in state.flips.of(*node).iter() {
+                    touched.add(at);
+                }
+            }
+            _ => {
+                list_flips(plan, &state.flips, index, &mut work.flips);
+                for flip in &work.flips {
+                    touched.add(flip.element as usize);
+                }
+            }
+        }
+    }
     touched.finish();
 }
 
@@ -624,7 +733,7 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
     };
     let (tensors, differences, filled) = (&state.tensors, &state.differences, &state.filled);
     // A patched chain changes outputs whose sums stay.
-    let patched = !work.patches.is_empty();
+    let patched = !work.patches.is_empty() || !work.flips.is_empty();
     for &at in &work.touched {
         let at = at as usize;
         let mut row: Row<I> = match &unit.head {
@@ -669,7 +778,14 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
             }),
             Head::Plain(_) => continue,
         };
-        unit.chain.run(&mut context, at, &mut row);
+        if work.flips.is_empty() {
+            unit.chain.run(&mut context, at, &mut row);
+        } else {
+            let first = work.flips.partition_point(|flip| (flip.element as usize) < at);
+            let count = work.flips.partition_point(|flip| flip.element as usize <= at) - first;
+            let flips = &work.flips[first..first + count];
+            unit.chain.run_struck(&mut context, at, &mut row, flips);
+        }
         note(plan, unit, &mut difference, &tensors[output], at, &row);
     }
     state.differences[output] = difference;
@@ -679,7 +795,8 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
 fn strike_plain(plan: &BatchPlan, state: &mut State, unit: &Unit, index: usize) {
     let network = &*plan.network;
     let node = &network.nodes[index];
-    let mut lanes = if state.work.patches.is_empty() {
+    let flips = state.flips.of(index);
+    let mut lanes = if state.work.patches.is_empty() && flips.is_empty() {
         0
     } else {
         u64::MAX
@@ -711,7 +828,11 @@ fn strike_plain(plan: &BatchPlan, state: &mut State, unit: &Unit, index: usize) 
             for (element, value) in work.columns[0].iter_mut().enumerate() {
                 *value = code(0, element, lane);
             }
-            let values = ops::evaluate(network, node, &state.parameters, &[&work.columns[0]]);
+            let mut values = ops::evaluate(network, node, &state.parameters, &[&work.columns[0]]);
+            for (at, flip) in flips.iter() {
+                let encoding = &network.tensor(node.output).encoding;
+                values[at] = inverted(encoding, values[at], flip.code);
+            }
             for (row, value) in rows.iter_mut().zip(values) {
                 row.0[lane] = value as i32;
             }
@@ -744,7 +865,9 @@ fn strike_plain(plan: &BatchPlan, state: &mut State, unit: &Unit, index: usize) 
                     .iter()
                     .map(Vec::as_slice)
                     .collect();
-                row.0[lane] = ops::element(network, node, &state.parameters, &operands, at) as i32;
+                let flip = flips.of(at);
+                let value = struck_element(network, index, &state.parameters, &operands, at, flip);
+                row.0[lane] = value as i32;
             }
             difference.note(at, &tensors[output][at], &row);
         }

@@ -1,10 +1,12 @@
 //! Element-wise operations in a row, on rows of samples.
 
 use super::row::{Row, SAMPLES};
+use crate::fixed_point::Cast;
 use crate::network::{Encoding, MultiThreshold, Network, Node, Op, ParamId, ScaledBias, ThresholdRule};
 use crate::simulate::functional::fast::casts::{Gate, Integer, LaneCast, apply_fixed};
-use crate::simulate::functional::fast::range::{Range, is_identity};
+use crate::simulate::functional::fast::range::{Codes, Range, is_identity};
 use crate::simulate::functional::plan::LinearMac;
+use crate::simulate::functional::transient::inverted;
 use crate::simulate::functional::{Parameters, ops};
 
 /// Most thresholds that are compared one by one; more are searched where they are sorted.
@@ -17,8 +19,8 @@ enum Function {
     Matches { taps: i64 },
     /// Gate and cast.
     Fixed(Gate, Option<LaneCast>),
-    /// The casts of a matrix product that have no other form.
-    Product(Box<LinearMac>),
+    /// A cast of a matrix product that has no other form.
+    Cast(Cast),
     /// Factor and offset.
     Scaled(Scaling),
     /// Thresholds per channel.
@@ -76,6 +78,8 @@ pub struct Chain {
     functions: Vec<Function>,
     /// The nodes that they come from, with the parameters that each reads.
     pub nodes: Vec<usize>,
+    /// Number of operations in front of the accumulator of a matrix product, and then of the end of each node's.
+    pub ends: Vec<usize>,
     /// Whether 32 bits are enough throughout.
     pub narrow: bool,
     /// Mantissas behind the last operation.
@@ -100,13 +104,21 @@ impl Chain {
         Self {
             functions: Vec::new(),
             nodes: Vec::new(),
+            ends: Vec::new(),
             narrow: range.is_narrow(),
             range,
         }
     }
 
+    /// Closes the operations of a node, whose codes may be any of `range` then.
+    pub fn end(&mut self, range: Range) {
+        self.ends.push(self.functions.len());
+        self.range = self.range.union(range);
+        self.narrow &= self.range.is_narrow();
+    }
+
     /// Adds the casts of a matrix product behind its sum.
-    pub fn push_product(&mut self, linear: &LinearMac, output: &Encoding) {
+    pub fn push_product(&mut self, linear: &LinearMac, output: &Encoding, codes: Codes) {
         let format = linear.mac.accumulator.format;
         if linear.mac.popcount {
             let taps = linear.taps as i64;
@@ -114,17 +126,23 @@ impl Chain {
             self.range = Range::new(0, i128::from(taps));
         }
         let mut trial = self.clone();
-        let both = [Encoding::Fixed(format), *output];
-        if both
-            .iter()
-            .all(|to| trial.push_cast(format.frac(), to, Gate::Open))
-        {
-            *self = trial;
-        } else {
-            self.functions.push(Function::Product(Box::new(linear.clone())));
-            self.narrow = false;
-            self.range = Range::of_encoding(output);
+        let accumulator = Encoding::Fixed(format);
+        let any = Range::of_encoding(&accumulator);
+        if trial.push_cast(format.frac(), &accumulator, Gate::Open) {
+            trial.end(match codes {
+                Codes::Computed => trial.range,
+                Codes::Inverted => any,
+            });
+            if trial.push_cast(format.frac(), output, Gate::Open) {
+                *self = trial;
+                return;
+            }
         }
+        self.functions.push(Function::Cast(linear.to_accumulator));
+        self.ends.push(self.functions.len());
+        self.functions.push(Function::Cast(linear.to_output));
+        self.narrow = false;
+        self.range = Range::of_encoding(output);
     }
 
     /// Adds a gate and a cast; false, and nothing changed, where there is no such form.
@@ -262,79 +280,114 @@ impl Chain {
     /// Runs on the row of element `index`.
     #[inline(always)]
     pub fn run<I: Integer>(&self, context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
-        for function in &self.functions {
-            match function {
-                Function::Matches { taps } => {
-                    for x in &mut row.0 {
-                        *x = x.plus(I::of(*taps)).down(1);
-                    }
+        run_all(&self.functions, context, index, row);
+    }
+
+    /// The same with inverted bits of this element, in the order of their places.
+    #[inline(always)]
+    pub fn run_struck<I: Integer>(
+        &self,
+        context: &mut Context<'_>,
+        index: usize,
+        row: &mut Row<I>,
+        flips: &[UnitFlip],
+    ) {
+        let mut first = 0;
+        for flip in flips {
+            let end = self.ends[flip.end as usize];
+            run_all(&self.functions[first..end], context, index, row);
+            first = end;
+            for x in &mut row.0 {
+                *x = I::of(inverted(&flip.encoding, x.wide(), flip.bits));
+            }
+        }
+        run_all(&self.functions[first..], context, index, row);
+    }
+}
+
+/// Inverted bits between two operations of a chain.
+#[derive(Clone, Copy, Debug)]
+pub struct UnitFlip {
+    /// Which element.
+    pub element: u32,
+    /// Which of the chain's ends.
+    pub end: u32,
+    /// The bits.
+    pub bits: u64,
+    /// Format of the code.
+    pub encoding: Encoding,
+}
+
+#[inline(always)]
+fn run_all<I: Integer>(functions: &[Function], context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
+    for function in functions {
+        match function {
+            Function::Matches { taps } => {
+                for x in &mut row.0 {
+                    *x = x.plus(I::of(*taps)).down(1);
                 }
-                Function::Fixed(gate, cast) => apply_fixed(&mut row.0, *gate, cast.as_ref()),
-                Function::Product(linear) => {
-                    for x in &mut row.0 {
-                        *x = I::of(
-                            linear
-                                .to_output
-                                .apply_i64(linear.to_accumulator.apply_i64(x.wide())),
-                        );
-                    }
+            }
+            Function::Fixed(gate, cast) => apply_fixed(&mut row.0, *gate, cast.as_ref()),
+            Function::Cast(cast) => {
+                for x in &mut row.0 {
+                    *x = I::of(cast.apply_i64(x.wide()));
                 }
-                Function::Scaled(scaling) => {
-                    let (factor, offset) = scaling.at(context.parameters, index);
-                    let (factor, offset) = (I::of(factor), I::of(offset));
-                    for x in &mut row.0 {
-                        *x = x.times(factor).plus(offset);
-                    }
+            }
+            Function::Scaled(scaling) => {
+                let (factor, offset) = scaling.at(context.parameters, index);
+                let (factor, offset) = (I::of(factor), I::of(offset));
+                for x in &mut row.0 {
+                    *x = x.times(factor).plus(offset);
                 }
-                Function::Thresholds {
-                    op,
-                    rows,
-                    steps,
-                    channels,
-                } => {
-                    let own = index % channels % rows;
-                    let thresholds = &context.parameters.values(op.thresholds)[own * steps..][..*steps];
-                    let factor = I::of(op.factor[index % op.factor.len()]);
-                    let offset = I::of(op.offset[index % op.offset.len()]);
-                    let counted = op.rule == ThresholdRule::Count;
-                    if *steps <= FEW_STEPS && (counted || thresholds.is_sorted()) {
-                        let mut count: Row<I> = Row::of(0);
-                        for &threshold in thresholds {
-                            let threshold = I::nearest(threshold);
-                            for lane in 0..SAMPLES {
-                                let reached = I::of(i64::from(row.0[lane] >= threshold));
-                                count.0[lane] = count.0[lane].plus(reached);
-                            }
+            }
+            Function::Thresholds {
+                op,
+                rows,
+                steps,
+                channels,
+            } => {
+                let own = index % channels % rows;
+                let thresholds = &context.parameters.values(op.thresholds)[own * steps..][..*steps];
+                let factor = I::of(op.factor[index % op.factor.len()]);
+                let offset = I::of(op.offset[index % op.offset.len()]);
+                let counted = op.rule == ThresholdRule::Count;
+                if *steps <= FEW_STEPS && (counted || thresholds.is_sorted()) {
+                    let mut count: Row<I> = Row::of(0);
+                    for &threshold in thresholds {
+                        let threshold = I::nearest(threshold);
+                        for lane in 0..SAMPLES {
+                            let reached = I::of(i64::from(row.0[lane] >= threshold));
+                            count.0[lane] = count.0[lane].plus(reached);
                         }
-                        row.0 = count.0;
-                    } else if thresholds.is_sorted() {
-                        for x in &mut row.0 {
-                            let value = x.wide();
-                            let count = thresholds.partition_point(|&threshold| threshold <= value);
-                            *x = I::of(count as i64);
-                        }
-                    } else {
-                        for x in &mut row.0 {
-                            *x = I::of(op.rule.reached(thresholds, x.wide()) as i64);
-                        }
                     }
+                    row.0 = count.0;
+                } else if thresholds.is_sorted() {
                     for x in &mut row.0 {
-                        *x = x.times(factor).plus(offset);
+                        let value = x.wide();
+                        let count = thresholds.partition_point(|&threshold| threshold <= value);
+                        *x = I::of(count as i64);
+                    }
+                } else {
+                    for x in &mut row.0 {
+                        *x = I::of(op.rule.reached(thresholds, x.wide()) as i64);
                     }
                 }
-                Function::Plain { node } => {
-                    let node = &context.network.nodes[*node];
-                    for x in &mut row.0 {
-                        context.scratch[index] = x.wide();
-                        let operands = [&*context.scratch];
-                        *x = I::of(ops::element(
-                            context.network,
-                            node,
-                            context.parameters,
-                            &operands,
-                            index,
-                        ));
-                    }
+                for x in &mut row.0 {
+                    *x = x.times(factor).plus(offset);
+                }
+            }
+            Function::Plain { node } => {
+                let node = &context.network.nodes[*node];
+                for x in &mut row.0 {
+                    context.scratch[index] = x.wide();
+                    let operands = [&*context.scratch];
+                    *x = I::of(ops::element(
+                        context.network,
+                        node,
+                        context.parameters,
+                        &operands,
+                        index,
+                    ));
                 }
             }
         }

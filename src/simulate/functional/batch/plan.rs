@@ -9,7 +9,7 @@ use super::row::SAMPLES;
 use crate::network::{Encoding, Network, NodeId, TensorId};
 use crate::simulate::functional::Change;
 use crate::simulate::functional::fast::Level;
-use crate::simulate::functional::fast::range::{Range, ranges};
+use crate::simulate::functional::fast::range::{Codes, Range, ranges};
 use crate::simulate::functional::plan::{LinearMac, NONE, Plan, Step};
 
 /// What a unit starts with.
@@ -42,9 +42,12 @@ pub struct BatchPlan {
     pub(super) network: Arc<Network>,
     pub(super) plan: Arc<Plan>,
     pub(super) level: Level,
+    pub(super) codes: Codes,
     pub(super) units: Vec<Unit>,
     /// The unit that reads each parameter.
     pub(super) unit_of_param: Vec<Option<u32>>,
+    /// The unit of each node, and the end of its operations in the unit's chain.
+    pub(super) unit_of_node: Vec<(u32, u32)>,
     /// Per tensor, whether it is stored.
     stored: Vec<bool>,
     /// Per tensor, the units that read it.
@@ -65,8 +68,18 @@ impl BatchPlan {
     /// As [`BatchPlan::new`], for given vector instructions.
     #[must_use]
     pub fn with_level(plan: &Arc<Plan>, level: Level) -> Option<Self> {
+        Self::with_codes(plan, level, Codes::Computed)
+    }
+
+    /// As [`BatchPlan::with_level`], also for transients, which makes some lanes wider.
+    #[must_use]
+    pub fn for_transients(plan: &Arc<Plan>, level: Level) -> Option<Self> {
+        Self::with_codes(plan, level, Codes::Inverted)
+    }
+
+    fn with_codes(plan: &Arc<Plan>, level: Level, codes: Codes) -> Option<Self> {
         let network = Arc::clone(&plan.network);
-        let ranges = ranges(&network);
+        let ranges = ranges(&network, codes);
         let mut readers_of = vec![Vec::new(); network.tensors.len()];
         for (index, node) in network.nodes.iter().enumerate() {
             for input in &node.inputs {
@@ -76,29 +89,41 @@ impl BatchPlan {
         let mut made = vec![false; network.nodes.len()];
         let mut units = Vec::new();
         let mut unit_of_param = vec![None; network.params.len()];
+        let mut unit_of_node = vec![(0, 0); network.nodes.len()];
         for index in 0..network.nodes.len() {
             if made[index] {
                 continue;
             }
             made[index] = true;
-            let (mut unit, own) = head(plan, &ranges, index);
+            let (mut unit, own) = head(plan, &ranges, codes, index);
             let mut nodes = vec![index];
+            let end = |chain: &mut Chain, output: TensorId| {
+                let range = match codes {
+                    Codes::Computed => chain.range,
+                    Codes::Inverted => ranges[output.index()],
+                };
+                chain.end(range);
+            };
             if !matches!(unit.head, Head::Plain(_)) {
                 if own {
                     unit.chain.push(&network, index, &ranges[unit.output.index()]);
                 }
+                end(&mut unit.chain, unit.output);
                 while unit.output != network.output
                     && let [reader] = readers_of[unit.output.index()][..]
                     && let Step::ElementWise(_) = plan.steps[reader]
                 {
                     let output = network.nodes[reader].output;
                     unit.chain.push(&network, reader, &ranges[output.index()]);
+                    end(&mut unit.chain, output);
                     made[reader] = true;
                     nodes.push(reader);
                     unit.output = output;
                 }
             }
-            for node in nodes {
+            let sums = usize::from(matches!(unit.head, Head::Product(_)));
+            for (place, node) in nodes.into_iter().enumerate() {
+                unit_of_node[node] = (units.len() as u32, (sums + place) as u32);
                 for param in network.nodes[node].op.params() {
                     unit_of_param[param.index()] = Some(units.len() as u32);
                 }
@@ -134,8 +159,10 @@ impl BatchPlan {
             plan: Arc::clone(plan),
             network,
             level,
+            codes,
             units,
             unit_of_param,
+            unit_of_node,
             stored,
             readers,
             wide_output,
@@ -157,6 +184,12 @@ impl BatchPlan {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// What it prepares.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 
     /// Whether the changes are mantissas of their parameters' types, which is what the lanes are made for.
@@ -211,7 +244,7 @@ fn belong(network: &Network) -> bool {
 }
 
 /// The unit of a node without the operations behind it, and whether the node is the first of those itself.
-fn head(plan: &Plan, ranges: &[Range], index: usize) -> (Unit, bool) {
+fn head(plan: &Plan, ranges: &[Range], codes: Codes, index: usize) -> (Unit, bool) {
     let network = &*plan.network;
     let node = &network.nodes[index];
     let unit = |head, chain| Unit {
@@ -223,7 +256,7 @@ fn head(plan: &Plan, ranges: &[Range], index: usize) -> (Unit, bool) {
         Step::Linear(linear) => {
             if let Some(range) = sums(network, NodeId::from(index), linear, ranges) {
                 let mut chain = Chain::new(range);
-                chain.push_product(linear, &network.tensor(node.output).encoding);
+                chain.push_product(linear, &network.tensor(node.output).encoding, codes);
                 let product = Product {
                     input: node.inputs[0],
                     linear: (**linear).clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Level;
 use super::lanes::Kind;
-use super::range::{Range, ranges};
+use super::range::{Codes, Range, ranges};
 use crate::fixed_point::Overflow;
 use crate::network::{Encoding, Mac, Network, Node, NodeId, Op, TensorId};
 use crate::simulate::functional::plan::{LinearMac, Plan, Step};
@@ -34,7 +34,7 @@ impl FastPlan {
     #[must_use]
     pub fn with_level(network: impl Into<Arc<Network>>, level: Level) -> Self {
         let network: Arc<Network> = network.into();
-        let ranges = ranges(&network);
+        let ranges = ranges(&network, Codes::Computed);
         let mut kinds: Vec<Kind> = (network.tensors.iter().zip(&ranges))
             .map(|(tensor, range)| Kind::of(range, tensor.channels()))
             .collect();

@@ -70,7 +70,9 @@ impl Range {
         self.low > i64::from(i32::MIN) && self.high < i64::from(i32::MAX)
     }
 
-    fn union(self, other: Self) -> Self {
+    /// What either holds.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
         Self {
             low: self.low.min(other.low),
             high: self.high.max(other.high),
@@ -87,13 +89,26 @@ impl Range {
     }
 }
 
+/// The codes that a network is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codes {
+    /// Those that its operations make.
+    Computed,
+    /// Also any other that its types have, as inverted bits make them.
+    Inverted,
+}
+
 /// The range of each tensor.
 #[must_use]
-pub fn ranges(network: &Network) -> Vec<Range> {
+pub fn ranges(network: &Network, codes: Codes) -> Vec<Range> {
     let mut ranges = vec![Range::ALL; network.tensors.len()];
     ranges[network.input.index()] = Range::of_encoding(&network.tensor(network.input).encoding);
     for node in &network.nodes {
-        ranges[node.output.index()] = output_range(network, node, &ranges);
+        let computed = output_range(network, node, &ranges);
+        ranges[node.output.index()] = match codes {
+            Codes::Computed => computed,
+            Codes::Inverted => computed.union(Range::of_encoding(&network.tensor(node.output).encoding)),
+        };
     }
     ranges
 }

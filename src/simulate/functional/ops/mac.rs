@@ -15,6 +15,20 @@ pub fn element(
     index: usize,
     watch: &mut impl Watch,
 ) -> i64 {
+    let sum = accumulator(network, node, mac, parameters, input, index, watch);
+    cast_from(network, node, mac.accumulator.format.frac(), sum, watch)
+}
+
+/// What the accumulator of one element holds in the end.
+pub fn accumulator(
+    network: &Network,
+    node: &Node,
+    mac: &Mac,
+    parameters: &Parameters,
+    input: &[i64],
+    index: usize,
+    watch: &mut impl Watch,
+) -> i128 {
     let geometry = &mac.geometry;
     let channels = geometry.output[2];
     let (pixel, out) = (index / channels, index % channels);
@@ -49,7 +63,7 @@ pub fn element(
             }
         }
     }
-    cast_from(network, node, format.frac(), sum, watch)
+    sum
 }
 
 /// The input element that a tap of an output reads, or `None` where it lies in the padding.

@@ -15,6 +15,7 @@ pub use sources::sources;
 pub use watch::{Stage, Unwatched, Watch};
 
 use super::Parameters;
+use super::transient::inverted_sum;
 use crate::fixed_point::Cast;
 use crate::network::{Network, Node, Op};
 
@@ -41,6 +42,28 @@ pub fn element(
     index: usize,
 ) -> i64 {
     element_watched(network, node, parameters, operands, index, &mut Unwatched)
+}
+
+/// One output element of a node; of a matrix product with the bits of `flip` inverted in the accumulator.
+#[must_use]
+pub fn element_of_inverted_sum(
+    network: &Network,
+    node: &Node,
+    parameters: &Parameters,
+    operands: &[&[i64]],
+    index: usize,
+    flip: u64,
+) -> i64 {
+    match &node.op {
+        Op::Mac(mac) if flip != 0 => {
+            let watch = &mut Unwatched;
+            let sum = mac::accumulator(network, node, mac, parameters, operands[0], index, watch);
+            let format = mac.accumulator.format;
+            let sum = inverted_sum(&format, sum, flip);
+            cast_from(network, node, format.frac(), sum, watch)
+        }
+        _ => element(network, node, parameters, operands, index),
+    }
 }
 
 /// One output element of a node, every cast of it under watch.
