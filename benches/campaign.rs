@@ -70,7 +70,7 @@ fn exhaustive(criterion: &mut Criterion) {
                 let mut scratch = Scratch::default();
                 for changes in few {
                     let mut parameters = Parameters::of(network);
-                    for change in changes {
+                    for change in &changes.changes {
                         parameters.replace(change.param, change.element as usize, change.mantissa);
                     }
                     for (sample, input) in inputs.iter().enumerate() {
