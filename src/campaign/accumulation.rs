@@ -7,11 +7,14 @@ use std::time::Duration;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::mission::Contents;
 use super::statistics::{Bounds, Interval, Moments, clopper_pearson, mean_interval};
-use super::{Bench, Kind, Monitor, SENSITIVE_ABOVE, Scenario, Score, stream};
+use super::{Bench, Kind, Mean, Monitor, SENSITIVE_ABOVE, Scenario, Score, Stream, stream};
 use crate::accelerator::StoredBit;
-use crate::fault;
-use crate::scheme::Cells;
+use crate::fault::{self, Boundary, FaultModel};
+use crate::radiation::Offset;
+use crate::scheme::{Cells, Place};
+use crate::simulate::functional::Transient;
 use crate::text::number;
 
 /// What is drawn.
@@ -25,12 +28,38 @@ pub struct TrialPlan {
     pub seed: u64,
 }
 
-/// Trials of random flips, uniform over all cells of a protected memory, copies included.
+/// Trials of random faults, uniform over all cells of a protected memory, copies included, and over the bits of codes
+/// where these are struck as well.
 #[derive(Clone, Debug, Serialize)]
 pub struct Accumulation {
     bench: Arc<Bench>,
     cells: Cells,
     plan: TrialPlan,
+    fault: FaultModel,
+    /// Codes that are struck in every inference of a trial.
+    boundaries: Vec<Boundary>,
+    /// Number of the stream of the first trial.
+    first_stream: u64,
+    /// What the cells hold, where that decides.
+    #[serde(skip)]
+    contents: Option<Contents>,
+}
+
+/// What reads wrong in one trial.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WrongBits {
+    /// Stored bits, behind the voters, in order.
+    pub stored: Vec<StoredBit>,
+    /// Bits of codes, in every inference.
+    pub transients: Vec<Transient>,
+}
+
+impl WrongBits {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.stored.len() as u64 + fault::bits_of(&self.transients)
+    }
 }
 
 /// What one trial did.
@@ -46,11 +75,58 @@ pub struct Trial {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRow {
     trial: u64,
+    flips: u64,
     wrong_bits: u64,
     changed: u64,
     newly_wrong: Option<u64>,
+    newly_right: Option<u64>,
     loss: f64,
     delta_loss: f64,
+    accuracy: Option<f64>,
+}
+
+impl TrialRow {
+    /// The columns.
+    pub const COLUMNS: &'static str =
+        "trial,flips,wrong_bits,changed,newly_wrong,newly_right,loss,delta_loss,accuracy";
+
+    /// The line of a trial of so many faults.
+    pub(super) fn new(bench: &Bench, trial: u64, flips: u64, done: &Trial) -> Self {
+        let score = &done.score;
+        Self {
+            trial,
+            flips,
+            wrong_bits: done.wrong_bits,
+            changed: score.changed,
+            newly_wrong: score.newly_wrong,
+            newly_right: score.newly_right,
+            loss: score.loss,
+            delta_loss: score.delta_loss,
+            accuracy: bench.right_share(score),
+        }
+    }
+
+    /// The trial of that number and so many faults.
+    pub(super) fn trial(rows: &[Self], number: u64, flips: u64) -> Result<Trial, String> {
+        match rows {
+            [row] if (row.trial, row.flips) == (number, flips) => Ok(Trial {
+                wrong_bits: row.wrong_bits,
+                score: Score {
+                    changed: row.changed,
+                    newly_wrong: row.newly_wrong,
+                    newly_right: row.newly_right,
+                    loss: row.loss,
+                    delta_loss: row.delta_loss,
+                },
+            }),
+            _ => Err(format!("is not the line of trial {number}")),
+        }
+    }
+}
+
+/// A run of so many consecutive columns.
+fn run_of(bits: u32) -> Vec<Offset> {
+    (0..bits as i32).map(|column| Offset { row: 0, column }).collect()
 }
 
 /// Sums over trials.
@@ -63,6 +139,7 @@ pub struct TrialSums {
     changed: f64,
     harmful: u64,
     rises: Moments,
+    right: Moments,
 }
 
 /// What the trials came to.
@@ -86,6 +163,26 @@ pub struct TrialSummary {
     pub harmful_interval: Interval,
     /// Mean over the trials of the share of samples with any output changed.
     pub mean_changed_share: f64,
+    /// Share of samples whose class, or class of every pixel, is right, over the trials; none where nothing is known
+    /// to be right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<AccuracyOfTrials>,
+}
+
+/// The share of right samples over the trials.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AccuracyOfTrials {
+    /// Without faults.
+    pub fault_free: f64,
+    /// Its mean.
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// The standard deviation between trials.
+    pub standard_deviation: f64,
+    /// The lowest of any trial.
+    pub lowest: f64,
+    /// The highest of any trial.
+    pub highest: f64,
 }
 
 /// The largest rise of the mean loss that a trial can have, as far as it is known.
@@ -135,20 +232,158 @@ impl LargestRise {
 }
 
 impl Accumulation {
-    /// Trials over all cells of a protected memory.
+    /// Trials of flips over all cells of a protected memory.
     #[must_use]
     pub fn new(bench: Arc<Bench>, cells: Cells, plan: TrialPlan) -> Self {
-        Self { bench, cells, plan }
+        Self {
+            bench,
+            cells,
+            plan,
+            fault: FaultModel::Flip,
+            boundaries: Vec::new(),
+            first_stream: 0,
+            contents: None,
+        }
     }
 
-    /// The stored bits that read wrong after one trial's flips.
+    /// Faults of another kind. A burst lies in one array, uniformly over the places where all of it fits.
     #[must_use]
-    pub fn wrong_bits(&self, trial: u64) -> Vec<StoredBit> {
-        let mut random = stream(self.plan.seed, trial);
-        let hits: Vec<_> = (0..self.plan.flips)
-            .filter_map(|_| self.cells.cell(random.random_range(0..self.cells.total().max(1))))
+    pub fn with_fault(mut self, fault: FaultModel) -> Self {
+        self.fault = fault;
+        if matches!(fault, FaultModel::StuckAt0 | FaultModel::StuckAt1) {
+            self.contents = Some(Contents::of(self.bench.accelerator(), self.cells.store()));
+        }
+        self
+    }
+
+    /// Also strikes the bits of codes. A burst there is consecutive bits in the order of the codes, uniformly over the
+    /// places where all of it fits; a bit of a code that is stuck is not modelled and nothing is inverted.
+    #[must_use]
+    pub fn with_codes(mut self, boundaries: Vec<Boundary>) -> Self {
+        self.boundaries = boundaries;
+        self
+    }
+
+    /// Draws trial `t` from stream `first + t`.
+    #[must_use]
+    pub(super) fn from_stream(mut self, first: u64) -> Self {
+        self.first_stream = first;
+        self
+    }
+
+    pub(super) fn set_flips(&mut self, flips: u64) {
+        self.plan.flips = flips;
+    }
+
+    /// What is drawn.
+    #[must_use]
+    pub fn plan(&self) -> &TrialPlan {
+        &self.plan
+    }
+
+    pub(super) fn bench(&self) -> &Arc<Bench> {
+        &self.bench
+    }
+
+    /// Bits of codes that can be struck.
+    fn code_bits(&self) -> u64 {
+        self.boundaries.iter().map(Boundary::bits).sum()
+    }
+
+    /// What reads wrong after one trial's faults.
+    #[must_use]
+    pub fn wrong_bits(&self, trial: u64) -> WrongBits {
+        let mut random = stream(self.plan.seed, self.first_stream + trial);
+        let stored = self.cells.total();
+        let total = stored + self.code_bits();
+        let mut hits: Vec<Place> = Vec::new();
+        let mut transients: Vec<Transient> = Vec::new();
+        let mut run = Vec::new();
+        for _ in 0..self.plan.flips {
+            if total == 0 {
+                break;
+            }
+            let number = random.random_range(0..total);
+            if number >= stored {
+                self.strike_code(number - stored, &mut random, &mut transients);
+                continue;
+            }
+            match self.fault {
+                FaultModel::Flip => hits.extend(self.cells.cell(number)),
+                FaultModel::StuckAt0 | FaultModel::StuckAt1 => {
+                    let stuck = self.fault == FaultModel::StuckAt1;
+                    let place = self.cells.cell(number).filter(|&place| {
+                        let contents = self.contents.as_ref();
+                        contents.is_some_and(|held| held.value(self.cells.store(), place) != stuck)
+                    });
+                    hits.extend(place);
+                }
+                FaultModel::Burst(bits) => {
+                    let arrays = self.cells.store().arrays();
+                    let mut rest = number;
+                    let array = arrays.iter().find(|array| {
+                        let cells = array.geometry.cells();
+                        let here = rest < cells;
+                        rest -= if here { 0 } else { cells };
+                        here
+                    });
+                    if let Some(array) = array {
+                        fault::place(&array.geometry, &run_of(bits), &mut random, &mut run);
+                        hits.extend(run.iter().map(|&cell| array.place(cell)));
+                    }
+                }
+            }
+        }
+        if self.contents.is_some() {
+            // What is stuck twice is stuck.
+            hits.sort_by_key(|place| (place.memory, place.unit, place.cell));
+            hits.dedup();
+        }
+        WrongBits {
+            stored: self.cells.read_inverted(&hits),
+            transients: fault::together(transients),
+        }
+    }
+
+    /// A fault at the bit of that number among those of codes.
+    fn strike_code(&self, number: u64, random: &mut Stream, transients: &mut Vec<Transient>) {
+        let mut rest = number;
+        for boundary in &self.boundaries {
+            let bits = boundary.bits();
+            if rest >= bits {
+                rest -= bits;
+                continue;
+            }
+            match self.fault {
+                FaultModel::Flip => transients.push(boundary.flip_of(rest)),
+                FaultModel::Burst(length) => {
+                    let length = u64::from(length).min(bits);
+                    let start = random.random_range(0..=bits - length);
+                    transients.extend((start..start + length).map(|bit| boundary.flip_of(bit)));
+                }
+                FaultModel::StuckAt0 | FaultModel::StuckAt1 => {}
+            }
+            return;
+        }
+    }
+
+    /// Runs these trials.
+    pub(super) fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<Trial>> {
+        let wrong: Vec<WrongBits> = numbers.map(|trial| self.wrong_bits(trial)).collect();
+        let scenarios: Vec<Scenario> = wrong
+            .iter()
+            .map(|bits| Scenario {
+                changes: fault::changes(self.bench.accelerator(), &bits.stored),
+                transients: bits.transients.clone(),
+                sample: None,
+            })
             .collect();
-        self.cells.read_inverted(&hits)
+        let scores = self.bench.score(&scenarios, monitor)?;
+        let trials = wrong.iter().zip(scores).map(|(bits, score)| Trial {
+            wrong_bits: bits.count(),
+            score,
+        });
+        Some(trials.collect())
     }
 
     /// What the trials came to, where no trial can raise the mean loss by more than so much.
@@ -172,6 +407,13 @@ impl Accumulation {
             harmful_share: sums.harmful as f64 / trials,
             harmful_interval: clopper_pearson(sums.harmful, sums.trials),
             mean_changed_share: sums.changed / trials,
+            accuracy: (sums.right.count() > 0).then(|| AccuracyOfTrials {
+                fault_free: self.bench.right_without_faults().unwrap_or(0.0),
+                mean: Mean::of_shares(&sums.right),
+                standard_deviation: sums.right.variance().sqrt(),
+                lowest: sums.right.min().unwrap_or(0.0),
+                highest: sums.right.max().unwrap_or(0.0),
+            }),
         }
     }
 }
@@ -195,7 +437,7 @@ impl Kind for Accumulation {
     }
 
     fn columns(&self) -> &'static str {
-        "trial,wrong_bits,changed,newly_wrong,loss,delta_loss"
+        TrialRow::COLUMNS
     }
 
     fn trials(&self) -> u64 {
@@ -215,44 +457,15 @@ impl Kind for Accumulation {
     }
 
     fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<Trial>> {
-        let wrong: Vec<Vec<StoredBit>> = numbers.map(|trial| self.wrong_bits(trial)).collect();
-        let scenarios: Vec<Scenario> = wrong
-            .iter()
-            .map(|bits| fault::changes(self.bench.accelerator(), bits).into())
-            .collect();
-        let scores = self.bench.score(&scenarios, monitor)?;
-        let trials = wrong.iter().zip(scores).map(|(bits, score)| Trial {
-            wrong_bits: bits.len() as u64,
-            score,
-        });
-        Some(trials.collect())
+        Accumulation::block(self, numbers, monitor)
     }
 
     fn rows(&self, trial: u64, done: &Trial) -> Vec<TrialRow> {
-        vec![TrialRow {
-            trial,
-            wrong_bits: done.wrong_bits,
-            changed: done.score.changed,
-            newly_wrong: done.score.newly_wrong,
-            loss: done.score.loss,
-            delta_loss: done.score.delta_loss,
-        }]
+        vec![TrialRow::new(&self.bench, trial, self.plan.flips, done)]
     }
 
     fn recall(&self, number: u64, rows: Vec<TrialRow>) -> Result<Trial, String> {
-        match rows[..] {
-            [row] if row.trial == number => Ok(Trial {
-                wrong_bits: row.wrong_bits,
-                score: Score {
-                    changed: row.changed,
-                    newly_wrong: row.newly_wrong,
-                    newly_right: None,
-                    loss: row.loss,
-                    delta_loss: row.delta_loss,
-                },
-            }),
-            _ => Err(format!("is not the line of trial {number}")),
-        }
+        TrialRow::trial(&rows, number, self.plan.flips)
     }
 
     fn sums(&self) -> TrialSums {
@@ -268,6 +481,7 @@ impl Kind for Accumulation {
         sums.changed += score.changed as f64 / self.bench.samples() as f64;
         sums.harmful += u64::from(score.delta_loss > SENSITIVE_ABOVE);
         sums.rises.add(score.delta_loss);
+        sums.right.extend(self.bench.right_share(score));
     }
 
     fn report(&self, sums: &TrialSums) -> TrialSummary {

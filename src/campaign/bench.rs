@@ -132,6 +132,23 @@ impl Bench {
         &self.baseline
     }
 
+    /// Share of the samples that are right without faults; none where nothing is known to be right.
+    #[must_use]
+    pub fn right_without_faults(&self) -> Option<f64> {
+        let outcomes = &self.baseline.outcomes;
+        outcomes[0].correct?;
+        let right = outcomes.iter().filter(|outcome| outcome.correct == Some(true));
+        Some(right.count() as f64 / outcomes.len() as f64)
+    }
+
+    /// Share of the samples that are right under a fault set of all samples; none where nothing is known to be right.
+    #[must_use]
+    pub fn right_share(&self, score: &Score) -> Option<f64> {
+        let (wrong, right) = score.newly_wrong.zip(score.newly_right)?;
+        let samples = self.samples() as f64;
+        Some(self.right_without_faults()? + (right as f64 - wrong as f64) / samples)
+    }
+
     /// What turns outputs into losses.
     #[must_use]
     pub fn evaluator(&self) -> &Evaluator {

@@ -2,17 +2,22 @@
 //!
 //! A [`Kind`] says how many trials there are, runs a block of them, writes a trial down and sums trials up;
 //! [`Run`] takes it through blocks, progress, records, resuming, shards and stop rules. Each kind is one file:
-//! [`Exhaustive`], [`Sampled`], [`Accumulation`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`].
+//! [`Exhaustive`], [`Sampled`], [`Accumulation`], [`Accumulations`], [`Activations`],
+//! [`FaultLists`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`].
 
 mod accumulation;
+mod accumulations;
+mod activations;
 pub mod analytic;
 mod avf;
 mod bench;
 mod bit_faults;
 mod bit_records;
+mod draws;
 mod estimates;
 mod exhaustive;
 mod kind;
+mod listed;
 mod memory;
 pub mod mission;
 mod monitor;
@@ -27,7 +32,14 @@ mod strata;
 mod stream;
 mod strikes;
 
-pub use accumulation::{Accumulation, LargestRise, Trial, TrialPlan, TrialRow, TrialSummary, TrialSums};
+pub use accumulation::{
+    Accumulation, AccuracyOfTrials, LargestRise, Trial, TrialPlan, TrialRow, TrialSummary, TrialSums,
+    WrongBits,
+};
+pub use accumulations::Accumulations;
+pub use activations::{
+    ActivationReport, ActivationRow, Activations, BoundaryReport, BoundarySums, CodeBit, CodeFlip,
+};
 pub use avf::{
     ClassShares, FailureFit, LayerShares, OutcomeShare, Outcomes, PostStratified, RawRate, RegisterShares,
     ShareOfStrikes, StrikeShares, UnitShares, register_csv,
@@ -37,6 +49,7 @@ pub use bit_records::{BitRecord, BitRecordError, BitRecords, BitRow, SENSITIVE_A
 pub use estimates::{Count, Mean};
 pub use exhaustive::{BitGroup, Exhaustive, ExhaustiveReport, ExhaustiveSums};
 pub use kind::{Kind, TrialUnit};
+pub use listed::{FaultLists, ListedReport, ListedRow, ListedSums};
 pub use memory::{MemoryMissions, MemoryRow, MemorySummary, MemorySums};
 pub use monitor::{Monitor, Silent};
 pub use records::RecordError;

@@ -9,6 +9,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::draws::distinct;
 use super::statistics::Precision;
 use super::{Stream, stream};
 use crate::accelerator::{Accelerator, StoredBit};
@@ -103,13 +104,10 @@ impl Stratum {
 
     /// The bits that are drawn, in the order of the draws: any first part of them is a simple random sample.
     fn draw(&self, random: &mut Stream) -> Vec<StoredBit> {
-        let mut members = self.members.clone();
-        for at in 0..self.drawn as usize {
-            let other = random.random_range(at..members.len());
-            members.swap(at, other);
-        }
-        members.truncate(self.drawn as usize);
-        members
+        distinct(self.bits, self.drawn, random)
+            .into_iter()
+            .map(|number| self.members[number as usize])
+            .collect()
     }
 }
 

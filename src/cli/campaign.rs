@@ -15,9 +15,20 @@ use crate::campaign::{SampleDesign, Shard, StopRule};
 use crate::fault::FaultModel;
 use crate::report;
 use crate::study::{
-    AccumulationRequest, ExhaustiveRequest, MemoryRequest, MissionRequest, RegisterRequest, Request,
-    SampleRequest,
+    AccumulationRequest, ActivationRequest, Counts, ExhaustiveRequest, FaultListRequest, MemoryRequest,
+    MissionRequest, RegisterRequest, Request, SampleRequest,
 };
+
+/// A number of draws, or all there are.
+#[derive(Clone, Copy, Debug)]
+struct Draws(Option<u64>);
+
+fn draws(text: &str) -> Result<Draws, String> {
+    match text {
+        "all" => Ok(Draws(None)),
+        number => whole(number).map(|number| Draws(Some(number))),
+    }
+}
 
 /// `radstream campaign`.
 #[derive(Debug, Args)]
@@ -40,16 +51,25 @@ pub struct Campaign {
     sample: Option<SampleDesign>,
     #[command(flatten)]
     precision: PrecisionOptions,
-    /// What a fault of --exhaustive or --sample does to the bits that are read: flip, stuck-at-0, stuck-at-1, or
-    /// burst:K (K consecutive columns)
+    /// What a fault does to the bits that are read: flip, stuck-at-0, stuck-at-1, or burst:K (K consecutive columns)
     #[arg(long, value_name = "FAULT", default_value = "flip", value_parser = option_value::<FaultModel>, help_heading = "Kind")]
     fault: FaultModel,
-    /// Draw so many random flips at a time over all cells
-    #[arg(long, value_name = "K", conflicts_with_all = ["mission", "exhaustive", "registers"], value_parser = whole, help_heading = "Kind")]
-    flips: Option<u64>,
-    /// Trials of --flips
+    /// Draw so many random faults at a time over all cells, for one number or each of several
+    #[arg(long, value_name = "K,...", conflicts_with_all = ["mission", "exhaustive", "registers"], value_delimiter = ',', value_parser = whole, help_heading = "Kind")]
+    flips: Vec<u64>,
+    /// Trials of each number of --flips
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = whole, help_heading = "Kind")]
     trials: u64,
+    /// What --flips and --activations strike: stored, activation (what layers hand on), mac (results of matrix
+    /// products), separated by commas [default: stored; with --activations: activation]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Kind")]
+    from: Vec<String>,
+    /// Evaluate the fault sets of a list: layer,tensor,element,bit or memory,word,bit, and trial for independent sets
+    #[arg(long, value_name = "LIST.csv", conflicts_with_all = ["mission", "exhaustive", "registers", "flips", "sample"], help_heading = "Kind")]
+    faults: Option<PathBuf>,
+    /// Flip bits of activations, each in one inference: so many draws per layer, or all (every bit in every sample's)
+    #[arg(long, value_name = "N|all", conflicts_with_all = ["mission", "exhaustive", "registers", "flips", "sample", "faults"], value_parser = draws, help_heading = "Kind")]
+    activations: Option<Draws>,
     /// A protection map in force under --flips
     #[arg(long, value_name = "MAP.json", requires = "flips", help_heading = "Kind")]
     map: Option<PathBuf>,
@@ -178,12 +198,43 @@ impl Campaign {
                 shard,
             })));
         }
-        if let Some(flips) = self.flips {
+        if let Some(faults) = &self.faults {
+            return Ok(Some(Request::Faults(FaultListRequest {
+                network,
+                samples,
+                faults: faults.clone(),
+                fault: self.fault,
+                shard,
+            })));
+        }
+        let from = |default: &str| match &self.from[..] {
+            [] => vec![default.to_owned()],
+            from => from.to_vec(),
+        };
+        if let Some(Draws(draws)) = self.activations {
+            return Ok(Some(Request::Activations(ActivationRequest {
+                network,
+                samples,
+                from: from("activation"),
+                layers: self.layers.layers.clone(),
+                draws,
+                seed,
+                shard,
+            })));
+        }
+        if !self.flips.is_empty() {
             return Ok(Some(Request::Accumulation(AccumulationRequest {
                 network,
                 samples,
+                from: from("stored"),
+                tensors: self.scope.tensors.clone(),
+                layers: self.layers.layers.clone(),
+                fault: self.fault,
                 trials: self.trials,
-                flips: Some(flips),
+                flips: Some(match self.flips[..] {
+                    [one] => Counts::One(one),
+                    _ => Counts::List(self.flips.clone()),
+                }),
                 map: self.map.clone(),
                 seed,
                 until,
@@ -220,8 +271,8 @@ impl Campaign {
         let of_options = self.request()?;
         if of_options.is_none() && self.plan.plan.is_none() {
             return Err(Failure::refused(
-                "neither --exhaustive nor --sample nor --flips nor --mission nor --registers says which campaign",
-                "expected --exhaustive (every stored bit by itself), --sample N (some of them), --flips K (several at a time), --mission HOURS, --registers N, or --plan PLAN.ron",
+                "nothing says which campaign",
+                "expected --exhaustive (every stored bit by itself), --sample N (some of them), --flips K (several at a time), --faults LIST.csv, --activations N, --mission HOURS, --registers N, or --plan PLAN.ron",
             ));
         }
         let Some(request) = self.plan.resolve("campaign", of_options)? else {

@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 58] = [
+const OPTIONS: [(&str, &str); 65] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -82,6 +82,19 @@ const OPTIONS: [(&str, &str); 58] = [
     ("radstream::request::repetitions", "--repetitions N"),
     ("radstream::request::trials", "--trials N"),
     ("radstream::request::flips", "--flips K"),
+    ("radstream::request::design", "--sample N|DESIGN"),
+    (
+        "radstream::request::precision",
+        "--margin, --confidence, --expected-share",
+    ),
+    ("radstream::request::layers", "--layers LIST"),
+    ("radstream::request::fault", "--fault FAULT"),
+    ("radstream::request::from", "--from LIST"),
+    ("radstream::request::faults", "--faults LIST.csv"),
+    (
+        "radstream::request::fault_sets",
+        "radstream campaign --faults LIST.csv",
+    ),
     ("radstream::request::inference_rate", "--inference-rate X"),
     ("radstream::request::refresh_s", "--refresh-s S"),
 ];

@@ -1,13 +1,17 @@
 //! Lists of faults as people write them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
+use serde::Serialize;
 use thiserror::Error;
 
+use super::boundary::boundaries;
 use super::strike::Targets;
 use crate::accelerator::{Accelerator, AddressError, StoredBit};
 use crate::simulate::cycle::{CycleFault, PathError, Site};
+use crate::simulate::functional::Transient;
 
 /// One line of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct ListedFault {
     pub bit: StoredBit,
     /// Clock edge after which the flip lands; none for a flip that is there from the start.
     pub cycle: Option<u64>,
+    /// Which of several independent sets it belongs to; none where the list is one set.
+    pub trial: Option<u64>,
     /// Line of the list, counted from 1.
     pub line: u64,
 }
@@ -40,7 +46,7 @@ pub enum FaultListError {
     #[diagnostic(
         code(radstream::fault::header),
         help(
-            "expected `layer,tensor,element,bit`, `memory,word,bit` or, for registers, `register,bit`, and optionally `cycle`"
+            "expected `layer,tensor,element,bit`, `memory,word,bit` or, for registers, `register,bit`, and optionally `cycle` and `trial`"
         )
     )]
     Header {
@@ -105,6 +111,8 @@ pub enum FaultListError {
 pub struct ListedStrike {
     /// Where and when.
     pub fault: CycleFault,
+    /// Which of several independent sets it belongs to; none where the list is one set.
+    pub trial: Option<u64>,
     /// Line of the list, counted from 1.
     pub line: u64,
 }
@@ -143,6 +151,7 @@ pub fn read_strikes(file: &Path, targets: &Targets) -> Result<Vec<ListedStrike>,
             |Line {
                  target: site,
                  cycle,
+                 trial,
                  line,
              }| {
                 if cycle.is_none() && matches!(site, Site::Wire { .. }) {
@@ -155,6 +164,7 @@ pub fn read_strikes(file: &Path, targets: &Targets) -> Result<Vec<ListedStrike>,
                 }
                 Ok(ListedStrike {
                     fault: CycleFault { cycle, site },
+                    trial,
                     line,
                 })
             },
@@ -163,7 +173,7 @@ pub fn read_strikes(file: &Path, targets: &Targets) -> Result<Vec<ListedStrike>,
 }
 
 /// Reads a list of faults: CSV with a header of logical (`layer,tensor,element,bit`) or physical
-/// (`memory,word,bit`) addresses, and optionally `cycle`, in any order of columns.
+/// (`memory,word,bit`) addresses, and optionally `cycle` and `trial`, in any order of columns.
 ///
 /// # Errors
 /// [`FaultListError`] with the line and what was expected.
@@ -181,10 +191,91 @@ pub fn read_list(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedFau
             |Line {
                  target: bit,
                  cycle,
+                 trial,
                  line,
-             }| ListedFault { bit, cycle, line },
+             }| ListedFault {
+                bit,
+                cycle,
+                trial,
+                line,
+            },
         )
         .collect())
+}
+
+/// A set of faults that is evaluated by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ListedTrial {
+    /// Its number in the list; 0 where the list is one set.
+    pub trial: u64,
+    /// Stored bits in the order of the list.
+    pub bits: Vec<StoredBit>,
+    /// Bits of codes, in every inference, in the order of the list.
+    pub transients: Vec<Transient>,
+}
+
+/// Reads independent sets of faults: lines as in [`read_list`], where the tensor may also be
+/// [`Boundary::ACTIVATION`](super::Boundary::ACTIVATION) or
+/// [`Boundary::MAC`](super::Boundary::MAC) of a layer (of the network's input, by its name), and sets by the column
+/// `trial`. They come in the order of their numbers; a list without that column is one set.
+///
+/// # Errors
+/// As [`read_list`]; a cycle is refused, since these faults are there from the start.
+pub fn read_trials(file: &Path, accelerator: &Accelerator) -> Result<Vec<ListedTrial>, FaultListError> {
+    let boundaries = boundaries(accelerator.network());
+    let lines = read_lines(file, |fields| match fields {
+        Fields::Logical([layer, tensor, element, bit]) => {
+            let found = boundaries
+                .iter()
+                .find(|boundary| boundary.layer == layer.trim() && boundary.tensor == tensor.trim());
+            match found {
+                Some(boundary) => boundary
+                    .parse(element, bit)
+                    .map(Target::Code)
+                    .map_err(NoBit::from),
+                None => Ok(Target::Stored(
+                    accelerator.parse_logical(layer, tensor, element, bit)?,
+                )),
+            }
+        }
+        Fields::Physical([memory, word, bit]) => {
+            Ok(Target::Stored(accelerator.parse_physical(memory, word, bit)?))
+        }
+        Fields::Register(_) => Err(NoBit::Registers),
+    })?;
+    let mut trials: BTreeMap<u64, ListedTrial> = BTreeMap::new();
+    for Line {
+        target,
+        cycle,
+        trial,
+        line,
+    } in lines
+    {
+        if cycle.is_some() {
+            return Err(FaultListError::Line {
+                file: file.to_owned(),
+                line,
+                reason: "names a cycle, and these faults are there from the start".to_owned(),
+                expected: "no cycle".to_owned(),
+            });
+        }
+        let number = trial.unwrap_or(0);
+        let set = trials.entry(number).or_insert_with(|| ListedTrial {
+            trial: number,
+            ..ListedTrial::default()
+        });
+        match target {
+            Target::Stored(bit) => set.bits.push(bit),
+            Target::Code(flip) => set.transients.push(flip),
+        }
+    }
+    Ok(trials.into_values().collect())
+}
+
+/// What a line of independent sets names.
+enum Target {
+    Stored(StoredBit),
+    Code(Transient),
 }
 
 /// The address fields of one line.
@@ -231,6 +322,7 @@ impl NoBit {
 struct Line<T> {
     target: T,
     cycle: Option<u64>,
+    trial: Option<u64>,
     line: u64,
 }
 
@@ -260,6 +352,7 @@ fn read_lines<T>(
     };
     let bit = column("bit").ok_or_else(bad_header)?;
     let cycle = column("cycle");
+    let trial = column("trial");
     let logical = (column("layer"), column("tensor"), column("element"));
     let physical = (column("memory"), column("word"));
     let register = column("register");
@@ -268,7 +361,8 @@ fn read_lines<T>(
         ((None, None, None), (Some(_), Some(_)), None) => 3,
         ((None, None, None), (None, None), Some(_)) => 2,
         _ => return Err(bad_header()),
-    } + usize::from(cycle.is_some());
+    } + usize::from(cycle.is_some())
+        + usize::from(trial.is_some());
     if header.len() != expected_columns {
         return Err(bad_header());
     }
@@ -296,16 +390,36 @@ fn read_lines<T>(
             _ => return Err(bad_header()),
         };
         let target = found.map_err(|error| error.at(file, line))?;
-        let cycle = match cycle.map(field).filter(|text| !text.is_empty()) {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| FaultListError::Line {
+        let whole = |text: &str, what: &str, expected: &str| {
+            text.parse().map_err(|_| FaultListError::Line {
                 file: file.to_owned(),
                 line,
-                reason: format!("`{text}` is no cycle"),
-                expected: "a whole number of clock edges after reset, or nothing".to_owned(),
-            })?),
+                reason: format!("`{text}` is no {what}"),
+                expected: expected.to_owned(),
+            })
         };
-        faults.push(Line { target, cycle, line });
+        let cycle = match cycle.map(field).filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(whole(
+                text,
+                "cycle",
+                "a whole number of clock edges after reset, or nothing",
+            )?),
+        };
+        let trial = match trial.map(field) {
+            None => None,
+            Some(text) => Some(whole(
+                text,
+                "trial",
+                "the number of the set that the fault belongs to",
+            )?),
+        };
+        faults.push(Line {
+            target,
+            cycle,
+            trial,
+            line,
+        });
     }
     Ok(faults)
 }

@@ -1,5 +1,6 @@
 //! Upsets placed on stored bits, and what the stored values become.
 
+mod boundary;
 mod injection;
 mod list;
 mod model;
@@ -7,8 +8,11 @@ mod placement;
 mod reach;
 mod strike;
 
+pub use boundary::{Boundary, bits_of, boundaries, together};
 pub use injection::{Effect, Injection, changes, describe};
-pub use list::{FaultListError, ListedFault, ListedStrike, read_list, read_strikes};
+pub use list::{
+    FaultListError, ListedFault, ListedStrike, ListedTrial, read_list, read_strikes, read_trials,
+};
 pub use model::{FaultModel, FaultModelError};
 pub use placement::{place, run_from};
 pub use reach::{Reach, reach};
@@ -28,6 +32,7 @@ pub fn draw(accelerator: &Accelerator, count: u64, random: &mut impl Rng) -> Vec
             line: hit,
             bit: StoredBit(random.random_range(0..total)),
             cycle: None,
+            trial: None,
         })
         .collect()
 }

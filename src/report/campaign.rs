@@ -3,8 +3,10 @@
 use super::rate::assumed;
 use super::{count, number, percent, range, table};
 use crate::campaign::statistics::Interval;
-use crate::campaign::{ExhaustiveReport, RegisterShares, ShareOfStrikes, StrikeShares};
-use crate::study::{AccumulationReport, Forecast, RegisterStudyReport};
+use crate::campaign::{ExhaustiveReport, RegisterShares, ShareEstimate, ShareOfStrikes, StrikeShares};
+use crate::study::{
+    AccumulationReport, ActivationStudyReport, FaultListReport, Forecast, RegisterStudyReport,
+};
 
 /// What a campaign would do.
 #[must_use]
@@ -92,33 +94,147 @@ pub fn exhaustive(report: &ExhaustiveReport) -> String {
     )
 }
 
-/// Several flips at a time.
+/// Several faults at a time.
 #[must_use]
 pub fn accumulation(report: &AccumulationReport) -> String {
-    let trials = &report.trials;
-    let interval = &trials.mean_loss_interval;
-    let harmful = &trials.harmful_interval;
+    let first = &report.trials;
     let mut text = format!(
-        "{}: {} trials of {} flips on {} cells ({} bits protected), {} samples, loss {}\n  fault-free loss {}\n  wrong bits as read {}\n  mean loss {} ({}, 95 %)\n  trials that raise it {} ({} .. {}, 95 %)",
+        "{}: {} trials of each number of faults ({}) in {}, {} cells ({} bits protected), {} samples, loss {}\n  fault-free loss {}",
         report.network,
-        count(trials.plan.trials),
-        count(trials.plan.flips),
-        count(trials.cells),
+        count(first.plan.trials),
+        report.fault,
+        report.from.join(" and "),
+        count(first.cells),
         count(report.protected_bits),
         count(report.samples as u64),
         report.loss,
         number(report.fault_free_loss),
-        number(trials.mean_wrong_bits),
-        number(trials.mean_loss),
-        range(interval.low, interval.high),
-        percent(trials.harmful_share),
-        percent(harmful.low),
-        percent(harmful.high),
     );
-    if let Some(assumes) = &interval.assumes {
+    if let Some(accuracy) = &first.accuracy {
+        text.push_str(&format!(", accuracy {}", percent(accuracy.fault_free)));
+    }
+    if let Some(lasts) = report.codes_are_struck_in {
+        text.push_str(&format!("\n  codes are struck in {lasts}"));
+    }
+    if report.not_examined_bits > 0 {
+        text.push_str(&format!(
+            "\n  {} stored bits not struck",
+            count(report.not_examined_bits)
+        ));
+    }
+    let with_accuracy = first.accuracy.is_some();
+    let rows: Vec<Vec<String>> = report
+        .by_flips
+        .iter()
+        .map(|trials| {
+            let (loss, harmful) = (&trials.mean_loss_interval, &trials.harmful_interval);
+            let mut row = vec![
+                count(trials.plan.flips),
+                number(trials.mean_wrong_bits),
+                format!("{} ({})", number(trials.mean_loss), range(loss.low, loss.high)),
+                format!(
+                    "{} ({} .. {})",
+                    percent(trials.harmful_share),
+                    percent(harmful.low),
+                    percent(harmful.high)
+                ),
+            ];
+            if let Some(accuracy) = &trials.accuracy {
+                row.push(format!(
+                    "{} ({})",
+                    percent(accuracy.mean.mean),
+                    percent(accuracy.lowest)
+                ));
+            }
+            row
+        })
+        .collect();
+    let mut header = vec!["faults", "wrong bits", "mean loss (95 %)", "raise it (95 %)"];
+    if with_accuracy {
+        header.push("accuracy (worst)");
+    }
+    text.push_str(&format!("\n\n{}", table(&header, &rows)));
+    if let Some(assumes) = &first.mean_loss_interval.assumes {
         text.push_str(&format!("\nassumed: {assumes}"));
     }
     text
+}
+
+/// Listed fault sets.
+#[must_use]
+pub fn fault_lists(report: &FaultListReport) -> String {
+    let done = &report.campaign;
+    let worst = done.worst_trial.map_or(String::new(), |trial| {
+        format!(" (trial {trial}, by {})", number(done.largest_delta_loss))
+    });
+    format!(
+        "{}: {} fault sets ({}), {} samples, loss {}\n  fault-free loss {}\n  no output changed {}\n  raise the loss    {}{worst}\n  a right sample goes wrong {}\n  mean delta loss   {}",
+        done.network,
+        count(done.trials),
+        done.fault,
+        count(done.samples as u64),
+        done.loss,
+        number(done.fault_free_loss),
+        count(done.harmless_trials),
+        count(done.harmful_trials),
+        count(done.newly_wrong_trials),
+        number(done.mean_delta_loss),
+    )
+}
+
+/// Codes that live for one inference.
+#[must_use]
+pub fn activations(report: &ActivationStudyReport) -> String {
+    let done = &report.campaign;
+    let drawn = match done.draws {
+        Some(draws) => format!(
+            "{} flips per layer, each in the inference of one sample",
+            count(draws)
+        ),
+        None => "every bit, each in the inference of every sample".to_owned(),
+    };
+    let text = format!(
+        "{}: {drawn}; {} samples, loss {}\n  fault-free loss {}, each flip lasts {}; intervals at 95 %",
+        done.network,
+        count(done.samples as u64),
+        done.loss,
+        number(done.fault_free_loss),
+        done.lasts,
+    );
+    let known = done.by_layer.iter().any(|layer| layer.newly_wrong.is_some());
+    let share = |estimate: &ShareEstimate| {
+        let (low, high) = (estimate.interval.low, estimate.interval.high);
+        if low == high {
+            percent(estimate.share)
+        } else {
+            format!(
+                "{} ({} .. {})",
+                percent(estimate.share),
+                percent(low),
+                percent(high)
+            )
+        }
+    };
+    let rows: Vec<Vec<String>> = done
+        .by_layer
+        .iter()
+        .map(|layer| {
+            let mut row = vec![
+                format!("{}.{}", layer.boundary.layer, layer.boundary.tensor),
+                count(layer.flips),
+                share(&layer.changed),
+            ];
+            row.extend(layer.newly_wrong.as_ref().map(share));
+            row.push(number(layer.delta_loss.mean));
+            row
+        })
+        .collect();
+    let mut header = vec!["struck", "flips", "outputs change"];
+    if known {
+        header.push("right goes wrong");
+    }
+    header.push("mean delta loss");
+    format!("{text}\n\n{}", table(&header, &rows))
 }
 
 /// Registers that are shown one by one.

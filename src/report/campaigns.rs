@@ -1,6 +1,9 @@
 //! Whole campaigns of any kind, joined from parts or run in one piece.
 
-use super::{accumulation, exhaustive, forecast, memory, mission, mission_forecast, registers, sample};
+use super::{
+    accumulation, activations, exhaustive, fault_lists, forecast, memory, mission, mission_forecast,
+    registers, sample,
+};
 use crate::study::{CampaignForecast, CampaignReport, Request};
 
 /// What a campaign came to, and where its records are.
@@ -10,6 +13,8 @@ pub fn campaign(report: &CampaignReport) -> String {
         CampaignReport::Exhaustive(report) => exhaustive(&report.campaign),
         CampaignReport::Sample(report) => sample(report),
         CampaignReport::Accumulation(report) => accumulation(report),
+        CampaignReport::Faults(report) => fault_lists(report),
+        CampaignReport::Activations(report) => activations(report),
         CampaignReport::Mission(report) => mission(report),
         CampaignReport::Memory(report) => memory(report),
         CampaignReport::Registers(report) => registers(report),
@@ -27,6 +32,8 @@ pub fn campaign_forecast(request: &Request, report: &CampaignForecast) -> String
         Request::Exhaustive(_) | Request::Sample(_) => ("flip", "bits"),
         Request::Registers(_) => ("strike", "register bits"),
         Request::Memory(_) => ("fly", "missions"),
+        Request::Activations(_) => ("make", "flips"),
+        Request::Faults(_) => ("evaluate", "fault sets"),
         _ => ("run", "trials"),
     };
     match report {

@@ -11,7 +11,7 @@ mod run;
 mod sample;
 
 pub use crate::text::{count, number, percent, range, table};
-pub use campaign::{accumulation, exhaustive, forecast, registers};
+pub use campaign::{accumulation, activations, exhaustive, fault_lists, forecast, registers};
 pub use campaigns::{campaign, campaign_forecast};
 pub use files::{convert, export};
 pub use inspect::inspect;

@@ -48,7 +48,9 @@ macro_rules! recorded {
 
 recorded!(
     super::AccumulationReport,
+    super::ActivationStudyReport,
     super::ExhaustiveStudyReport,
+    super::FaultListReport,
     super::MissionReport,
     super::RegisterStudyReport,
     super::SampleStudyReport,
@@ -129,6 +131,10 @@ kinds! {
     Sample: sample, SampleRequest => SampleStudyReport;
     /// Several flips at a time.
     Accumulation: accumulation, AccumulationRequest => AccumulationReport;
+    /// Listed fault sets.
+    Faults: fault_lists, FaultListRequest => FaultListReport;
+    /// Codes that live for one inference.
+    Activations: activations, ActivationRequest => ActivationStudyReport;
     /// Missions of a network.
     Mission: mission, MissionRequest => MissionReport;
     /// Missions of a memory by itself.

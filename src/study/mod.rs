@@ -6,6 +6,7 @@
 //! flags, terminals or text.
 
 mod accumulation;
+mod activations;
 mod campaigns;
 mod conduct;
 mod convert;
@@ -13,6 +14,7 @@ mod design;
 mod error;
 mod exhaustive;
 mod export;
+mod fault_lists;
 mod folder;
 mod harden;
 mod identity;
@@ -45,7 +47,8 @@ mod unbuilt;
 mod variants;
 mod warnings;
 
-pub use accumulation::{AccumulationReport, AccumulationRequest};
+pub use accumulation::{AccumulationReport, AccumulationRequest, Counts};
+pub use activations::{ActivationRequest, ActivationStudyReport};
 pub use campaigns::{CampaignForecast, CampaignReport};
 pub use conduct::{Forecast, bench};
 pub use convert::{ConvertReport, ConvertRequest, ConvertedFolding};
@@ -53,6 +56,7 @@ pub use design::{Design, NetworkRequest};
 pub use error::{RequestError, StudyError};
 pub use exhaustive::{ExhaustiveRequest, ExhaustiveStudyReport};
 pub use export::{ExportReport, ExportRequest};
+pub use fault_lists::{FaultListReport, FaultListRequest};
 pub use folder::{FolderError, Opening, OutputFolder, PhasePlan, PhaseState};
 pub use harden::{HardenReport, HardenRequest};
 pub use identity::{Identity, NoDocument};

@@ -7,9 +7,9 @@ use ron::ser::PrettyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccumulationRequest, ExhaustiveRequest, ExportRequest, HardenRequest, InspectRequest, MemoryRequest,
-    MissionRequest, NoDocument, PlanSampleRequest, ProtectRequest, RegisterRequest, RunRequest,
-    SampleRequest, StudyError, UpsetRequest,
+    AccumulationRequest, ActivationRequest, ExhaustiveRequest, ExportRequest, FaultListRequest,
+    HardenRequest, InspectRequest, MemoryRequest, MissionRequest, NoDocument, PlanSampleRequest,
+    ProtectRequest, RegisterRequest, RunRequest, SampleRequest, StudyError, UpsetRequest,
 };
 use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
 
@@ -25,6 +25,10 @@ pub enum Request {
     Sample(SampleRequest),
     /// Several flips at a time.
     Accumulation(AccumulationRequest),
+    /// Listed fault sets.
+    Faults(FaultListRequest),
+    /// Codes that live for one inference.
+    Activations(ActivationRequest),
     /// Missions of a network.
     Mission(MissionRequest),
     /// Missions of a memory by itself.
@@ -46,7 +50,7 @@ pub enum Request {
 }
 
 /// What a plan file holds, for diagnostics.
-const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Mission, Memory, Registers, Protect, PlanSample, Rate, Inspect, Run and Export";
+const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, Protect, PlanSample, Rate, Inspect, Run and Export";
 
 impl Request {
     /// Reads a plan: RON, or JSON in a file that ends so.
@@ -98,6 +102,8 @@ impl Request {
             Self::Exhaustive(_)
             | Self::Sample(_)
             | Self::Accumulation(_)
+            | Self::Faults(_)
+            | Self::Activations(_)
             | Self::Mission(_)
             | Self::Memory(_)
             | Self::Registers(_) => "campaign",

@@ -261,6 +261,7 @@ fn listed(
 ) -> Result<Vec<ListedStrike>, StudyError> {
     if let Some(file) = &request.faults {
         let listed = fault::read_strikes(file, targets)?;
+        super::run::one_set(file, listed.iter().map(|strike| (strike.trial, strike.line)))?;
         let late = |strike: &&ListedStrike| strike.fault.cycle.is_some_and(|cycle| cycle >= total);
         if let Some(late) = listed.iter().find(late) {
             return Err(StudyError::refused(
@@ -296,7 +297,11 @@ fn listed(
     Ok(faults
         .into_iter()
         .zip(1..)
-        .map(|(fault, line)| ListedStrike { fault, line })
+        .map(|(fault, line)| ListedStrike {
+            fault,
+            trial: None,
+            line,
+        })
         .collect())
 }
 

@@ -1,9 +1,9 @@
 //! Which stored bits a study examines.
 
 use super::StudyError;
-use crate::accelerator::{Accelerator, STORED_KINDS, StoredBit};
+use crate::accelerator::{Accelerator, MemoryId, STORED_KINDS, StoredBit};
 use crate::data::{MOST_OF_PROBLEM, did_you_mean, shortened};
-use crate::fault::FaultModel;
+use crate::fault::{self, Boundary, FaultModel};
 use crate::network::{LayerId, Network, ParamKind};
 
 /// Names the tensors of a request that says nothing: all of them.
@@ -156,4 +156,67 @@ pub(super) fn any_place(places: usize, fault: FaultModel) -> Result<(), StudyErr
         format!("no memory has a place for the fault `{fault}`"),
         "a burst that fits into a memory",
     ))
+}
+
+/// The name of stored bits among what can be struck.
+pub(super) const STORED: &str = "stored";
+
+/// The codes of the named layers among what is struck; all layers and the input where none is named.
+///
+/// # Errors
+/// [`StudyError::Request`] where a name is unknown, or the layers have no such code.
+pub(super) fn boundaries(
+    network: &Network,
+    from: &[String],
+    layer_names: &[String],
+) -> Result<Vec<Boundary>, StudyError> {
+    const KNOWN: [&str; 3] = [STORED, Boundary::ACTIVATION, Boundary::MAC];
+    if let Some(name) = from.iter().find(|name| !KNOWN.contains(&name.trim())) {
+        let hint = did_you_mean(name, KNOWN);
+        return Err(StudyError::refused_about(
+            "from",
+            format!("`{}` cannot be struck{hint}", shortened(name, MOST_OF_PROBLEM)),
+            format!("some of {}", KNOWN.join(", ")),
+        ));
+    }
+    let layers = layers(network, layer_names)?;
+    let named = |boundary: &Boundary| match boundary.of {
+        Some(layer) => layers.contains(&layer),
+        None => layer_names.is_empty(),
+    };
+    let found: Vec<Boundary> = fault::boundaries(network)
+        .into_iter()
+        .filter(|boundary| from.iter().any(|name| name.trim() == boundary.tensor) && named(boundary))
+        .collect();
+    let wanted = from.iter().any(|name| name.trim() != STORED);
+    if from.is_empty() || wanted && found.is_empty() {
+        return Err(StudyError::refused_about(
+            "from",
+            "there is nothing to strike",
+            format!("some of {}, in layers that have them", KNOWN.join(", ")),
+        ));
+    }
+    Ok(found)
+}
+
+/// The memories that hold the named tensors of the named layers.
+///
+/// # Errors
+/// As [`bits_of_layers`].
+pub(super) fn memories(
+    accelerator: &Accelerator,
+    tensors: &[String],
+    layer_names: &[String],
+) -> Result<Vec<MemoryId>, StudyError> {
+    let bits = bits_of_layers(accelerator, tensors, layer_names)?;
+    let map = accelerator.map();
+    let mut found: Vec<MemoryId> = Vec::new();
+    for bit in bits {
+        let last = found.last().map(|&id| map.memory(id));
+        if last.is_some_and(|memory| bit.0 < memory.first.0 + memory.bits()) {
+            continue;
+        }
+        found.push(map.address(bit).memory);
+    }
+    Ok(found)
 }

@@ -264,7 +264,7 @@ impl Contents {
     }
 
     /// What a cell holds.
-    pub(super) fn value(&self, store: &Store, place: Place) -> bool {
+    pub(in crate::campaign) fn value(&self, store: &Store, place: Place) -> bool {
         let memory = &store.memories()[place.memory as usize];
         let code = memory.code(place.unit);
         let first = memory.bit(place.unit, 0).0 - memory.first_bit;
