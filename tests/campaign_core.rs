@@ -9,9 +9,10 @@ use std::sync::Arc;
 use radstream::accelerator::{Accelerator, Scrub};
 use radstream::campaign::mission::{AfterFailure, Exposure, Failure, MissionPlan, Missions};
 use radstream::campaign::{
-    Accumulation, Bench, Exhaustive, Kind, MemoryMissions, Monitor, RegisterStrikes, Run, Shard, Silent,
-    StopRule, TrialPlan,
+    Accumulation, Accumulations, Activations, Bench, Exhaustive, FaultLists, Kind, MemoryMissions, Monitor,
+    RegisterStrikes, Run, SampleDesign, Sampled, Shard, Silent, StopRule, TrialPlan, statistics::Precision,
 };
+use radstream::fault::{FaultModel, ListedTrial, boundaries};
 use radstream::radiation::Clusters;
 use radstream::radiation::rate::Hours;
 use radstream::scheme::{Cells, Protection, Scheme, Store};
@@ -84,6 +85,53 @@ fn accumulation() -> Accumulation {
         seed: 2,
     };
     Accumulation::new(bench, Cells::new(store), plan)
+}
+
+fn sampled() -> Sampled {
+    let bench = bench("digits_small_cls", 2);
+    let bits = bench.accelerator().map().bits().collect();
+    let precision = Precision {
+        margin: 0.3,
+        ..Precision::default()
+    };
+    Sampled::new(
+        bench,
+        bits,
+        FaultModel::Burst(2),
+        SampleDesign::DataAware,
+        &precision,
+        4,
+    )
+}
+
+fn accumulations() -> Accumulations {
+    let bench = bench("digits_small_cls", 2);
+    let codes = boundaries(bench.accelerator().network());
+    let one = accumulation().with_fault(FaultModel::Burst(3)).with_codes(codes);
+    Accumulations::new(&one, &[1, 7, 40])
+}
+
+fn activations(draws: Option<u64>) -> Activations {
+    let bench = bench("digits_small_cls", 3);
+    let mut codes = boundaries(bench.accelerator().network());
+    codes.retain(|boundary| boundary.elements <= 16);
+    Activations::new(bench, codes, draws, 9)
+}
+
+fn listed() -> FaultLists {
+    let bench = bench("digits_small_cls", 2);
+    let codes = boundaries(bench.accelerator().network());
+    let bits: Vec<_> = bench.accelerator().map().bits().step_by(97).collect();
+    let trials = bits
+        .chunks(4)
+        .zip(0..)
+        .map(|(bits, number)| ListedTrial {
+            trial: 3 * number,
+            bits: bits.to_vec(),
+            transients: vec![codes[1].flip(number, 2)],
+        })
+        .collect();
+    FaultLists::new(bench, trials, FaultModel::Flip)
 }
 
 fn registers() -> RegisterStrikes {
@@ -172,6 +220,27 @@ fn exhaustive_records_survive() {
 #[test]
 fn trials_survive() {
     holds(&accumulation(), 30);
+}
+
+#[test]
+fn samples_survive() {
+    holds(&sampled(), 10);
+}
+
+#[test]
+fn trials_of_several_numbers_survive() {
+    holds(&accumulations(), 20);
+}
+
+#[test]
+fn flips_of_codes_survive() {
+    holds(&activations(Some(40)), 10);
+    holds(&activations(None), 4);
+}
+
+#[test]
+fn listed_sets_survive() {
+    holds(&listed(), 10);
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use radstream::campaign::Shard;
+use radstream::campaign::{SampleDesign, Shard};
 use radstream::study::{
-    AccumulationRequest, CampaignReport, ExhaustiveRequest, MergeRequest, RegisterRequest, SamplesRequest,
-    Session, StudyError,
+    AccumulationRequest, ActivationRequest, CampaignReport, Counts, ExhaustiveRequest, FaultListRequest,
+    MergeRequest, RegisterRequest, Request, SampleRequest, SamplesRequest, Session, StudyError,
 };
 
 const PARTS: u64 = 3;
@@ -38,7 +38,7 @@ fn accumulation(shard: Option<Shard>) -> AccumulationRequest {
     AccumulationRequest {
         samples: samples(),
         trials: 20,
-        flips: Some(5),
+        flips: Some(5.into()),
         shard,
         ..AccumulationRequest::default()
     }
@@ -109,6 +109,62 @@ fn parts_of_random_flips_join() {
     accumulation(None).run(&session(at("whole"))).unwrap();
     merge(&parts, &at("merged")).unwrap();
     assert_same_files(&at("whole"), &at("merged"));
+}
+
+/// Joins three parts of a campaign and compares them with the whole.
+fn joins(request: impl Fn(Option<Shard>) -> Request) {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |shard: Option<Shard>, name: &str| {
+        let path = folder.path().join(name);
+        let done = request(shard).run_campaign(&session(path.clone())).unwrap();
+        assert!(done.is_some(), "a campaign");
+        path
+    };
+    let parts: Vec<PathBuf> = shards()
+        .map(|shard| run(Some(shard), &shard.index.to_string()))
+        .collect();
+    let (whole, merged) = (run(None, "whole"), folder.path().join("merged"));
+    merge(&parts, &merged).unwrap();
+    assert_same_files(&whole, &merged);
+}
+
+#[test]
+fn parts_of_samples_codes_and_lists_join() {
+    joins(|shard| {
+        Request::Sample(SampleRequest {
+            samples: samples(),
+            design: SampleDesign::Count(90),
+            shard,
+            ..SampleRequest::default()
+        })
+    });
+    joins(|shard| {
+        Request::Activations(ActivationRequest {
+            samples: samples(),
+            draws: Some(9),
+            shard,
+            ..ActivationRequest::default()
+        })
+    });
+    let list = tempfile::NamedTempFile::new().unwrap();
+    let lines = (0..20).map(|trial| format!("{trial},matmul_0.weight,{},{}\n", 3 * trial, trial % 3));
+    let text = format!("trial,memory,word,bit\n{}", lines.collect::<String>());
+    fs::write(list.path(), text).unwrap();
+    joins(|shard| {
+        Request::Faults(FaultListRequest {
+            samples: samples(),
+            faults: list.path().to_owned(),
+            shard,
+            ..FaultListRequest::default()
+        })
+    });
+    joins(|shard| {
+        Request::Accumulation(AccumulationRequest {
+            flips: Some(Counts::List(vec![1, 4, 9])),
+            from: vec!["stored".to_owned(), "mac".to_owned()],
+            ..accumulation(shard)
+        })
+    });
 }
 
 #[test]

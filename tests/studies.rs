@@ -23,6 +23,14 @@ fn commands() -> Vec<Vec<String>> {
         "harden --limit 4 --trials 9 --budget 20%tmr --tensors bias".to_owned(),
         format!("campaign {small} --exhaustive --limit 3 --tensors bias"),
         format!("campaign {small} --trials 7 --flips 3 --limit 3 --seed 5"),
+        format!("campaign {small} --trials 4 --flips 3,9 --limit 3 --fault burst:2 --from stored,mac --layers matmul_1 --until 0.2"),
+        format!("campaign {small} --sample data-aware --margin 30% --limit 3 --fault stuck-at-1 --until-margin 3%"),
+        format!("campaign {small} --sample 50 --limit 3"),
+        format!("campaign {small} --activations 20 --limit 3 --from mac"),
+        format!("campaign {small} --activations all --limit 2 --layers matmul_1"),
+        format!("campaign {small} --faults sets.csv --limit 3"),
+        format!("plan-sample {small} --sample layer --margin 3%"),
+        "plan-sample --population 1e6 --margin 2%".to_owned(),
         format!("campaign {medium} --mission 10 --rate-per-s 1e-4 --repetitions 5 --limit 2 --scheme tmr --scrub-s none,60"),
         format!("campaign {medium} --mission 10 --rate-per-s 1e-4 --repetitions 5 --limit 2 --registers 4 --failure loss>0.01"),
         "campaign --memory words=199,bits=72,scheme=secded:72,64 --mission 100 --rate-per-s 1e-3 --repetitions 50".to_owned(),
@@ -48,6 +56,10 @@ fn words(command: &[String]) -> Vec<&str> {
 /// A folder with records to protect by, and one with a map to export.
 fn prepared() -> Workplace {
     let place = Workplace::new();
+    place.text(
+        "sets.csv",
+        "trial,layer,tensor,element,bit\n4,matmul_0,weight,3,7\n4,matmul_1,bias,0,6\n9,matmul_0,activation,2,3\n",
+    );
     let small = path("digits_small_cls");
     place.done(&[
         "campaign",
@@ -89,7 +101,7 @@ fn a_plan_is_the_command_that_it_was_made_from() {
         let again = place.done(&[&of_plan[..], &["--emit-plan"]].concat());
         assert_eq!(again, plan, "{command:?}");
         let with_out = |words: &[&str], out: &str| {
-            let own = ["inspect", "rate"].contains(&words[0]) || words[0] == "run";
+            let own = ["inspect", "rate", "plan-sample"].contains(&words[0]) || words[0] == "run";
             let out: &[&str] = if own { &[] } else { &["--out", out] };
             let mut document = place.json(&[words, out].concat());
             // Where its files went is the one thing that differs.

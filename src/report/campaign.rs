@@ -82,9 +82,13 @@ pub fn exhaustive(report: &ExhaustiveReport) -> String {
         .collect();
     let header = ["tensor", "bit", "bits", "sensitive", "", "mean |delta loss|"];
     format!(
-        "{}: {} bits flipped one by one, {} samples, loss {}\n  fault-free loss {}{accuracy}\n  {} bits ({:.1} %) raise the mean loss{left}\n\n{}",
+        "{}: {} bits {} one by one, {} samples, loss {}\n  fault-free loss {}{accuracy}\n  {} bits ({:.1} %) raise the mean loss{left}\n\n{}",
         report.network,
         count(report.bits),
+        match &report.fault[..] {
+            "flip" => "flipped".to_owned(),
+            fault => format!("struck ({fault})"),
+        },
         count(report.samples as u64),
         report.loss,
         number(report.fault_free_loss),
