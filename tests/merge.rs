@@ -147,7 +147,7 @@ fn parts_of_samples_codes_and_lists_join() {
         })
     });
     let list = tempfile::NamedTempFile::new().unwrap();
-    let lines = (0..20).map(|trial| format!("{trial},matmul_0.weight,{},{}\n", 3 * trial, trial % 3));
+    let lines = (0..20).map(|trial| format!("{trial},conv_0.weight,{},{}\n", 3 * trial, trial % 3));
     let text = format!("trial,memory,word,bit\n{}", lines.collect::<String>());
     fs::write(list.path(), text).unwrap();
     joins(|shard| {

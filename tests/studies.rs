@@ -31,6 +31,7 @@ fn commands() -> Vec<Vec<String>> {
         format!("campaign {small} --faults sets.csv --limit 3"),
         format!("plan-sample {small} --sample layer --margin 3%"),
         "plan-sample --population 1e6 --margin 2%".to_owned(),
+        "regress table.csv:c=2 table.csv:c=5 --response y --factors a,c --interactions 1".to_owned(),
         format!("campaign {medium} --mission 10 --rate-per-s 1e-4 --repetitions 5 --limit 2 --scheme tmr --scrub-s none,60"),
         format!("campaign {medium} --mission 10 --rate-per-s 1e-4 --repetitions 5 --limit 2 --registers 4 --failure loss>0.01"),
         "campaign --memory words=199,bits=72,scheme=secded:72,64 --mission 100 --rate-per-s 1e-3 --repetitions 50".to_owned(),
@@ -60,6 +61,7 @@ fn prepared() -> Workplace {
         "sets.csv",
         "trial,layer,tensor,element,bit\n4,matmul_0,weight,3,7\n4,matmul_1,bias,0,6\n9,matmul_0,activation,2,3\n",
     );
+    place.text("table.csv", "a,y\n1,2\n3,4\n4,9\n");
     let small = path("digits_small_cls");
     place.done(&[
         "campaign",
@@ -101,7 +103,7 @@ fn a_plan_is_the_command_that_it_was_made_from() {
         let again = place.done(&[&of_plan[..], &["--emit-plan"]].concat());
         assert_eq!(again, plan, "{command:?}");
         let with_out = |words: &[&str], out: &str| {
-            let own = ["inspect", "rate", "plan-sample"].contains(&words[0]) || words[0] == "run";
+            let own = ["inspect", "rate", "plan-sample", "regress"].contains(&words[0]) || words[0] == "run";
             let out: &[&str] = if own { &[] } else { &["--out", out] };
             let mut document = place.json(&[words, out].concat());
             // Where its files went is the one thing that differs.

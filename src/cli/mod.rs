@@ -16,6 +16,7 @@ mod progress;
 mod protect;
 mod rate;
 mod rate_options;
+mod regress;
 mod run;
 
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ enum Command {
     Rate(Box<rate::Rate>),
     /// How many faults a sample needs for an interval of a stated width
     PlanSample(Box<plan_sample::PlanSample>),
+    /// Fit a linear model to columns of records: what a number depends on
+    Regress(regress::Regress),
     /// Join the folders of all parts of one campaign
     Merge(merge::Merge),
     /// Choose bits to protect under a budget from the records of a campaign
@@ -75,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Inspect(command) => command.run(),
         Command::Rate(command) => command.run(),
         Command::PlanSample(command) => command.run(),
+        Command::Regress(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Protect(command) => command.run(),
         Command::Export(command) => command.run(),

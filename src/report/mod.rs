@@ -7,6 +7,7 @@ mod inspect;
 mod mission;
 mod protection;
 mod rate;
+mod regress;
 mod run;
 mod sample;
 
@@ -18,5 +19,6 @@ pub use inspect::inspect;
 pub use mission::{memory, mission, mission_forecast};
 pub use protection::{harden, protection};
 pub use rate::{presets, rate, rate_lines};
+pub use regress::regress;
 pub use run::run;
 pub use sample::{plan_sample, sample};

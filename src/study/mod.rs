@@ -33,6 +33,7 @@ mod ranges;
 mod rate;
 mod rates;
 mod registers;
+mod regress;
 mod run;
 mod run_cycles;
 mod run_report;
@@ -79,6 +80,7 @@ pub use ranges::{CastReport, RangesReport, SoftmaxReport, StoredRangeReport, Ten
 pub use rate::{AnalyticReport, ClassReport, ClosedForm, ClosedFormError, UpsetReport, UpsetRequest};
 pub use rates::{AcceleratorRates, BitRates, RateBand, RateRequest, RateSummary};
 pub use registers::{RawRateReport, RegisterRequest, RegisterStudyReport, ShortLived};
+pub use regress::{RegressReport, RegressRequest, TableSource, TableSourceError};
 pub use run_report::{
     ClockReport, Drawn, FaultList, FifoUse, OutputFormat, RunFaults, RunReport, StageActivity, Struck,
     StruckBit, StruckValue,

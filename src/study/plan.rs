@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     AccumulationRequest, ActivationRequest, ExhaustiveRequest, ExportRequest, FaultListRequest,
     HardenRequest, InspectRequest, MemoryRequest, MissionRequest, NoDocument, PlanSampleRequest,
-    ProtectRequest, RegisterRequest, RunRequest, SampleRequest, StudyError, UpsetRequest,
+    ProtectRequest, RegisterRequest, RegressRequest, RunRequest, SampleRequest, StudyError, UpsetRequest,
 };
 use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
 
@@ -39,6 +39,8 @@ pub enum Request {
     Protect(ProtectRequest),
     /// How many faults a sample needs.
     PlanSample(PlanSampleRequest),
+    /// A linear model of records.
+    Regress(RegressRequest),
     /// Upsets per hour.
     Rate(UpsetRequest),
     /// How a network is built.
@@ -50,7 +52,7 @@ pub enum Request {
 }
 
 /// What a plan file holds, for diagnostics.
-const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, Protect, PlanSample, Rate, Inspect, Run and Export";
+const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, Protect, PlanSample, Regress, Rate, Inspect, Run and Export";
 
 impl Request {
     /// Reads a plan: RON, or JSON in a file that ends so.
@@ -95,6 +97,7 @@ impl Request {
             Self::Harden(_) => "harden",
             Self::Protect(_) => "protect",
             Self::PlanSample(_) => "plan-sample",
+            Self::Regress(_) => "regress",
             Self::Rate(_) => "rate",
             Self::Inspect(_) => "inspect",
             Self::Run(_) => "run",

@@ -432,6 +432,7 @@ mod tests {
                         cycle: Some(3),
                         site: Site::Stored(StoredBit(bit)),
                     },
+                    trial: None,
                     line,
                 })
                 .collect()

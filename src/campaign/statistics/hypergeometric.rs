@@ -45,7 +45,8 @@ pub fn hypergeometric(marked: u64, drawn: u64, population: u64) -> Interval {
 /// The probability of at most so many marked draws where so many members are marked.
 fn at_most(marked: u64, drawn: u64, members: u64, population: u64) -> f64 {
     let least = (drawn + members).saturating_sub(population);
-    if marked >= drawn.min(members) {
+    let most = drawn.min(members);
+    if marked >= most {
         return 1.0;
     }
     if marked < least {
@@ -55,20 +56,39 @@ fn at_most(marked: u64, drawn: u64, members: u64, population: u64) -> f64 {
         let ln = |count: u64| libm::lgamma(count as f64 + 1.0);
         ln(n) - ln(k) - ln(n - k)
     };
-    let logarithm = of(members, marked) + of(population - members, drawn - marked) - of(population, drawn);
-    let mut probability = libm::exp(logarithm);
-    let mut sum = probability;
-    // From one number to the one below it, until what is left cannot be seen.
-    for k in (least + 1..=marked).rev() {
-        let unmarked = population - members + k - drawn;
-        let ratio = k as f64 * unmarked as f64 / ((members - k + 1) as f64 * (drawn - k + 1) as f64);
-        probability *= ratio;
+    let exactly = |k: u64| {
+        let logarithm = of(members, k) + of(population - members, drawn - k) - of(population, drawn);
+        libm::exp(logarithm)
+    };
+    // The probability of `k` over that of `k - 1`.
+    let step = |k: u64| {
+        let (ways, other) = (
+            (members - k + 1) * (drawn - k + 1),
+            population - members + k - drawn,
+        );
+        ways as f64 / (k as f64 * other as f64)
+    };
+    // The tail on the side of the rarer numbers, outwards until what is left cannot be seen.
+    let mean = drawn as f64 * members as f64 / population as f64;
+    let below = marked as f64 <= mean;
+    let mut k = if below { marked } else { marked + 1 };
+    let mut probability = exactly(k);
+    let mut sum = 0.0;
+    loop {
         sum += probability;
-        if ratio < 1.0 && probability < sum * 1e-17 {
+        let end = if below { k == least } else { k == most };
+        if end || probability < sum * 1e-17 {
             break;
         }
+        if below {
+            probability /= step(k);
+            k -= 1;
+        } else {
+            k += 1;
+            probability *= step(k);
+        }
     }
-    sum
+    if below { sum } else { 1.0 - sum }
 }
 
 #[cfg(test)]
@@ -122,7 +142,10 @@ mod tests {
         for (marked, drawn) in [(0, 400), (1, 400), (150, 400), (400, 400), (3, 2_000)] {
             let few = hypergeometric(marked, drawn, 20_000_000);
             let with_replacement = clopper_pearson(marked, drawn);
-            assert!((few.low - with_replacement.low).abs() < 1e-3 * few.low.max(1e-3));
+            assert!(
+                (few.low - with_replacement.low).abs() < 1e-3 * few.low.max(1e-3),
+                "{marked} of {drawn}: {few:?} {with_replacement:?}"
+            );
             assert!((few.high - with_replacement.high).abs() < 1e-3 * few.high.max(1e-3));
         }
     }

@@ -134,6 +134,14 @@ pub(super) fn student(degrees: f64) -> f64 {
     (degrees * share / (1.0 - share)).sqrt()
 }
 
+/// The probability of a value of Student's distribution at least so far from 0 (Abramowitz and Stegun 26.7.1).
+pub(super) fn student_outside(t: f64, degrees: f64) -> f64 {
+    if t.is_infinite() {
+        return 0.0;
+    }
+    beta_p(degrees / 2.0, 0.5, degrees / (degrees + t * t))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +157,10 @@ mod tests {
             (1e7, 1.960),
         ] {
             assert!((student(degrees) - expected).abs() < 6e-4, "{degrees}");
+            assert!(
+                (student_outside(-expected, degrees) - 0.05).abs() < 1e-4,
+                "{degrees}"
+            );
         }
         for (degrees, low, high) in [
             (1.0, 0.000_982, 5.024),
