@@ -266,7 +266,7 @@ impl Accumulation {
 
     /// Draws trial `t` from stream `first + t`.
     #[must_use]
-    pub(super) fn from_stream(mut self, first: u64) -> Self {
+    pub(super) fn starting_at(mut self, first: u64) -> Self {
         self.first_stream = first;
         self
     }

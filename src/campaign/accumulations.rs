@@ -26,7 +26,7 @@ impl Accumulations {
         assert!(!counts.is_empty(), "a number of faults");
         let trials = one.plan().trials;
         let arms = (0..).zip(counts).map(|(arm, &flips)| {
-            let mut own = one.clone().from_stream(arm * trials);
+            let mut own = one.clone().starting_at(arm * trials);
             own.set_flips(flips);
             own
         });

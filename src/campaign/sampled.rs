@@ -32,12 +32,15 @@ pub struct Sampled {
 #[derive(Clone, Debug, Default)]
 struct Groups {
     /// Per group its layer and tensor, and its bit position, where it is bound to them.
-    keys: Vec<(Option<(String, &'static str)>, Option<u32>)>,
+    keys: Vec<GroupKey>,
     /// Per pair of group and stratum the two, and how many bits they share.
     domains: Vec<(u32, u32, u64)>,
     /// Per trial its domains: of all bits, of its tensor, of its position, and of both.
     of: Vec<[u32; 4]>,
 }
+
+/// Layer and tensor, and bit position.
+type GroupKey = (Option<(String, &'static str)>, Option<u32>);
 
 /// Sums over the faults of one domain.
 #[derive(Clone, Debug, Default)]

@@ -15,7 +15,6 @@ use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
 
 /// Any study that has a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "a process holds one plan")]
 pub enum Request {
     /// The main job.
     Harden(HardenRequest),

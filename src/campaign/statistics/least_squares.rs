@@ -140,13 +140,13 @@ pub fn least_squares(
         }
     };
     let mut inverse = vec![vec![0.0; count]; count];
-    for column in 0..count {
-        for row in (0..=column).rev() {
+    for row in (0..count).rev() {
+        let (upper, lower) = inverse.split_at_mut(row + 1);
+        for (column, value) in upper[row].iter_mut().enumerate().skip(row) {
             let one = f64::from(u8::from(row == column));
-            let sum: f64 = (row + 1..=column)
-                .map(|k| entry(row, k) * inverse[k][column])
-                .sum();
-            inverse[row][column] = (one - sum) / entry(row, row);
+            let below = (row + 1..).zip(&*lower).take(column - row);
+            let sum: f64 = below.map(|(k, inverse)| entry(row, k) * inverse[column]).sum();
+            *value = (one - sum) / entry(row, row);
         }
     }
     let residual = dot(&right[count..], &right[count..]);
