@@ -9,7 +9,7 @@ use radstream::accelerator::{Accelerator, Folding, Hardware, LayerHardware, Stor
 use radstream::campaign::draw_strikes;
 use radstream::fault::Targets;
 use radstream::simulate::cycle::{
-    self, Access, Buffer, CycleFault, Edge, End, Engine, Pipeline, Recording, RegisterBit, RegisterClass,
+    self, Access, Buffer, CycleFault, Edge, End, Engine, FlipClass, Pipeline, Recording, RegisterBit, RegisterClass,
     RegisterTable, Settings, Signals, Site, Transient,
 };
 use rayon::prelude::*;
@@ -357,4 +357,88 @@ fn words_of_memories_matter_to_the_edges_that_read_them() {
         tried > 200 && reads > 50 && writes > 50,
         "{reads} reads, {writes} writes, {tried} edges"
     );
+}
+
+/// Flips of single bits, each run tick by tick, against one flip of their class.
+#[test]
+fn flips_of_one_class_come_to_the_same() {
+    let (count, all) = strikes();
+    let chips = chips(all);
+    let totals: Vec<u64> = chips
+        .iter()
+        .map(|chip| chip.run(&[], Settings::default()).timing.total)
+        .collect();
+    let shares: f64 = totals.iter().map(|&total| 1.0 / total as f64).sum();
+    let (mut tried, mut harmless, mut longer) = (0, 0, 0);
+    let mut mismatches: Vec<String> = Vec::new();
+    for (chip, total) in chips.iter().zip(totals) {
+        let free = chip.run(&[], Settings::default());
+        let bound = 2 * total + 1000;
+        let each = 20 + (count as f64 / shares / total as f64) as u64;
+        let recording = Recording::new(&chip.pipeline, &chip.inputs, bound).unwrap();
+        let targets = Targets::of(Arc::clone(&chip.accelerator), &chip.pipeline);
+        let mut drawn: Vec<(usize, RegisterBit, u64)> =
+            draw_strikes(&targets, &RegisterClass::ALL, total, each, 11)
+                .into_iter()
+                .filter_map(|fault| match (fault.site, fault.cycle) {
+                    (Site::Register(bit), Some(cycle)) => {
+                        let table = targets.table();
+                        Some((table.rows()[table.number(bit)?].stage, bit, cycle))
+                    }
+                    _ => None,
+                })
+                .collect();
+        drawn.sort_unstable();
+        let of_stages: Vec<_> = drawn.chunk_by(|a, b| a.0 == b.0).collect();
+        let done: Vec<_> = of_stages
+            .into_par_iter()
+            .flat_map_iter(|drawn| {
+                let bits: Vec<RegisterBit> = drawn.iter().map(|&(_, bit, _)| bit).collect();
+                let mut classes: Vec<Vec<FlipClass>> = vec![Vec::new(); bits.len()];
+                recording.classes(drawn[0].0, &bits, 0..total, |at, class| classes[at].push(class));
+                drawn.iter().zip(classes)
+            })
+            .map(|(&(_, bit, cycle), classes)| {
+                let ends = classes.iter().map(|class| class.last + 1);
+                let begins = classes.iter().map(|class| class.first);
+                assert!(begins.eq([0].into_iter().chain(ends.clone().take(classes.len() - 1))));
+                assert_eq!(ends.last(), Some(total));
+                let class = classes.iter().find(|class| cycle <= class.last).unwrap();
+                let flip = |cycle: u64| CycleFault {
+                    cycle: Some(cycle),
+                    site: Site::Register(bit),
+                };
+                let plain = Settings {
+                    bound: Some(bound),
+                    plain: true,
+                    ..Settings::default()
+                };
+                let whole = chip.run(&[flip(cycle)], plain);
+                let (end, outputs) = match class.is_harmless {
+                    true => (End::Completed, None),
+                    false => {
+                        let struck = recording.strike(&[flip(class.last)], bound).unwrap();
+                        (struck.end, struck.outputs)
+                    }
+                };
+                let outputs = outputs.as_ref().unwrap_or(&free.outputs);
+                let same = (end, outputs) == (whole.end, &whole.outputs);
+                let path = targets.register_path(Site::Register(bit)).unwrap();
+                let mismatch = (!same).then(|| format!("{}: {path}, {class:?}, {cycle}", chip.name));
+                (class.is_harmless, class.weight(), mismatch)
+            })
+            .collect();
+        for (is_harmless, weight, mismatch) in done {
+            tried += 1;
+            harmless += usize::from(is_harmless);
+            longer += usize::from(!is_harmless && weight > 1);
+            mismatches.extend(mismatch);
+        }
+    }
+    println!(
+        "{tried} flips, {harmless} harmless by rule, {longer} of longer classes, not matching: {}",
+        mismatches.len()
+    );
+    assert_eq!(mismatches, Vec::<String>::new());
+    assert!(4 * harmless > tried && 20 * longer > tried, "{harmless}, {longer} of {tried}");
 }

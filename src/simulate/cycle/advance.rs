@@ -112,8 +112,8 @@ impl Engine {
         let mut below = stages;
         while let Some(stage) = self.schedule.awake.below(below) {
             below = stage;
-            let placed = &self.pipeline.stages[stage];
-            let offered = placed.stage.offers(&self.state[placed.state.clone()]);
+            let own = &self.state[self.schedule.places[stage].clone()];
+            let offered = self.pipeline.stages[stage].stage.offers(own);
             let changed = offered ^ self.offered[stage];
             self.offered[stage] = offered;
             for port in ports(changed) {
@@ -126,7 +126,6 @@ impl Engine {
         let mut below = stages;
         while let Some(stage) = self.schedule.awake.below(below) {
             below = stage;
-            let placed = &self.pipeline.stages[stage];
             let mut signals = Signals::default();
             for (port, producer) in self.schedule.producers.of_stage(stage).iter().enumerate() {
                 let valid = producer.map_or(u32::from(input_open), |(stage, port)| {
@@ -141,7 +140,8 @@ impl Engine {
                 signals.ready |= ready << port;
             }
             self.signals[stage] = signals;
-            let accepted = placed.stage.accepts(&self.state[placed.state.clone()], signals);
+            let own = &self.state[self.schedule.places[stage].clone()];
+            let accepted = self.pipeline.stages[stage].stage.accepts(own, signals);
             let changed = accepted ^ self.accepted[stage];
             self.accepted[stage] = accepted;
             for port in ports(changed) {
@@ -183,13 +183,15 @@ impl Engine {
         let signals = self.signals[stage];
         let taken = signals.valid & self.accepted[stage];
         let given = signals.ready & self.offered[stage];
-        let (before, own) = self.state.split_at_mut(placed.state.start);
-        let own = &mut own[..placed.state.len()];
+        let place = self.schedule.places[stage].clone();
+        let (before, own) = self.state.split_at_mut(place.start);
+        let own = &mut own[..place.len()];
         let hit = struck.iter().any(|(at, _)| *at == stage);
         let limbs = self.no_word.len();
+        let is_control = limbs == 0;
         let mut filled: [&[u64]; MAX_PORTS];
         // Words of no lanes are nowhere.
-        let words = if limbs == 0 {
+        let words = if is_control {
             &NO_WORDS
         } else {
             filled = [&[]; MAX_PORTS];
@@ -218,7 +220,7 @@ impl Engine {
             signals,
             taken,
             given,
-            words: &words[..placed.inputs.len()],
+            words: &words[..self.schedule.producers.of_stage(stage).len()],
             memories: &self.memories,
             transients: &transients,
         };
@@ -229,6 +231,11 @@ impl Engine {
                     .rest(stage, self.cycle, self.cycle.saturating_add(rest));
                 return;
             }
+        }
+        if is_control {
+            placed.stage.edge(own, &edge);
+            self.note(stage, taken, given);
+            return;
         }
         for (port, &stream) in placed.inputs.iter().enumerate() {
             if let (1, Some(kept)) = (taken >> port & 1, self.traced[stream].as_mut()) {

@@ -4,6 +4,7 @@ mod accesses;
 mod advance;
 mod arithmetic;
 mod build;
+mod classes;
 mod difference;
 mod engine;
 mod followed;
@@ -27,6 +28,7 @@ mod watch;
 
 pub use arithmetic::{Arithmetic, NoLanes};
 pub use build::BuildError;
+pub use classes::FlipClass;
 pub use difference::Struck;
 pub use engine::{Activity, Engine, Rate};
 pub use live::{Condition, Live, Says};

@@ -101,8 +101,14 @@ impl Rules {
         true
     }
 
+    /// Whether no lane is live of which a limb has one of these bits.
+    pub(super) fn is_dead_limb(&self, limb: usize, bits: u64, state: &[u64]) -> bool {
+        let number = self.registers.partition_point(|ruled| ruled.end <= limb);
+        (self.registers.get(number)).is_some_and(|ruled| self.is_dead(ruled, limb, bits, state))
+    }
+
     /// The first limb of the word of a memory that a limb is of.
-    fn word(&self, limb: usize) -> Option<usize> {
+    pub(super) fn word(&self, limb: usize) -> Option<usize> {
         self.buffers.iter().find_map(|buffer| {
             let word = limb.checked_sub(buffer.start)? / buffer.limbs;
             (word < buffer.words).then_some(buffer.start + word * buffer.limbs)

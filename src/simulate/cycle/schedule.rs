@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use super::pipeline::{Pipeline, Stream};
 use super::stage_set::StageSet;
@@ -18,6 +19,8 @@ pub(super) struct Schedule {
     /// The ends of rests, the first on top; some of them have been broken off since.
     ends: BinaryHeap<Reverse<(u64, usize)>>,
     pub(super) resting: Vec<bool>,
+    /// Where each stage's limbs lie in the state.
+    pub(super) places: Vec<Range<usize>>,
     /// What is at the other end of every input and of every output.
     pub(super) producers: Links,
     pub(super) consumers: Links,
@@ -75,6 +78,7 @@ impl Schedule {
             until: vec![0; stages],
             ends: BinaryHeap::new(),
             resting: vec![false; stages],
+            places: pipeline.stages.iter().map(|placed| placed.state.clone()).collect(),
             producers: Links::of(inputs, &pipeline.streams, |stream| stream.from),
             consumers: Links::of(outputs, &pipeline.streams, |stream| stream.to),
             sampled_by: Vec::new(),

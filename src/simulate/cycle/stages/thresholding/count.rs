@@ -47,6 +47,12 @@ impl Count {
         self.operations.get(state) == 0
     }
 
+    /// Edges until the next word has left; none where nothing is under way.
+    pub(super) fn edges_to_arrival(&self, state: &[u64]) -> Option<u64> {
+        let highest = self.operations.get(state).checked_ilog2()?;
+        Some((self.stages as u64).saturating_sub(highest.into()))
+    }
+
     /// The channel fold of the word that leaves.
     pub(super) fn fold(&self, state: &[u64]) -> u64 {
         match self.channels.len() {

@@ -4,6 +4,7 @@ mod count;
 mod search;
 
 use super::super::live::{Live, Says};
+use super::super::memory::Memories;
 use super::super::register::{Register, RegisterClass, bits_for, mask, set_lane};
 use super::super::stage::{Edge, Signals, Stage, Wire, WireShape};
 use super::bits::address_bits;
@@ -191,6 +192,22 @@ impl Thresholding {
         self.pointer.signed(state) >= 0
     }
 
+    /// The word of the queue that the output register loads.
+    fn oldest(&self, state: &[u64]) -> usize {
+        // The address of an empty queue is -1, cut to its bits; one beyond the queue reads its first word.
+        let from = self.pointer.get(state) & mask(self.pointer.bits() - 1);
+        if from < self.queue.len() as u64 {
+            from as usize
+        } else {
+            0
+        }
+    }
+
+    /// Whether the queue is empty, and the output register holds what it would load.
+    fn shows_nothing_new(&self, state: &[u64]) -> bool {
+        !self.queued(state) && self.queue.word(state, self.oldest(state)) == self.output.word(state, 0)
+    }
+
     fn next(&self, state: &[u64], now: Machine, valid: bool, ready: bool) -> Machine {
         let takes = valid && self.is_free(state);
         let gives = now.valid != 0 && ready;
@@ -328,14 +345,7 @@ impl Stage for Thresholding {
         let ready = edge.signals.ready & 1 == 1;
         let next = self.next(state, now, valid, ready);
         if now.valid == 0 || ready {
-            // The address of an empty queue is -1, cut to its bits; one beyond the queue reads its first word.
-            let from = self.pointer.get(state) & mask(self.pointer.bits() - 1);
-            let from = if from < self.queue.len() as u64 {
-                from as usize
-            } else {
-                0
-            };
-            self.queue.copy(state, from, self.output, 0);
+            self.queue.copy(state, self.oldest(state), self.output, 0);
         }
         if self.arrives(state) {
             self.enqueue(state, edge);
@@ -375,16 +385,42 @@ impl Stage for Thresholding {
     fn rest_at(&self, state: &[u64], edge: &Edge<'_>) -> u64 {
         let ready = edge.signals.ready & 1 == 1;
         let valid = edge.signals.valid & 1 == 1;
-        let moves = match &self.pipeline {
-            Pipeline::Count(count) => !count.is_empty(state),
-            Pipeline::Search(_) => self.arrives(state),
-        };
-        if moves || valid && self.is_free(state) || self.valid.is_set(state) && ready {
+        let offers = self.valid.is_set(state);
+        if valid && self.is_free(state) || offers && ready {
             return 0;
         }
-        match stays(state, |next| self.edge(next, edge)) {
-            true => u64::MAX,
-            false => 0,
+        match &self.pipeline {
+            Pipeline::Count(count) => match count.edges_to_arrival(state) {
+                // A word is in the queue behind the edge at which it arrives, and is offered behind the next one.
+                Some(edges) if !offers && !self.queued(state) => edges + 1,
+                None if offers || self.shows_nothing_new(state) => u64::MAX,
+                _ => 0,
+            },
+            Pipeline::Search(_) if self.arrives(state) => 0,
+            Pipeline::Search(_) => match stays(state, |next| self.edge(next, edge)) {
+                true => u64::MAX,
+                false => 0,
+            },
+        }
+    }
+
+    fn skip(&self, state: &mut [u64], edges: u64, memories: &Memories) {
+        match &self.pipeline {
+            Pipeline::Count(count) if !count.is_empty(state) => {}
+            // It rests until a signal changes.
+            _ => return,
+        }
+        // Nothing is taken, and nothing is offered that could be.
+        let edge = Edge {
+            signals: Signals::default(),
+            taken: 0,
+            given: 0,
+            words: &[],
+            memories,
+            transients: &[],
+        };
+        for _ in 0..edges {
+            self.edge(state, &edge);
         }
     }
 }
