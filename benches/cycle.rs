@@ -16,11 +16,14 @@ use std::time::Instant;
 use chain::Chain;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use radstream::accelerator::{Accelerator, Hardware};
-use radstream::campaign::draw_strikes;
+use radstream::campaign::{
+    DecidedBy, Kind, RegisterClasses, RegisterSelection, Silent, StrikeOutcome, draw_strikes,
+};
 use radstream::fault::Targets;
 use radstream::model::{Description, Files, load_network};
 use radstream::network::Network;
 use radstream::network::import::ImportOptions;
+use radstream::outcome::{Evaluator, Loss, Readout, Setup};
 use radstream::simulate::Replay;
 use radstream::simulate::cycle::{self, Pipeline, Recording, RegisterClass, Settings};
 
@@ -163,6 +166,74 @@ fn strikes(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>) {
     );
 }
 
+/// Classes of flips of register bits in all cycles of one sample: every `EVERY`-th bit.
+fn classes(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>) {
+    const EVERY: u64 = 499;
+    const MOST_SECONDS: f64 = 60.0;
+    const BLOCK: u64 = 4096;
+    let network = accelerator.network();
+    let inputs = vec![1; network.tensor(network.input).len()];
+    let output = network.tensor(network.output);
+    let setup = Setup {
+        order: None,
+        readout: Readout::identity(&output.shape),
+        loss: Loss::mismatch(),
+        gather: None,
+        target: None,
+        samples: None,
+        stated: None,
+        labels: None,
+        classes: None,
+    };
+    let evaluator = Evaluator::new(setup, 1, output.len()).expect("the outputs are its values");
+    let selection = RegisterSelection {
+        every: EVERY,
+        ..RegisterSelection::default()
+    };
+    let start = Instant::now();
+    let classes = RegisterClasses::new(
+        Arc::new(accelerator.clone()),
+        Arc::clone(pipeline),
+        &inputs,
+        Arc::new(evaluator),
+        (0, selection),
+    );
+    let classes = match classes {
+        Ok(classes) => classes,
+        Err(error) => {
+            println!("{name}: {error}");
+            return;
+        }
+    };
+    let found = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let trials = classes.trials();
+    let blocks = trials.div_ceil(BLOCK);
+    // Blocks of neighbours all over the classes, as long as there is time.
+    let (mut next, mut done, mut by_rule, mut effects) = (0, 0, 0, 0);
+    while next < blocks && start.elapsed().as_secs_f64() < MOST_SECONDS {
+        let begin = (next * 7919 % blocks) * BLOCK;
+        let end = trials.min(begin + BLOCK);
+        let struck = classes.block(begin..end, &Silent).expect("nobody stops it");
+        for effect in &struck {
+            by_rule += u64::from(effect.decided_by == DecidedBy::Rule);
+            effects += u64::from(effect.outcome != StrikeOutcome::NoEffect);
+        }
+        done += end - begin;
+        next += 1;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{name}: {} of {} register bits in {} cycles: {trials} classes, found in {found:.1} s; {done} of them ({by_rule} \
+         by rule, {effects} with an effect) in {seconds:.1} s on {} threads, all bits in {:.0} s at that rate",
+        classes.bits().len(),
+        pipeline.register_bits(),
+        classes.cycles().end - classes.cycles().start,
+        rayon::current_num_threads(),
+        (found + seconds * trials as f64 / done as f64) * EVERY as f64
+    );
+}
+
 /// The chain of units that `tests/mvu_chain` holds as SystemVerilog, by Verilator and here.
 fn verilator() {
     const SAMPLES: usize = 64;
@@ -216,8 +287,13 @@ fn verilator() {
 }
 
 fn cycles(criterion: &mut Criterion) {
-    verilator();
-    for (name, network, hardware) in cases() {
+    // `RADSTREAM_BENCH` names one network.
+    let chosen = std::env::var("RADSTREAM_BENCH").ok();
+    if chosen.is_none() {
+        verilator();
+    }
+    let of_choice = |name: &str| chosen.as_deref().is_none_or(|chosen| chosen == name);
+    for (name, network, hardware) in cases().into_iter().filter(|case| of_choice(case.0)) {
         let accelerator = Accelerator::build(&network, &hardware).expect("the hardware file fits");
         let pipeline = Pipeline::new(&accelerator).expect("the pipeline builds");
         let inputs = vec![1; network.tensor(network.input).len()];
@@ -253,6 +329,7 @@ fn cycles(criterion: &mut Criterion) {
         );
         replayed(name, &accelerator, &pipeline, plain_seconds / total as f64);
         strikes(name, &accelerator, &pipeline);
+        classes(name, &accelerator, &pipeline);
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         group.throughput(Throughput::Elements(total));

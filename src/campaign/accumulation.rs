@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::mission::Contents;
+use super::contents::Contents;
 use super::statistics::{Bounds, Interval, Moments, clopper_pearson, mean_interval};
 use super::{Bench, Kind, Mean, Monitor, SENSITIVE_ABOVE, Scenario, Score, Stream, stream};
 use crate::accelerator::StoredBit;

@@ -3,7 +3,7 @@
 //! A [`Kind`] says how many trials there are, runs a block of them, writes a trial down and sums trials up;
 //! [`Run`] takes it through blocks, progress, records, resuming, shards and stop rules. Each kind is one file:
 //! [`Exhaustive`], [`Sampled`], [`Accumulation`], [`Accumulations`], [`Activations`],
-//! [`FaultLists`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`].
+//! [`FaultLists`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`], [`RegisterClasses`].
 
 mod accumulation;
 mod accumulations;
@@ -13,6 +13,7 @@ mod avf;
 mod bench;
 mod bit_faults;
 mod bit_records;
+mod contents;
 mod draws;
 mod estimates;
 mod exhaustive;
@@ -22,6 +23,7 @@ mod memory;
 pub mod mission;
 mod monitor;
 mod records;
+mod register_classes;
 mod registers;
 mod run;
 mod sampled;
@@ -53,6 +55,10 @@ pub use listed::{FaultLists, ListedReport, ListedRow, ListedSums};
 pub use memory::{MemoryMissions, MemoryRow, MemorySummary, MemorySums};
 pub use monitor::{Monitor, Silent};
 pub use records::RecordError;
+pub use register_classes::{
+    ClassEffect, ClassRow, ClassSums, ClassesError, ClassesReport, DecidedBy, ExactGroup, ExactOutcome,
+    ExactShares, NotFlipped, RegisterClasses, RegisterSelection,
+};
 pub use registers::{NotStruck, RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
 pub use run::{Finished, Run, RunError, Shard, ShardError, StopRule};
 pub use sampled::{DrawnGroup, Estimates, SampleReport, SampleSums, Sampled, ShareEstimate};

@@ -11,7 +11,9 @@ use crate::accelerator::Accelerator;
 use crate::fault::Targets;
 use crate::outcome::{Evaluator, Scratch};
 use crate::simulate::Replay;
-use crate::simulate::cycle::{self, CycleFault, End, Pipeline, Recording, RegisterClass, Run, Settings};
+use crate::simulate::cycle::{
+    self, CycleFault, End, Known, Pipeline, Recording, RegisterClass, Run, Settings,
+};
 
 /// What a strike came to, from harmless to fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +65,7 @@ pub struct StrikeBench {
     bound: u64,
     /// Made for the first strike.
     recording: OnceLock<Option<Recording>>,
+    known: Known,
 }
 
 /// Cycles beyond twice the fault-free run that a sample is waited for.
@@ -92,6 +95,7 @@ impl StrikeBench {
             classes: Vec::new(),
             bound,
             recording: OnceLock::new(),
+            known: Known::default(),
         };
         bench.classes = bench.classes_of(&bench.fault_free.outputs);
         bench
@@ -138,13 +142,7 @@ impl StrikeBench {
     /// simulated, where they are in registers and wires.
     #[must_use]
     pub fn outcome(&self, faults: &[CycleFault]) -> StrikeOutcome {
-        let size = self.bound.saturating_mul(self.pipeline.stages().len() as u64 + 1);
-        let recorded = || {
-            (size / 2 <= MOST_RECORDED)
-                .then(|| Recording::new(&self.pipeline, &self.inputs, self.bound))
-                .flatten()
-        };
-        let recording = self.recording.get_or_init(recorded).as_ref();
+        let recording = self.recording();
         match recording.and_then(|recording| recording.strike(faults, self.bound)) {
             Some(struck) => {
                 let outputs = struck.outputs.as_deref();
@@ -152,6 +150,46 @@ impl StrikeBench {
             }
             None => self.strike(faults).1,
         }
+    }
+
+    /// [`StrikeBench::outcome`], and how many output values differ or are missing; what strikes have come to before is
+    /// not simulated again.
+    #[must_use]
+    pub fn effect(&self, faults: &[CycleFault]) -> (StrikeOutcome, u64) {
+        let of_run = |end: End, outputs: &[i64]| (self.judged(end, outputs), self.wrong_values(outputs));
+        let recording = self.recording();
+        match recording.and_then(|recording| recording.strike_known(faults, self.bound, &self.known)) {
+            Some(struck) => match &struck.outputs {
+                Some(outputs) => of_run(struck.end, outputs),
+                None => (self.judged(struck.end, &self.fault_free.outputs), 0),
+            },
+            None => {
+                let run = self.strike(faults).0;
+                of_run(run.end, &run.outputs)
+            }
+        }
+    }
+
+    /// Output values that differ from those without faults, or are missing.
+    fn wrong_values(&self, outputs: &[i64]) -> u64 {
+        let expected = &self.fault_free.outputs;
+        let differ = outputs
+            .iter()
+            .zip(expected)
+            .filter(|(value, right)| value != right);
+        (differ.count() + expected.len().saturating_sub(outputs.len())) as u64
+    }
+
+    /// The run without faults in all its registers; none where it is too long, or a stage writes into a memory.
+    #[must_use]
+    pub fn recording(&self) -> Option<&Recording> {
+        let size = self.bound.saturating_mul(self.pipeline.stages().len() as u64 + 1);
+        let recorded = || {
+            (size / 2 <= MOST_RECORDED)
+                .then(|| Recording::new(&self.pipeline, &self.inputs, self.bound))
+                .flatten()
+        };
+        self.recording.get_or_init(recorded).as_ref()
     }
 
     /// What a run came to.

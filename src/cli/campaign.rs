@@ -11,12 +11,12 @@ use super::options::{
     option_value, share, whole,
 };
 use super::rate_options::RateOptions;
-use crate::campaign::{SampleDesign, Shard, StopRule};
+use crate::campaign::{RegisterSelection, SampleDesign, Shard, StopRule};
 use crate::fault::FaultModel;
 use crate::report;
 use crate::study::{
     AccumulationRequest, ActivationRequest, Counts, ExhaustiveRequest, FaultListRequest, MemoryRequest,
-    MissionRequest, RegisterRequest, Request, SampleRequest,
+    MissionRequest, RegisterClassesRequest, RegisterRequest, Request, SampleRequest,
 };
 
 /// A number of draws, or all there are.
@@ -44,6 +44,21 @@ pub struct Campaign {
     /// Flip every stored bit by itself
     #[arg(long, conflicts_with = "mission", help_heading = "Kind")]
     exhaustive: bool,
+    /// Flip register bits in every cycle of the first sample, one flip of each class of flips that come to the same
+    #[arg(long, conflicts_with_all = ["mission", "exhaustive", "registers", "flips", "until"], help_heading = "Kind")]
+    registers_exhaustive: bool,
+    /// Only these registers: layers, units or paths as `inspect --registers` prints them
+    #[arg(
+        long,
+        value_name = "PATH,...",
+        value_delimiter = ',',
+        requires = "registers_exhaustive",
+        help_heading = "Kind"
+    )]
+    register: Vec<String>,
+    /// Only every n-th register bit
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "registers_exhaustive", value_parser = whole, help_heading = "Kind")]
+    every: u64,
     /// Put a fault at each of some stored bits, drawn without replacement: a number of them, or as many as --margin
     /// asks for of all bits (random), of each tensor of each layer (layer), of each bit position of each tensor
     /// (layer-bit), or of these by how far flips move the values (data-aware)
@@ -168,6 +183,19 @@ impl Campaign {
                 shard,
             })));
         }
+        if self.registers_exhaustive {
+            return Ok(Some(Request::RegisterClasses(RegisterClassesRequest {
+                network,
+                samples,
+                sample: 0,
+                selection: RegisterSelection {
+                    paths: self.register.clone(),
+                    classes: Vec::new(),
+                    every: self.every,
+                },
+                shard,
+            })));
+        }
         if self.exhaustive {
             if until.is_some() {
                 return Err(Failure::refused(
@@ -272,7 +300,7 @@ impl Campaign {
         if of_options.is_none() && self.plan.plan.is_none() {
             return Err(Failure::refused(
                 "nothing says which campaign",
-                "expected --exhaustive (every stored bit by itself), --sample N (some of them), --flips K (several at a time), --faults LIST.csv, --activations N, --mission HOURS, --registers N, or --plan PLAN.ron",
+                "expected --exhaustive (every stored bit by itself), --sample N (some of them), --flips K (several at a time), --faults LIST.csv, --activations N, --mission HOURS, --registers N, --registers-exhaustive, or --plan PLAN.ron",
             ));
         }
         let Some(request) = self.plan.resolve("campaign", of_options)? else {

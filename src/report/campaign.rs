@@ -3,9 +3,13 @@
 use super::rate::assumed;
 use super::{count, number, percent, range, table};
 use crate::campaign::statistics::Interval;
-use crate::campaign::{ExhaustiveReport, RegisterShares, ShareEstimate, ShareOfStrikes, StrikeShares};
+use crate::campaign::{
+    ExactGroup, ExactShares, ExhaustiveReport, RegisterShares, ShareEstimate, ShareOfStrikes, StrikeOutcome,
+    StrikeShares,
+};
 use crate::study::{
-    AccumulationReport, ActivationStudyReport, FaultListReport, Forecast, RegisterStudyReport,
+    AccumulationReport, ActivationStudyReport, FaultListReport, Forecast, RegisterClassesStudyReport,
+    RegisterStudyReport,
 };
 
 /// What a campaign would do.
@@ -327,6 +331,87 @@ pub fn registers(report: &RegisterStudyReport) -> String {
             .map(|warning| format!("warning: {warning}")),
     );
     parts.join("\n\n")
+}
+
+/// Every flip of register bits in every cycle of one sample.
+#[must_use]
+pub fn register_classes(report: &RegisterClassesStudyReport) -> String {
+    let campaign = &report.campaign;
+    let all = &campaign.all;
+    let mut parts = vec![format!(
+        "{} on {}: {} flips ({} register bits in {} cycles, {} .. {}) in {} classes, {} of them ({} flips) decided by their rule",
+        campaign.network,
+        campaign.hardware,
+        count(all.flips),
+        count(all.bits),
+        count(campaign.cycles.end - campaign.cycles.start),
+        count(campaign.cycles.start),
+        count(campaign.cycles.end - 1),
+        count(all.classes),
+        count(all.classes_by_rule),
+        count(all.flips_by_rule),
+    )];
+    let total = ExactGroup {
+        name: "all".to_owned(),
+        shares: all.clone(),
+    };
+    parts.push(exact_table("unit", campaign.by_unit.iter().chain([&total])));
+    parts.push(exact_table("class", campaign.by_class.iter()));
+    let mut registers: Vec<&ExactGroup> = campaign.by_register.iter().collect();
+    registers.sort_by(|a, b| b.shares.effective_bits.total_cmp(&a.shares.effective_bits));
+    let shown = registers.len().min(SHOWN_REGISTERS);
+    parts.push(exact_table("register", registers[..shown].iter().copied()));
+    let left = &campaign.not_examined;
+    parts.push(format!(
+        "{}\nnot examined: {} register bits; {} stored bits; {}",
+        campaign.note,
+        count(left.register_bits),
+        count(left.stored_bits),
+        left.note
+    ));
+    let warnings = report.warnings.iter();
+    parts.extend(warnings.map(|warning| format!("warning: {warning}")));
+    parts.join("\n\n")
+}
+
+fn exact_table<'a>(what: &str, groups: impl Iterator<Item = &'a ExactGroup>) -> String {
+    let in_percent = |share: f64| format!("{:.3}", 100.0 * share);
+    let of = |shares: &ExactShares, outcomes: &[StrikeOutcome]| {
+        let listed = shares
+            .outcomes
+            .iter()
+            .filter(|row| outcomes.contains(&row.outcome));
+        in_percent(listed.map(|row| row.share).sum())
+    };
+    let rows: Vec<Vec<String>> = groups
+        .map(|group| {
+            let shares = &group.shares;
+            vec![
+                group.name.clone(),
+                count(shares.bits),
+                count(shares.classes),
+                shares.avf.map_or_else(|| "-".to_owned(), in_percent),
+                number(shares.effective_bits),
+                of(
+                    shares,
+                    &[StrikeOutcome::OutputChanged, StrikeOutcome::ClassChanged],
+                ),
+                of(shares, &[StrikeOutcome::Hang]),
+                of(shares, &[StrikeOutcome::StreamCorrupted]),
+            ]
+        })
+        .collect();
+    let header = [
+        what,
+        "bits",
+        "classes",
+        "AVF %",
+        "bits x AVF",
+        "silent corruption %",
+        "hang %",
+        "stream corrupted %",
+    ];
+    table(&header, &rows)
 }
 
 /// A share with its interval, in percent.

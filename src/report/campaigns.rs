@@ -2,7 +2,7 @@
 
 use super::{
     accumulation, activations, exhaustive, fault_lists, forecast, memory, mission, mission_forecast,
-    registers, sample,
+    register_classes, registers, sample,
 };
 use crate::study::{CampaignForecast, CampaignReport, Request};
 
@@ -18,6 +18,7 @@ pub fn campaign(report: &CampaignReport) -> String {
         CampaignReport::Mission(report) => mission(report),
         CampaignReport::Memory(report) => memory(report),
         CampaignReport::Registers(report) => registers(report),
+        CampaignReport::RegisterClasses(report) => register_classes(report),
     };
     let wrote = report.folder().map_or(String::new(), |folder| {
         format!("\nwrote {}", folder.join("records.csv").display())
@@ -31,6 +32,7 @@ pub fn campaign_forecast(request: &Request, report: &CampaignForecast) -> String
     let (verb, what) = match request {
         Request::Exhaustive(_) | Request::Sample(_) => ("flip", "bits"),
         Request::Registers(_) => ("strike", "register bits"),
+        Request::RegisterClasses(_) => ("strike", "classes of register flips"),
         Request::Memory(_) => ("fly", "missions"),
         Request::Activations(_) => ("make", "flips"),
         Request::Faults(_) => ("evaluate", "fault sets"),

@@ -12,7 +12,9 @@ mod run;
 mod sample;
 
 pub use crate::text::{count, number, percent, range, table};
-pub use campaign::{accumulation, activations, exhaustive, fault_lists, forecast, registers};
+pub use campaign::{
+    accumulation, activations, exhaustive, fault_lists, forecast, register_classes, registers,
+};
 pub use campaigns::{campaign, campaign_forecast};
 pub use files::{convert, export};
 pub use inspect::inspect;

@@ -52,6 +52,7 @@ recorded!(
     super::ExhaustiveStudyReport,
     super::FaultListReport,
     super::MissionReport,
+    super::RegisterClassesStudyReport,
     super::RegisterStudyReport,
     super::SampleStudyReport,
 );
@@ -63,7 +64,7 @@ impl Recorded for super::MemoryReport {
 }
 
 macro_rules! kinds {
-    ($($(#[$about:meta])* $name:ident: $study:ident, $request:ident => $report:ident;)*) => {
+    ($($(#[$about:meta])* $name:ident: $study:ident :: $kind:ident, $request:ident => $report:ident;)*) => {
         /// What a whole campaign came to.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(untagged)]
@@ -114,7 +115,7 @@ macro_rules! kinds {
             /// campaign is called so.
             pub(super) fn of_kind(kind: &str, document: Value) -> Result<Option<Self>, serde_json::Error> {
                 Ok(match kind {
-                    $(super::$study::KIND => {
+                    $(super::$study::$kind => {
                         Some(Self::$name(serde_json::from_value::<super::$request>(document)?))
                     })*
                     _ => None,
@@ -126,19 +127,21 @@ macro_rules! kinds {
 
 kinds! {
     /// Every stored bit by itself.
-    Exhaustive: exhaustive, ExhaustiveRequest => ExhaustiveStudyReport;
+    Exhaustive: exhaustive::KIND, ExhaustiveRequest => ExhaustiveStudyReport;
     /// Some stored bits by themselves.
-    Sample: sample, SampleRequest => SampleStudyReport;
+    Sample: sample::KIND, SampleRequest => SampleStudyReport;
     /// Several flips at a time.
-    Accumulation: accumulation, AccumulationRequest => AccumulationReport;
+    Accumulation: accumulation::KIND, AccumulationRequest => AccumulationReport;
     /// Listed fault sets.
-    Faults: fault_lists, FaultListRequest => FaultListReport;
+    Faults: fault_lists::KIND, FaultListRequest => FaultListReport;
     /// Codes that live for one inference.
-    Activations: activations, ActivationRequest => ActivationStudyReport;
+    Activations: activations::KIND, ActivationRequest => ActivationStudyReport;
     /// Missions of a network.
-    Mission: mission, MissionRequest => MissionReport;
+    Mission: mission::KIND, MissionRequest => MissionReport;
     /// Missions of a memory by itself.
-    Memory: memory, MemoryRequest => MemoryReport;
+    Memory: memory::KIND, MemoryRequest => MemoryReport;
     /// Strikes on registers.
-    Registers: registers, RegisterRequest => RegisterStudyReport;
+    Registers: registers::KIND, RegisterRequest => RegisterStudyReport;
+    /// Every flip of register bits in every cycle of one sample.
+    RegisterClasses: registers::CLASSES, RegisterClassesRequest => RegisterClassesStudyReport;
 }

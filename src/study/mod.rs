@@ -79,7 +79,10 @@ pub use protection::{LossRaising, ProtectOptions, ProtectionReport, Residual, Un
 pub use ranges::{CastReport, RangesReport, SoftmaxReport, StoredRangeReport, TensorRangeReport};
 pub use rate::{AnalyticReport, ClassReport, ClosedForm, ClosedFormError, UpsetReport, UpsetRequest};
 pub use rates::{AcceleratorRates, BitRates, RateBand, RateRequest, RateSummary};
-pub use registers::{RawRateReport, RegisterRequest, RegisterStudyReport, ShortLived};
+pub use registers::{
+    RawRateReport, RegisterClassesRequest, RegisterClassesStudyReport, RegisterRequest, RegisterStudyReport,
+    ShortLived,
+};
 pub use regress::{RegressReport, RegressRequest, TableSource, TableSourceError};
 pub use run_report::{
     ClockReport, Drawn, FaultList, FifoUse, OutputFormat, RunFaults, RunReport, StageActivity, Struck,

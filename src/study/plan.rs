@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     AccumulationRequest, ActivationRequest, ExhaustiveRequest, ExportRequest, FaultListRequest,
     HardenRequest, InspectRequest, MemoryRequest, MissionRequest, NoDocument, PlanSampleRequest,
-    ProtectRequest, RegisterRequest, RegressRequest, RunRequest, SampleRequest, StudyError, UpsetRequest,
+    ProtectRequest, RegisterClassesRequest, RegisterRequest, RegressRequest, RunRequest, SampleRequest,
+    StudyError, UpsetRequest,
 };
 use crate::data::{MOST_OF_PROBLEM, SourceText, parse_ron, read_file, shortened};
 
@@ -34,6 +35,8 @@ pub enum Request {
     Memory(MemoryRequest),
     /// Strikes on registers.
     Registers(RegisterRequest),
+    /// Every flip of register bits in every cycle of one sample.
+    RegisterClasses(RegisterClassesRequest),
     /// Bits to protect, from records.
     Protect(ProtectRequest),
     /// How many faults a sample needs.
@@ -51,7 +54,7 @@ pub enum Request {
 }
 
 /// What a plan file holds, for diagnostics.
-const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, Protect, PlanSample, Regress, Rate, Inspect, Run and Export";
+const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, RegisterClasses, Protect, PlanSample, Regress, Rate, Inspect, Run and Export";
 
 impl Request {
     /// Reads a plan: RON, or JSON in a file that ends so.
@@ -108,7 +111,8 @@ impl Request {
             | Self::Activations(_)
             | Self::Mission(_)
             | Self::Memory(_)
-            | Self::Registers(_) => "campaign",
+            | Self::Registers(_)
+            | Self::RegisterClasses(_) => "campaign",
         }
     }
 }

@@ -12,8 +12,8 @@ use super::{Design, NetworkRequest, RateRequest, SamplesRequest, Session, StudyE
 use crate::accelerator::{Accelerator, Style};
 use crate::campaign::statistics::Interval;
 use crate::campaign::{
-    ClassShares, Kind, LayerShares, RawRate, RegisterReport, RegisterStrikes, Shard, StopRule, StrikeShares,
-    register_csv,
+    ClassShares, ClassesError, ClassesReport, Kind, LayerShares, RawRate, RegisterClasses, RegisterReport,
+    RegisterSelection, RegisterStrikes, Shard, StopRule, StrikeShares, register_csv,
 };
 use crate::radiation::rate::{
     FlippedBitsPerBitHour, FlippedBitsPerHour, Quantity, StrikesPerBitHour, StrikesPerHour,
@@ -230,6 +230,112 @@ impl RegisterRequest {
                     folder.write(TABLE, &table).map_err(folder_error)?;
                     Ok(())
                 },
+            },
+        )
+    }
+}
+
+/// Flips every register bit in every cycle of one sample, class by class.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegisterClassesRequest {
+    /// The network on its hardware.
+    pub network: NetworkRequest,
+    /// Samples and what judges their outputs.
+    pub samples: SamplesRequest,
+    /// Which of the samples is on its way, from 0; those beside it come before and behind it.
+    pub sample: usize,
+    /// Which register bits.
+    pub selection: RegisterSelection,
+    /// A part of the classes only.
+    pub shard: Option<Shard>,
+}
+
+/// What all flips come to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RegisterClassesStudyReport {
+    /// What they come to.
+    #[serde(flatten)]
+    pub campaign: ClassesReport,
+    /// What is odd about the workload.
+    pub warnings: Vec<String>,
+    /// Where the records are.
+    #[serde(skip)]
+    pub folder: std::path::PathBuf,
+}
+
+pub(super) const CLASSES: &str = "campaign-register-classes";
+
+impl RegisterClassesRequest {
+    fn campaign(&self) -> OneCampaign<'_, Self> {
+        OneCampaign {
+            study: CLASSES,
+            request: self,
+            network: &self.network,
+            samples: &self.samples,
+            what: "classes of flips",
+            shard: self.shard,
+            until: None,
+        }
+    }
+
+    fn kind(&self, workbench: &Workbench) -> Result<RegisterClasses, StudyError> {
+        scope::within(
+            "every n-th register bit",
+            self.selection.every,
+            u64::from(u32::MAX),
+            "1 for every bit",
+        )?;
+        let samples = workbench.bench.samples();
+        if self.sample >= samples {
+            return Err(StudyError::refused(
+                format!("there is no sample {} among {samples}", self.sample),
+                "a number from 0 on of a sample that is read",
+            ));
+        }
+        let accelerator = &workbench.design.accelerator;
+        let classes = RegisterClasses::new(
+            Arc::clone(accelerator),
+            pipeline(accelerator)?,
+            workbench.bench.inputs(),
+            Arc::new(workbench.bench.evaluator().clone()),
+            (self.sample, self.selection.clone()),
+        );
+        classes.map_err(|error| {
+            let expected = match &error {
+                ClassesError::Empty => "paths and classes that some register has".to_owned(),
+                ClassesError::Unrecorded => {
+                    "a shorter run, or a number of strikes that are drawn at random".to_owned()
+                }
+                ClassesError::TooMany { most, .. } => {
+                    format!("at most {most}: every n-th bit, or some of the registers")
+                }
+            };
+            StudyError::refused(error.to_string(), expected)
+        })
+    }
+
+    /// What it would take.
+    ///
+    /// # Errors
+    /// [`StudyError::Request`] where the request has no meaning or a file cannot be read.
+    pub fn forecast(&self, session: &Session) -> Result<Forecast, StudyError> {
+        self.campaign()
+            .forecast(session, |workbench| self.kind(workbench))
+    }
+
+    /// Runs it, or what is missing of it, and writes `records.csv` and `summary.json`.
+    ///
+    /// # Errors
+    /// [`StudyError`].
+    pub fn run(&self, session: &Session) -> Result<RegisterClassesStudyReport, StudyError> {
+        self.campaign().run(
+            session,
+            |workbench| self.kind(workbench),
+            |kind, sums, opened, folder| RegisterClassesStudyReport {
+                campaign: kind.report(sums),
+                warnings: opened.warnings,
+                folder: folder.to_owned(),
             },
         )
     }

@@ -11,7 +11,7 @@ use super::run_report::{
     Drawn, FROM_THE_START, FaultList, OutputFormat, RunFaults, RunReport, Tensors, effective_counts, stopped,
 };
 use super::run_request::{DrawFrom, EdgesError, FaultCheck, RunEngine, RunRequest, check_draw};
-use super::{Identity, PhasePlan, Session, StudyError};
+use super::{Identity, PhasePlan, Session, StudyError, scope};
 use crate::accelerator::StoredBit;
 use crate::campaign::{Bench, Scenario, stream};
 use crate::data::NpzWriter;
@@ -169,7 +169,7 @@ impl RunRequest {
             return Ok(Vec::new());
         };
         let listed = fault::read_list(file, accelerator)?;
-        one_set(file, listed.iter().map(|fault| (fault.trial, fault.line)))?;
+        scope::one_set(file, listed.iter().map(|fault| (fault.trial, fault.line)))?;
         if let Some(late) = listed.iter().find(|fault| fault.cycle.is_some()) {
             return Err(StudyError::refused(
                 format!("{}: line {}: the fault has a cycle", file.display(), late.line),
@@ -361,25 +361,4 @@ fn write<'a>(
         })
         .and_then(|()| archive.finish(path))
         .map_err(|error| StudyError::writing(path, error))
-}
-
-/// Refuses a list of several independent sets: a run has one.
-pub(super) fn one_set(
-    file: &std::path::Path,
-    mut lines: impl Iterator<Item = (Option<u64>, u64)>,
-) -> Result<(), StudyError> {
-    let Some((first, _)) = lines.next() else {
-        return Ok(());
-    };
-    match lines.find(|(trial, _)| *trial != first) {
-        None => Ok(()),
-        Some((_, line)) => Err(StudyError::refused_about(
-            "fault_sets",
-            format!(
-                "{}: line {line}: starts another set of faults, and a run has one",
-                file.display()
-            ),
-            "one number in the column `trial`; a campaign takes several sets",
-        )),
-    }
 }

@@ -261,7 +261,7 @@ fn listed(
 ) -> Result<Vec<ListedStrike>, StudyError> {
     if let Some(file) = &request.faults {
         let listed = fault::read_strikes(file, targets)?;
-        super::run::one_set(file, listed.iter().map(|strike| (strike.trial, strike.line)))?;
+        super::scope::one_set(file, listed.iter().map(|strike| (strike.trial, strike.line)))?;
         let late = |strike: &&ListedStrike| strike.fault.cycle.is_some_and(|cycle| cycle >= total);
         if let Some(late) = listed.iter().find(late) {
             return Err(StudyError::refused(

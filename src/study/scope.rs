@@ -220,3 +220,24 @@ pub(super) fn memories(
     }
     Ok(found)
 }
+
+/// Refuses a list of several independent sets: a run has one.
+pub(super) fn one_set(
+    file: &std::path::Path,
+    mut lines: impl Iterator<Item = (Option<u64>, u64)>,
+) -> Result<(), StudyError> {
+    let Some((first, _)) = lines.next() else {
+        return Ok(());
+    };
+    match lines.find(|(trial, _)| *trial != first) {
+        None => Ok(()),
+        Some((_, line)) => Err(StudyError::refused_about(
+            "fault_sets",
+            format!(
+                "{}: line {line}: starts another set of faults, and a run has one",
+                file.display()
+            ),
+            "one number in the column `trial`; a campaign takes several sets",
+        )),
+    }
+}

@@ -25,11 +25,12 @@ mod state;
 mod sums;
 mod timeline;
 
+pub use super::contents::Contents;
 pub use change::{BitChange, Cause};
 pub use evaluate::{FirstWrong, Flight, fly};
 pub use failure::{Failure, FailureError};
 pub use missions::Missions;
-pub use plan::{AfterFailure, Contents, Exposure, MissionError, MissionPlan, Permanent};
+pub use plan::{AfterFailure, Exposure, MissionError, MissionPlan, Permanent};
 pub use row::MissionRow;
 pub use sums::{DesignSummary, DesignSums, GroupSummary, TimeSummary};
 pub use timeline::{Observation, Timeline, Workspace, simulate};

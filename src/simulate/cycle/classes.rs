@@ -254,7 +254,13 @@ impl<'r> Follower<'r> {
             .at_edge(consumer.stage, cycle, &mut self.hints, |stage, edge| {
                 let mut words = edge.words.to_vec();
                 words[*of_consumer] = word;
-                stage.edge(seen, &Edge { words: &words, ..*edge });
+                stage.edge(
+                    seen,
+                    &Edge {
+                        words: &words,
+                        ..*edge
+                    },
+                );
             });
         *seen == consumer.next
     }
@@ -281,7 +287,15 @@ impl Recording {
         for (at, &bit) in bits.iter().enumerate() {
             let word = bit.word - start;
             let class = |first, last, is_harmless| {
-                see(at, FlipClass { bit, first, last, is_harmless });
+                see(
+                    at,
+                    FlipClass {
+                        bit,
+                        first,
+                        last,
+                        is_harmless,
+                    },
+                );
             };
             match self.rules[stage].word(word) {
                 Some(limb) => self.classes_of_memory(stage, limb, cycles.clone(), class),
@@ -301,7 +315,15 @@ impl Recording {
                 let verdict = follower.verdict(*own, edge);
                 let mut class = |first, last, is_harmless| {
                     let bit = bits[*at];
-                    see(*at, FlipClass { bit, first, last, is_harmless });
+                    see(
+                        *at,
+                        FlipClass {
+                            bit,
+                            first,
+                            last,
+                            is_harmless,
+                        },
+                    );
                 };
                 begun.see(cycle, verdict, &mut class);
                 if verdict == Verdict::Open {
@@ -316,7 +338,15 @@ impl Recording {
         for (at, _, begun) in followed {
             begun.end(cycles.end, |first, last, is_harmless| {
                 let bit = bits[at];
-                see(at, FlipClass { bit, first, last, is_harmless });
+                see(
+                    at,
+                    FlipClass {
+                        bit,
+                        first,
+                        last,
+                        is_harmless,
+                    },
+                );
             });
         }
     }

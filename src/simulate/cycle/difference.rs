@@ -1,9 +1,10 @@
 //! Strikes on a recorded run: only what differs from it is simulated.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::engine::{MAX_PORTS, Rate};
 use super::followed::{Followed, Hints, Scratch, Sleep};
+use super::known::{Folded, Key, Known};
 use super::pipeline::Stream;
 use super::recording::Recording;
 use super::register::RegisterBit;
@@ -116,6 +117,11 @@ impl<'r> Difference<'r> {
 
     /// From now on the stage is simulated.
     fn follow(&mut self, stage: usize) {
+        self.follow_from(stage, false);
+    }
+
+    /// [`Difference::follow`]; what is struck first is found from where it was struck last.
+    fn follow_from(&mut self, stage: usize, is_struck: bool) {
         if self.differs.contains(stage) {
             return;
         }
@@ -126,6 +132,14 @@ impl<'r> Difference<'r> {
         let sleep = followed.sleep.take();
         followed.twin.resize(placed.state.len(), 0);
         followed.twin_at = sleep.as_ref().map(|sleep| sleep.since);
+        if is_struck && sleep.is_none() {
+            let Followed { base, base_at, .. } = followed;
+            base.resize(placed.state.len(), 0);
+            recording.state(stage, self.cycle, base, *base_at, &mut self.scratch.hints);
+            *base_at = Some(self.cycle);
+            followed.twin.clone_from(&followed.base);
+            followed.twin_at = followed.base_at;
+        }
         followed.since = self.cycle;
         followed.next_look = self.cycle;
         followed.see_twin(recording, stage, self.cycle, &mut self.scratch.hints);
@@ -185,7 +199,7 @@ impl<'r> Difference<'r> {
             Site::Register(bit) => {
                 let stages = &self.recording.pipeline.stages;
                 let stage = stages.partition_point(|placed| placed.state.end <= bit.word);
-                self.follow(stage);
+                self.follow_from(stage, true);
                 let word = bit.word - stages[stage].state.start;
                 RegisterBit { word, ..bit }.flip(&mut self.scratch.stages[stage].state);
             }
@@ -646,6 +660,58 @@ impl Drop for Difference<'_> {
     }
 }
 
+/// Edges behind a strike up to which it is looked every so many edges, a power of two, what its difference came to before.
+const LOOK_UP: [(u64, u64); 3] = [(64, LOOK_EVERY), (4096, 64), (u64::MAX, 1024)];
+
+impl Difference<'_> {
+    /// All that what follows depends on, where no strike is to come.
+    fn key(&self) -> Key {
+        let mut folded = Folded::new();
+        folded.fold(self.cycle);
+        for end in [self.input, self.output] {
+            match end {
+                None => folded.fold(u64::MAX),
+                Some(passed) => {
+                    folded.fold(passed.words);
+                    folded.fold(passed.last.map_or(0, |last| last + 1));
+                }
+            }
+        }
+        match &self.words {
+            None => folded.fold(u64::MAX),
+            Some(words) => folded.fold_all(words),
+        }
+        let mut below = self.scratch.stages.len();
+        while let Some(stage) = self.differs.below(below) {
+            below = stage;
+            folded.fold(stage as u64);
+            folded.fold_all(&self.scratch.stages[stage].state);
+        }
+        let sleeps = self.sleeping.iter();
+        let sleeps = sleeps.filter_map(|&stage| Some((stage, self.scratch.stages[stage].sleep.as_ref()?)));
+        // In the order of the stages, in which they need not have fallen asleep.
+        let mut sleeps: Vec<_> = sleeps.collect();
+        sleeps.sort_by_key(|&(stage, _)| stage);
+        for (stage, sleep) in sleeps {
+            folded.fold(stage as u64 | 1 << 63);
+            folded.fold(sleep.since);
+            folded.fold(sleep.differs.len() as u64);
+            for &(limb, bits, _) in &sleep.differs {
+                folded.fold(limb as u64);
+                folded.fold(bits);
+            }
+        }
+        folded.key()
+    }
+
+    /// Whether it is time to look up what the difference came to before.
+    fn looks_up(&self, strike: u64) -> bool {
+        let age = self.cycle.saturating_sub(strike);
+        let every = LOOK_UP.iter().find(|&&(below, _)| age < below);
+        every.is_some_and(|&(_, every)| self.cycle.is_multiple_of(every))
+    }
+}
+
 impl Recording {
     /// The run with these faults, where a sample is waited for until cycle `bound`; none where they are in a memory or
     /// let a stage write into one.
@@ -653,6 +719,17 @@ impl Recording {
     /// The outcome, the words and their number are those of the whole run ([`super::run()`]).
     #[must_use]
     pub fn strike(&self, faults: &[CycleFault], bound: u64) -> Option<Struck> {
+        self.strike_with(faults, bound, None).map(Arc::unwrap_or_clone)
+    }
+
+    /// The same as [`Recording::strike`], but for how much was simulated and when it settled: what follows a difference
+    /// that an earlier strike led to is not simulated again. `known` has to be of this recording and this bound alone.
+    #[must_use]
+    pub fn strike_known(&self, faults: &[CycleFault], bound: u64, known: &Known) -> Option<Arc<Struck>> {
+        self.strike_with(faults, bound, Some(known))
+    }
+
+    fn strike_with(&self, faults: &[CycleFault], bound: u64, known: Option<&Known>) -> Option<Arc<Struck>> {
         if faults.iter().any(|fault| matches!(fault.site, Site::Stored(_))) {
             return None;
         }
@@ -662,6 +739,8 @@ impl Recording {
         let mut run = Difference::new(self);
         let words = self.pipeline.streams[self.pipeline.output].words.max(1);
         let mut quiet = 0u32;
+        let struck_at = faults.peek().map_or(0, CycleFault::edges_before);
+        let mut keys = Vec::new();
         let (end, settled) = loop {
             let still = run.is_still();
             if still {
@@ -689,6 +768,17 @@ impl Recording {
             if run.stored {
                 return None;
             }
+            if let Some(known) = known
+                && run.last
+                && run.looks_up(struck_at)
+            {
+                let key = run.key();
+                if let Some(struck) = known.find(key) {
+                    known.keep(&keys, &struck);
+                    return Some(struck);
+                }
+                keys.push(key);
+            }
             if run.idle.is_power_of_two() {
                 let strike = faults.peek().map_or(u64::MAX, CycleFault::edges_before);
                 run.jump(strike);
@@ -712,11 +802,15 @@ impl Recording {
                 break (end, None);
             }
         };
-        Some(Struck {
+        let struck = Arc::new(Struck {
             outputs: run.outputs(),
             end,
             settled,
             stage_edges: run.stage_edges,
-        })
+        });
+        if let Some(known) = known {
+            known.keep(&keys, &struck);
+        }
+        Some(struck)
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Followed {
     /// Its state without the strikes, and the edge in front of which that is it.
     pub(super) twin: Vec<u64>,
     pub(super) twin_at: Option<u64>,
+    /// Its state without strikes where one of an earlier set struck it, and the edge in front of which that is it.
+    pub(super) base: Vec<u64>,
+    pub(super) base_at: Option<u64>,
     /// The edge from which on it is followed, and that at which it is looked at next.
     pub(super) since: u64,
     pub(super) next_look: u64,

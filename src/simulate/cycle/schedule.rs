@@ -78,7 +78,11 @@ impl Schedule {
             until: vec![0; stages],
             ends: BinaryHeap::new(),
             resting: vec![false; stages],
-            places: pipeline.stages.iter().map(|placed| placed.state.clone()).collect(),
+            places: pipeline
+                .stages
+                .iter()
+                .map(|placed| placed.state.clone())
+                .collect(),
             producers: Links::of(inputs, &pipeline.streams, |stream| stream.from),
             consumers: Links::of(outputs, &pipeline.streams, |stream| stream.to),
             sampled_by: Vec::new(),
