@@ -422,3 +422,73 @@ fn what_cannot_be_struck_is_refused() {
         assert!(!out.join("records.csv").exists());
     }
 }
+
+/// Every flip in every cycle of one sample: whole, in parts that are joined, and on any number of threads.
+#[test]
+fn classes_of_flips_add_up_in_parts_and_as_a_whole() {
+    let place = Workplace::new();
+    let model = place_of_model();
+    let run = |out: &str, more: &[&str]| {
+        let out = place.path(out);
+        let begin = [
+            "campaign",
+            &model,
+            "--registers-exhaustive",
+            "--every",
+            "211",
+            "--limit",
+            "2",
+        ];
+        let end = ["--out", out.to_str().unwrap(), "--json"];
+        document(&[&begin[..], more, &end[..]].concat())
+    };
+    let whole = run("whole", &["--threads", "1"]);
+    run("one", &["--shard", "1/2"]);
+    run("two", &["--shard", "2/2", "--threads", "3"]);
+    let [one, two, joined] = ["one", "two", "joined"].map(|name| place.path(name));
+    let [one, two, joined] = [&one, &two, &joined].map(|path| path.to_str().unwrap());
+    let merged = document(&["merge", one, two, "--out", joined, "--json"]);
+    assert_eq!(merged["all"], whole["all"]);
+    let records = |name: &str| std::fs::read(place.path(name).join("records.csv")).unwrap();
+    assert_eq!(records("joined"), records("whole"));
+    let mut reader = csv::Reader::from_path(place.path("whole").join("records.csv")).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let number = |cell: &str| cell.parse::<u64>().unwrap();
+    let weights: u64 = rows.iter().map(|row| number(&row[7])).sum();
+    let effects = rows.iter().filter(|row| &row[8] != "no_effect");
+    let effects: u64 = effects.map(|row| number(&row[7])).sum();
+    let all = &whole["all"];
+    let cycles = &whole["cycles"];
+    let cycles = cycles["end"].as_u64().unwrap() - cycles["start"].as_u64().unwrap();
+    assert_eq!(all["flips"], weights);
+    assert_eq!(weights, all["bits"].as_u64().unwrap() * cycles);
+    assert_eq!(all["classes"], rows.len());
+    let avf = all["avf"].as_f64().unwrap();
+    assert!((avf - effects as f64 / weights as f64).abs() < 1e-12 && avf > 0.0);
+    assert!(
+        rows.iter()
+            .all(|row| number(&row[7]) == number(&row[6]) - number(&row[5]) + 1)
+    );
+}
+
+#[test]
+fn a_selection_without_a_register_is_refused() {
+    let model = place_of_model();
+    for (arguments, says) in [
+        (vec!["--register", "nothing"], "no register bit is selected"),
+        (vec!["--every", "0"], "every n-th register bit"),
+    ] {
+        let begin = [
+            "campaign",
+            &model,
+            "--registers-exhaustive",
+            "--limit",
+            "1",
+            "--dry-run",
+        ];
+        let done = radstream(&[&begin[..], &arguments].concat());
+        let text = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+}

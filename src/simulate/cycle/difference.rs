@@ -11,26 +11,13 @@ use super::register::RegisterBit;
 use super::run::{CycleFault, End, Site};
 use super::stage::{Access, Edge, Signals, Stage, Transient};
 use super::stage_set::StageSet;
+use super::struck::Struck;
 
 /// Edges after which it is looked whether a stage is again as in the recorded run: a power of two.
 const LOOK_EVERY: u64 = 4;
 
 /// A stage that has been followed for so many edges times this is looked at again after so many.
 const PATIENCE: u64 = 4;
-
-/// What strikes came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Struck {
-    /// Output mantissas, as in [`super::Run::outputs`]; none where every word leaves as it would have without them.
-    pub outputs: Option<Vec<i64>>,
-    /// How the run ends.
-    pub end: End,
-    /// The edge in front of which the accelerator is seen to be as without the strikes, but for what no output depends
-    /// on any more; none where it never is.
-    pub settled: Option<u64>,
-    /// Edges of single stages that were simulated with the strikes.
-    pub stage_edges: u64,
-}
 
 /// An end of the accelerator that has passed other words than in the recorded run, or at other edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

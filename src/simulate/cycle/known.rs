@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::difference::Struck;
+use super::struck::Struck;
 
 /// A difference from a recorded run in front of an edge, cut to 128 bits: two unequal ones have the same key as rarely
 /// as two random numbers of 128 bits are equal.
