@@ -391,8 +391,8 @@ impl Stage for Thresholding {
         }
         match &self.pipeline {
             Pipeline::Count(count) => match count.edges_to_arrival(state) {
-                // A word is in the queue behind the edge at which it arrives, and is offered behind the next one.
-                Some(edges) if !offers && !self.queued(state) => edges + 1,
+                // A word is in the queue behind the edge at which it arrives, and not yet offered.
+                Some(edges) if edges > 1 && !offers && !self.queued(state) => edges,
                 None if offers || self.shows_nothing_new(state) => u64::MAX,
                 _ => 0,
             },
