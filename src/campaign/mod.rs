@@ -17,6 +17,7 @@ mod contents;
 mod draws;
 mod estimates;
 mod exhaustive;
+mod judge;
 mod kind;
 mod listed;
 mod memory;

@@ -1,16 +1,14 @@
 //! Fault sets scored on chunks of samples side by side: a chunk is loaded once and meets all fault sets.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::judge::{Judge, Workload};
 use super::{Baseline, Monitor, Scenario, Score};
-use crate::network::Network;
-use crate::outcome::{Evaluator, Outcome, Scratch};
+use crate::outcome::Evaluator;
 use crate::simulate::functional::batch::SAMPLES;
 use crate::simulate::functional::{BatchEngine, BatchPlan, Plan};
 
@@ -22,9 +20,6 @@ const MAX_ENGINE: usize = 1 << 28;
 
 /// Most differences of losses kept at a time, 8 bytes each.
 const MAX_DIFFERENCES: usize = 1 << 24;
-
-/// Most outputs of a chunk whose outcomes are remembered at a time, and the longest such output.
-const MAX_REMEMBERED: (usize, usize) = (1 << 16, 256);
 
 /// Fault sets between two looks at the monitor.
 const BETWEEN_LOOKS: usize = 64;
@@ -41,16 +36,6 @@ pub struct SideBySide {
     loading: AtomicU64,
 }
 
-/// What a workload has to say.
-#[derive(Clone, Copy)]
-struct Workload<'a> {
-    network: &'a Network,
-    evaluator: &'a Evaluator,
-    baseline: &'a Baseline,
-    /// The rise of every sample's loss where its output differs, when nothing else counts.
-    rise: Option<f64>,
-}
-
 /// Some fault sets on one chunk.
 struct Part {
     /// Samples changed, newly wrong and newly right, per fault set.
@@ -65,9 +50,6 @@ struct Sum {
     counts: [u64; 3],
     difference: f64,
 }
-
-/// Outcomes by sample and output.
-type Remembered = HashMap<Box<[i64]>, Outcome, BuildHasherDefault<CodeHasher>>;
 
 impl SideBySide {
     /// For so many samples; `None` where one after the other is the better way, or the only one.
@@ -218,14 +200,7 @@ impl SideBySide {
             counts: Vec::with_capacity(scenarios.len()),
             differences: Vec::new(),
         };
-        let mut judge = Judge {
-            workload,
-            first: chunk * SAMPLES,
-            remembered: Remembered::default(),
-            scratch: Scratch::default(),
-            key: Vec::new(),
-            values: Vec::new(),
-        };
+        let mut judge = Judge::new(workload, chunk * SAMPLES);
         for some in scenarios.chunks(BETWEEN_LOOKS) {
             if monitor.stopped() {
                 return None;
@@ -269,91 +244,5 @@ fn add<'a>(sums: &mut impl Iterator<Item = &'a mut Sum>, part: &Part, rise: Opti
                 }
             }
         }
-    }
-}
-
-/// Scores the changed samples of one chunk.
-struct Judge<'a> {
-    workload: Workload<'a>,
-    /// Number of the chunk's first sample.
-    first: usize,
-    remembered: Remembered,
-    scratch: Scratch,
-    /// Lane and output mantissas.
-    key: Vec<i64>,
-    values: Vec<f64>,
-}
-
-impl Judge<'_> {
-    /// Adds the differences of the changed samples in their order, and counts verdicts that turned.
-    fn judge(
-        &mut self,
-        engine: &BatchEngine,
-        mut changed: u64,
-        counts: &mut [u8; 3],
-        differences: &mut Vec<f64>,
-    ) {
-        while changed != 0 {
-            let lane = changed.trailing_zeros() as usize;
-            changed &= changed - 1;
-            self.key.clear();
-            self.key.push(lane as i64);
-            engine.output(lane, &mut self.key);
-            let fault_free = self.workload.baseline.outcomes[self.first + lane];
-            let outcome = self.outcome(lane);
-            differences.push(outcome.loss - fault_free.loss);
-            match (fault_free.correct, outcome.correct) {
-                (Some(true), Some(false)) => counts[1] += 1,
-                (Some(false), Some(true)) => counts[2] += 1,
-                _ => {}
-            }
-        }
-    }
-
-    /// The outcome of the key.
-    fn outcome(&mut self, lane: usize) -> Outcome {
-        if let Some(outcome) = self.remembered.get(&self.key[..]) {
-            return *outcome;
-        }
-        let Workload {
-            network, evaluator, ..
-        } = self.workload;
-        self.values.clear();
-        self.values.extend(network.output_values(&self.key[1..]));
-        let outcome = evaluator.evaluate(self.first + lane, &self.values, true, &mut self.scratch);
-        if self.key.len() <= MAX_REMEMBERED.1 {
-            if self.remembered.len() >= MAX_REMEMBERED.0 {
-                self.remembered.clear();
-            }
-            self.remembered.insert(self.key.as_slice().into(), outcome);
-        }
-        outcome
-    }
-}
-
-/// A fast hash of mantissas, which nobody chooses to collide.
-#[derive(Default)]
-struct CodeHasher(u64);
-
-impl Hasher for CodeHasher {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for word in bytes.chunks(8) {
-            let mut padded = [0; 8];
-            padded[..word.len()].copy_from_slice(word);
-            self.write_u64(u64::from_le_bytes(padded));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        // An odd constant without structure: the golden ratio in 64 bits.
-        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
     }
 }
