@@ -64,6 +64,7 @@ pub mod cli;
 pub mod data;
 pub mod fault;
 pub mod fixed_point;
+mod level;
 pub mod model;
 pub mod network;
 pub mod outcome;

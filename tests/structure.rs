@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-/// The rooms of `src/` in the order in which data goes through them; `data` and `text` stand beside the line.
-const ROOMS: [&str; 17] = [
+/// The rooms of `src/` in the order in which data goes through them; `data`, `text` and `level` stand beside the line.
+const ROOMS: [&str; 18] = [
     "text",
+    "level",
     "data",
     "fixed_point",
     "network",

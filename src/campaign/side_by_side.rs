@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::judge::{Judge, Workload};
+use super::judge::{Judge, Part, Workload};
 use super::{Baseline, Monitor, Scenario, Score};
 use crate::outcome::Evaluator;
 use crate::simulate::functional::batch::SAMPLES;
@@ -34,14 +34,6 @@ pub struct SideBySide {
     idle: Mutex<Vec<BatchEngine>>,
     /// Nanoseconds that the last call spent on loading, over all threads.
     loading: AtomicU64,
-}
-
-/// Some fault sets on one chunk.
-struct Part {
-    /// Samples changed, newly wrong and newly right, per fault set.
-    counts: Vec<[u8; 3]>,
-    /// Differences of the losses of changed samples in their order, one fault set after the other.
-    differences: Vec<f64>,
 }
 
 /// Sums of one fault set.
@@ -196,10 +188,6 @@ impl SideBySide {
         engine.load(inputs);
         let nanos = started.elapsed().as_nanos() as u64;
         self.loading.fetch_add(nanos, Ordering::Relaxed);
-        let mut part = Part {
-            counts: Vec::with_capacity(scenarios.len()),
-            differences: Vec::new(),
-        };
         let mut judge = Judge::new(workload, chunk * SAMPLES);
         for some in scenarios.chunks(BETWEEN_LOOKS) {
             if monitor.stopped() {
@@ -211,15 +199,11 @@ impl SideBySide {
                 } else {
                     engine.strike_with(&scenario.changes, &scenario.transients)
                 };
-                let mut counts = [changed.count_ones() as u8, 0, 0];
-                if changed != 0 && workload.rise.is_none() {
-                    judge.judge(engine, changed, &mut counts, &mut part.differences);
-                }
-                part.counts.push(counts);
+                judge.take(changed, |lane, mantissas| engine.output(lane, mantissas));
             }
             monitor.advance((some.len() * engine.samples()) as u64);
         }
-        Some(part)
+        Some(judge.finish())
     }
 }
 

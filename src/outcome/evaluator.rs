@@ -396,21 +396,7 @@ impl Evaluator {
     /// counts.
     #[must_use]
     pub fn outcome_of_difference(&self) -> Option<Outcome> {
-        let view = SampleView {
-            output: &[],
-            target: &[],
-            labels: &[],
-            pixel_width: self.pixel_width,
-            classes: self.classes,
-            differs: true,
-            kind: self.seen().kind(),
-        };
-        let blind = !self.loss.reads_output() && self.labels.is_empty() && self.predictions.is_empty();
-        blind.then(|| Outcome {
-            loss: self.loss.evaluate(&view),
-            correct: None,
-            accuracy: None,
-        })
+        self.is_blind().then(|| self.judge(0, &[], true))
     }
 
     /// The outcome of one sample.
@@ -422,11 +408,66 @@ impl Evaluator {
     /// # Panics
     /// Where `values` has not the readout's length, or the sample is beyond those promised.
     pub fn evaluate(&self, sample: usize, values: &[f64], differs: bool, scratch: &mut Scratch) -> Outcome {
-        let reference = if self.labels.is_empty() {
-            &self.predictions
-        } else {
-            &self.labels
+        if self.is_blind() {
+            return self.judge(sample, &[], differs);
+        }
+        let output = self.output(
+            values,
+            &mut scratch.readout,
+            &mut scratch.ordered,
+            &mut scratch.gathered,
+        );
+        self.judge(sample, output, differs)
+    }
+
+    /// What [`Evaluator::judge`] sees of several samples, `values` being `[sample][value behind the accelerator]`:
+    /// appended to `outputs`, `[sample][gathered output]`. Readouts run side by side; each row has the bits that it has
+    /// alone.
+    ///
+    /// # Panics
+    /// Where `values` is not a multiple of the readout's input.
+    pub fn outputs(&self, values: &[f64], scratch: &mut Scratch, outputs: &mut Vec<f64>) {
+        let len = self.readout.input_len().max(1);
+        let ordered = &mut scratch.ordered;
+        let values = match &self.order {
+            None => values,
+            Some(order) => {
+                ordered.clear();
+                for values in values.chunks_exact(len) {
+                    ordered.extend(order.iter().map(|&at| values[at]));
+                }
+                ordered
+            }
         };
+        let Some(indices) = &self.picked else {
+            self.seen().evaluate_all(values, &mut scratch.readout, outputs);
+            return;
+        };
+        let all = &mut scratch.gathered;
+        all.clear();
+        self.seen().evaluate_all(values, &mut scratch.readout, all);
+        for output in all.chunks_exact(self.readout.output_len().max(1)) {
+            outputs.extend(indices.iter().map(|&index| output[index]));
+        }
+    }
+
+    /// Values of a row of [`Evaluator::outputs`].
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether nothing but the difference of any integer counts.
+    fn is_blind(&self) -> bool {
+        !self.loss.reads_output() && self.labels.is_empty() && self.predictions.is_empty()
+    }
+
+    /// The outcome of one sample from its row of [`Evaluator::outputs`]; `differs` is as in [`Evaluator::evaluate`].
+    ///
+    /// # Panics
+    /// Where the sample is beyond those promised.
+    #[must_use]
+    pub fn judge(&self, sample: usize, output: &[f64], differs: bool) -> Outcome {
         let view = |output, target, labels| SampleView {
             output,
             target,
@@ -436,19 +477,18 @@ impl Evaluator {
             differs,
             kind: self.seen().kind(),
         };
-        if !self.loss.reads_output() && reference.is_empty() {
+        if self.is_blind() {
             return Outcome {
                 loss: self.loss.evaluate(&view(&[], &[], &[])),
                 correct: None,
                 accuracy: None,
             };
         }
-        let output = self.output(
-            values,
-            &mut scratch.readout,
-            &mut scratch.ordered,
-            &mut scratch.gathered,
-        );
+        let reference = if self.labels.is_empty() {
+            &self.predictions
+        } else {
+            &self.labels
+        };
         let pixels = self.width / self.pixel_width;
         let expected = if reference.is_empty() {
             &[]
@@ -461,8 +501,8 @@ impl Evaluator {
             &self.target[sample * self.width..][..self.width]
         };
         let view = view(output, target, expected);
-        let wrong = wrong_pixels(&view);
         let known = !expected.is_empty();
+        let wrong = if known { wrong_pixels(&view) } else { 0 };
         Outcome {
             loss: self.loss.evaluate(&view),
             correct: known.then_some(wrong == 0),

@@ -4,7 +4,9 @@
 //! move the one onto the other (Rubner, Tomasi, Guibas, IJCV 40, 2000). The optimum is found on
 //! integers: masses are rounded to 2^-52 of the total (2^-50 beyond 511 cells), distances to 2^-44 of
 //! the largest (2^-40 beyond 64 cells), so that the answer is one number whatever path the algorithm
-//! takes to it.
+//! takes to it: it is computed from the least total, an integer, and not from the flow that has it, of which there may
+//! be several. So the search may start anywhere, and it starts from the best basis of the problem before: under faults
+//! that is mostly the same target with an output that differs little.
 
 mod simplex;
 
@@ -46,7 +48,28 @@ pub struct Scratch {
     sources: Vec<usize>,
     sinks: Vec<usize>,
     transport: Transport,
+    last: Last,
 }
+
+/// What is left of the problem before.
+#[derive(Clone, Debug, Default)]
+struct Last {
+    /// The target and its masses.
+    target: Vec<f64>,
+    masses: Vec<i64>,
+    mass_bits: u32,
+    /// Basis of the last solution: cells of source and sink, from the leaves of the tree on.
+    basis: Vec<(usize, usize)>,
+    /// Dual values of the cells that were sources and of those that were sinks, NaN elsewhere.
+    source_potential: Vec<f64>,
+    sink_potential: Vec<f64>,
+    /// Number of each cell among the sources and among the sinks, or [`NONE`].
+    source_of: Vec<usize>,
+    sink_of: Vec<usize>,
+}
+
+/// No number.
+const NONE: usize = usize::MAX;
 
 impl EarthMover {
     /// All that determines it, as text.
@@ -143,8 +166,17 @@ impl EarthMover {
     pub fn emd(&self, target: &[f64], output: &[f64], scratch: &mut Scratch) -> f64 {
         assert_eq!(target.len(), self.cells, "one target mass per cell");
         assert_eq!(output.len(), self.cells, "one output mass per cell");
-        if !to_integer_masses(target, self.mass_bits, &mut scratch.target) {
-            return EMPTY_TARGET;
+        let last = &mut scratch.last;
+        if last.mass_bits == self.mass_bits && last.target == target {
+            scratch.target.clone_from(&last.masses);
+        } else {
+            last.target.clear();
+            if !to_integer_masses(target, self.mass_bits, &mut scratch.target) {
+                return EMPTY_TARGET;
+            }
+            last.mass_bits = self.mass_bits;
+            last.target.extend_from_slice(target);
+            last.masses.clone_from(&scratch.target);
         }
         if !to_integer_masses(output, self.mass_bits, &mut scratch.output) {
             return EMPTY_OUTPUT;
@@ -169,10 +201,72 @@ impl EarthMover {
                 *cost = row[j];
             }
         }
+        scratch
+            .last
+            .begin(self, &scratch.sources, &scratch.sinks, transport);
         let supplies = scratch.sources.iter().map(|&i| scratch.target[i]);
         let demands = scratch.sinks.iter().map(|&j| scratch.output[j]);
         let total = transport.solve(supplies, demands);
+        scratch.last.keep(&scratch.sources, &scratch.sinks, transport);
         libm::scalbn(total as f64, -(self.mass_bits as i32)) * self.cost_unit
+    }
+}
+
+impl Last {
+    /// Lets a problem start where the last one ended.
+    fn begin(&mut self, mover: &EarthMover, sources: &[usize], sinks: &[usize], transport: &mut Transport) {
+        if self.source_potential.len() != mover.cells {
+            self.basis.clear();
+            return;
+        }
+        self.source_of.clear();
+        self.source_of.resize(mover.cells, NONE);
+        self.sink_of.clear();
+        self.sink_of.resize(mover.cells, NONE);
+        for (number, &cell) in sources.iter().enumerate() {
+            self.source_of[cell] = number;
+        }
+        for (number, &cell) in sinks.iter().enumerate() {
+            self.sink_of[cell] = number;
+        }
+        for &(source, sink) in &self.basis {
+            let (source, sink) = (self.source_of[source], self.sink_of[sink]);
+            if source != NONE && sink != NONE {
+                transport.try_first(source, sink);
+            }
+        }
+        for (worth, &cell) in transport.worth().iter_mut().zip(sinks) {
+            *worth = self.sink_potential[cell];
+            if worth.is_nan() {
+                // The largest value that no cost undercuts.
+                let costs = mover.costs[cell..].iter().step_by(mover.cells);
+                *worth = costs
+                    .zip(&self.source_potential)
+                    .filter(|(_, potential)| !potential.is_nan())
+                    .fold(f64::INFINITY, |least, (cost, potential)| {
+                        least.min(cost - potential)
+                    });
+            }
+        }
+    }
+
+    fn keep(&mut self, sources: &[usize], sinks: &[usize], transport: &Transport) {
+        let cells = self.target.len();
+        for potentials in [&mut self.source_potential, &mut self.sink_potential] {
+            potentials.clear();
+            potentials.resize(cells, f64::NAN);
+        }
+        let (of_sources, of_sinks) = transport.potentials();
+        for (&cell, &potential) in sources.iter().zip(of_sources) {
+            self.source_potential[cell] = potential;
+        }
+        for (&cell, &potential) in sinks.iter().zip(of_sinks) {
+            self.sink_potential[cell] = potential;
+        }
+        transport.basis(&mut self.basis);
+        for (source, sink) in &mut self.basis {
+            (*source, *sink) = (sources[*source], sinks[*sink]);
+        }
     }
 }
 

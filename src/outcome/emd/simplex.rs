@@ -31,6 +31,10 @@ pub(super) struct Transport {
     next_half_edge: Vec<usize>,
     /// Sinks that the first assignment can still fill; nodes whose neighbours are not placed.
     open: Vec<usize>,
+    /// Edges that the first basis tries first: source and sink.
+    tried_first: Vec<(usize, usize)>,
+    /// What the first basis takes the sinks to be worth: it fills those first whose cost is least above that.
+    worth: Vec<f64>,
 }
 
 impl Transport {
@@ -49,6 +53,36 @@ impl Transport {
         self.sources = sources;
         self.sinks = sinks;
         self.costs.resize(sources * sinks, 0.0);
+        self.tried_first.clear();
+        self.worth.clear();
+        self.worth.resize(sinks, 0.0);
+    }
+
+    /// An edge that is likely to be in the best basis. Of a tree, edges come from its leaves on.
+    pub(super) fn try_first(&mut self, source: usize, sink: usize) {
+        self.tried_first.push((source, sink));
+    }
+
+    /// What the sinks are likely to be worth. Neither this nor [`Transport::try_first`] changes the answer.
+    pub(super) fn worth(&mut self) -> &mut [f64] {
+        &mut self.worth
+    }
+
+    /// The dual values of the last solution: of the sources, then of the sinks.
+    pub(super) fn potentials(&self) -> (&[f64], &[f64]) {
+        self.potential.split_at(self.sources)
+    }
+
+    /// The edges of the last solution's basis, source and sink, from the leaves on.
+    pub(super) fn basis(&self, edges: &mut Vec<(usize, usize)>) {
+        edges.clear();
+        let mut node = 0;
+        while let Some(next) = self.tree.next_below(node, 0) {
+            node = next;
+            let parent = self.tree.parent[node];
+            edges.push((node.min(parent), node.max(parent) - self.sources));
+        }
+        edges.reverse();
     }
 
     /// Costs from one source to all sinks: integers whose sums stay below 2^53.
@@ -77,7 +111,8 @@ impl Transport {
             .sum()
     }
 
-    /// A first basis: each source in turn fills the nearest sinks that are not full.
+    /// A first basis: the edges that are tried first, then each source in turn fills the nearest sinks that are not
+    /// full.
     fn assign_first(&mut self) {
         let (sources, sinks) = (self.sources, self.sinks);
         let bits = Self::perturbation_bits(sources);
@@ -88,18 +123,29 @@ impl Transport {
         }
         self.left[sources + sinks - 1] += sources as i64;
         self.first_basis.clear();
+        // The perturbed amounts never tie before the very last assignment, so each step closes
+        // one node and the edges form a spanning tree.
+        for &(source, sink) in &self.tried_first {
+            let sink = sources + sink;
+            let flow = self.left[source].min(self.left[sink]);
+            if flow > 0 {
+                self.left[source] -= flow;
+                self.left[sink] -= flow;
+                self.first_basis.push((source, sink, flow));
+            }
+        }
         self.open.clear();
-        self.open.extend(0..sinks);
+        self.open
+            .extend((0..sinks).filter(|&sink| self.left[sources + sink] > 0));
         for source in 0..sources {
             let row = &self.costs[source * sinks..][..sinks];
-            // The perturbed amounts never tie before the very last assignment, so each step closes
-            // one node and the edges form a spanning tree.
             while self.left[source] > 0 {
                 let mut slot = 0;
                 let mut nearest = f64::INFINITY;
                 for (candidate, &sink) in self.open.iter().enumerate() {
-                    if row[sink] < nearest {
-                        nearest = row[sink];
+                    let above = row[sink] - self.worth[sink];
+                    if above < nearest {
+                        nearest = above;
                         slot = candidate;
                     }
                 }

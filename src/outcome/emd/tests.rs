@@ -247,3 +247,64 @@ fn a_shortcut_over_a_third_cell_is_no_metric() {
     let emd = mover.emd(&[0.5, 0.5, 0.0], &[0.0, 0.5, 0.5], &mut Scratch::default());
     assert!((emd - 1.0).abs() < 1e-12);
 }
+
+/// A walk over problems that differ little: some masses change, appear or vanish, now and then the target as well.
+#[test]
+fn where_the_search_starts_changes_nothing() {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+    let (mut warm_ways, mut ties) = (0, 0);
+    for case in 0..200 {
+        let cells = rng.random_range(1..26);
+        let on_grid = case % 2 == 0;
+        let point = |rng: &mut rand_chacha::ChaCha8Rng| {
+            if on_grid {
+                (
+                    f64::from(rng.random_range(0..4u8)),
+                    f64::from(rng.random_range(0..4u8)),
+                )
+            } else {
+                (rng.random_range(0.0..5.0), rng.random_range(0.0..5.0))
+            }
+        };
+        let mut distances = euclidean(&(0..cells).map(|_| point(&mut rng)).collect::<Vec<_>>());
+        if case % 5 == 4 {
+            // No metric.
+            distances
+                .iter_mut()
+                .for_each(|d| *d = f64::from(rng.random_range(0..3u8)));
+        }
+        let mover = EarthMover::new(&[cells, cells], &distances).unwrap();
+        let mass = |rng: &mut rand_chacha::ChaCha8Rng| match rng.random_range(0..4u8) {
+            0 => 0.0,
+            // Many subsets balance each other.
+            1 | 2 if on_grid => f64::from(rng.random_range(1..4u8)),
+            _ => rng.random_range(0.0..1.0),
+        };
+        let mut target: Vec<f64> = (0..cells).map(|_| mass(&mut rng)).collect();
+        let mut output = target.clone();
+        let mut scratch = Scratch::default();
+        for step in 0..30 {
+            for _ in 0..rng.random_range(0..4u8) {
+                let at = rng.random_range(0..cells);
+                output[at] = mass(&mut rng);
+            }
+            if step % 7 == 6 {
+                target.rotate_left(1);
+            }
+            let warm = mover.emd(&target, &output, &mut scratch);
+            if !scratch.sources.is_empty() && warm > 0.0 {
+                scratch.transport.assert_optimal();
+                warm_ways += usize::from(step > 0);
+                ties += usize::from(on_grid);
+            }
+            let cold = mover.emd(&target, &output, &mut Scratch::default());
+            assert_eq!(
+                warm.to_bits(),
+                cold.to_bits(),
+                "case {case}, step {step}: {warm} {cold}"
+            );
+        }
+    }
+    assert!(warm_ways > 3000 && ties > 1000, "{warm_ways} {ties}");
+}

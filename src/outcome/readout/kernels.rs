@@ -86,6 +86,13 @@ fn accumulate(sums: &mut [f64], inputs: impl Iterator<Item = f64>, rows: &[f64])
     any
 }
 
+/// Whether a product with an input that is zero changes no bit of a sum, so that leaving it out and adding it are the
+/// same: it is a zero itself, and no sum is ever -0. A sum of numbers is -0 only where all of them are.
+pub(super) fn zeros_vanish(weights: &[f64], bias: &[f64]) -> bool {
+    let minus_zero = (-0.0f64).to_bits();
+    weights.iter().all(|weight| weight.is_finite()) && bias.iter().all(|bias| bias.to_bits() != minus_zero)
+}
+
 /// `rows` rows times one matrix, plus a bias.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Dense {
@@ -96,6 +103,9 @@ pub(super) struct Dense {
     pub(super) weights: Vec<f64>,
     /// `[row][output]`; empty where there is none.
     pub(super) bias: Vec<f64>,
+    /// See [`zeros_vanish`].
+    #[serde(skip)]
+    pub(super) zeros_vanish: bool,
 }
 
 impl Dense {
@@ -133,14 +143,14 @@ pub(super) struct Window {
 
 impl Window {
     /// Index on the wide side (where the padding is) of a tap at a step, `None` in the padding.
-    fn wide(&self, axis: usize, step: usize, tap: usize, extent: usize) -> Option<usize> {
+    pub(super) fn wide(&self, axis: usize, step: usize, tap: usize, extent: usize) -> Option<usize> {
         (step * self.stride[axis] + tap * self.dilation[axis])
             .checked_sub(self.before[axis])
             .filter(|&index| index < extent)
     }
 
     /// Address of a pixel's first channel.
-    fn address(&self, y: usize, x: usize) -> usize {
+    pub(super) fn address(&self, y: usize, x: usize) -> usize {
         y * self.map_strides[0] + x * self.map_strides[1]
     }
 }
@@ -158,6 +168,9 @@ pub(super) struct Convolution {
     pub(super) weights: Vec<f64>,
     /// One per output channel.
     pub(super) bias: Vec<f64>,
+    /// See [`zeros_vanish`].
+    #[serde(skip)]
+    pub(super) zeros_vanish: bool,
 }
 
 impl Convolution {

@@ -1,11 +1,11 @@
-//! Off-chip readouts: small ONNX float models behind the accelerator, one sample at a time in `f64`.
+//! Off-chip readouts: small ONNX float models behind the accelerator, in `f64`.
 //!
 //! Parameters are widened from the file exactly. Every sum has a fixed order: it starts from the
 //! bias and adds the inputs in their row-major order (for windows: kernel row, kernel column,
 //! channel; for transposed convolutions: input row, input column, and within a pixel first over the
 //! channels); products with an input that is zero are left out. No operation fuses a product with a
 //! sum, and transcendental functions are `libm`'s, so a result does not depend on batch, thread or
-//! machine.
+//! machine. Samples run alone ([`Readout::evaluate`]), or side by side in vectors ([`Readout::evaluate_all`]).
 
 mod builder;
 mod compile;
@@ -14,6 +14,7 @@ mod kernels;
 mod marks;
 mod operators;
 mod plan;
+mod side_by_side;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 use std::path::Path;
 
+use crate::level::Level;
 use crate::network::import::ImportError;
 use crate::network::import::onnx::OnnxGraph;
 use crate::network::{Layout, OutputMeaning, RealFunction};
@@ -47,6 +49,7 @@ pub enum OutputKind {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     values: Vec<f64>,
+    side_by_side: side_by_side::Work,
 }
 
 /// A readout, compiled to a fixed sequence of operations.
@@ -253,6 +256,33 @@ impl Readout {
     /// Where `code` has not [`Readout::input_len`] values.
     pub fn evaluate<'s>(&self, code: &[f64], scratch: &'s mut Scratch) -> &'s [f64] {
         self.plan.run(code, self.front.as_ref(), &mut scratch.values)
+    }
+
+    /// The readouts of several samples, `codes` being `[sample][value]`: appended to `outputs`, `[sample][output]`. They
+    /// run side by side in vectors, and each is the same, bit for bit, as [`Readout::evaluate`] of its sample alone.
+    ///
+    /// # Panics
+    /// Where `codes` is not a multiple of [`Readout::input_len`].
+    pub fn evaluate_all(&self, codes: &[f64], scratch: &mut Scratch, outputs: &mut Vec<f64>) {
+        self.evaluate_all_at(Level::widest(), codes, scratch, outputs);
+    }
+
+    fn evaluate_all_at(&self, level: Level, codes: &[f64], scratch: &mut Scratch, outputs: &mut Vec<f64>) {
+        let len = self.input_len();
+        assert_eq!(codes.len() % len.max(1), 0, "whole samples");
+        if !side_by_side::takes(&self.plan) {
+            for code in codes.chunks_exact(len.max(1)) {
+                outputs.extend_from_slice(self.evaluate(code, scratch));
+            }
+            return;
+        }
+        let work = &mut scratch.side_by_side;
+        for codes in codes.chunks(side_by_side::LANES * len) {
+            side_by_side::run(level, &self.plan, self.front.as_ref(), codes, work);
+            for lane in 0..codes.len() / len {
+                outputs.extend(work.output(&self.plan, lane));
+            }
+        }
     }
 }
 

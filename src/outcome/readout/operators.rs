@@ -1,7 +1,7 @@
 //! Operators other than windows.
 
 use super::builder::Builder;
-use super::kernels::{Dense, Softmax, Unary};
+use super::kernels::{self, Dense, Softmax, Unary};
 use super::plan::{Action, Binary, Operand, View};
 use super::window;
 use crate::network::import::ImportError;
@@ -268,7 +268,7 @@ fn gemm(builder: &mut Builder, node: &OnnxNode) -> Compiled {
     builder.work(node, &[rows, inputs, outputs])?;
     builder.store(node, &[inputs, outputs])?;
     let stored = matrix.reals();
-    let weights = (0..inputs * outputs)
+    let weights: Vec<f64> = (0..inputs * outputs)
         .map(|at| {
             let (input, output) = (at / outputs, at % outputs);
             let weight = if is_set("transB") {
@@ -304,6 +304,7 @@ fn gemm(builder: &mut Builder, node: &OnnxNode) -> Compiled {
         rows,
         inputs,
         outputs,
+        zeros_vanish: kernels::zeros_vanish(&weights, &bias),
         weights,
         bias,
     };
@@ -327,11 +328,13 @@ fn mat_mul(builder: &mut Builder, node: &OnnxNode) -> Compiled {
     };
     builder.work(node, &[from.len(), outputs])?;
     builder.store(node, &[inputs, outputs])?;
+    let weights = matrix.reals();
     let dense = Dense {
         rows: leading.iter().product(),
         inputs: last,
         outputs,
-        weights: matrix.reals(),
+        zeros_vanish: kernels::zeros_vanish(&weights, &[]),
+        weights,
         bias: Vec::new(),
     };
     let mut shape = leading.to_vec();

@@ -1,7 +1,7 @@
 //! Operators that move a window over a map: convolutions and pools.
 
 use super::builder::Builder;
-use super::kernels::{Convolution, Pool, Reduce, Window};
+use super::kernels::{self, Convolution, Pool, Reduce, Window};
 use super::plan::{Action, View};
 use crate::network::import::ImportError;
 use crate::network::import::onnx::{Constant, OnnxNode};
@@ -273,12 +273,14 @@ pub(super) fn conv(builder: &mut Builder, node: &OnnxNode) -> Compiled {
             }
         }
     }
+    let bias = bias(builder, node, channels)?;
     let convolution = Convolution {
         groups,
         inputs,
         outputs,
+        zeros_vanish: kernels::zeros_vanish(&weights, &bias),
         weights,
-        bias: bias(builder, node, channels)?,
+        bias,
         window,
     };
     let output = convolution.window.output;
@@ -312,12 +314,14 @@ pub(super) fn conv_transpose(builder: &mut Builder, node: &OnnxNode) -> Compiled
         }
     }
     let channels = outputs * groups;
+    let bias = bias(builder, node, channels)?;
     let convolution = Convolution {
         groups,
         inputs,
         outputs,
+        zeros_vanish: kernels::zeros_vanish(&weights, &bias),
         weights,
-        bias: bias(builder, node, channels)?,
+        bias,
         window,
     };
     let patch = builder.reserve(node, &[convolution.patch_len()])?.offset;

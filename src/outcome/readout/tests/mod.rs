@@ -2,6 +2,7 @@
 
 mod operators;
 mod refusals;
+mod side_by_side;
 mod window;
 
 use std::path::Path;

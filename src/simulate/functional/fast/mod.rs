@@ -11,7 +11,6 @@ mod chain;
 mod engine;
 mod kernels;
 mod lanes;
-pub(super) mod level;
 mod moves;
 mod pack;
 mod plan;
@@ -20,8 +19,9 @@ pub(super) mod range;
 mod thresholds;
 mod window;
 
+pub(super) use crate::level;
+pub use crate::level::Level;
 pub use engine::{FastEngine, Method};
-pub use level::Level;
 pub use plan::FastPlan;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-/// A set of vector instructions that this machine has. All levels compute the same integers.
+/// A set of vector instructions that this machine has. All levels compute the same values.
 ///
 /// A level can only be made where its instructions exist, so that holding one proves that they may
 /// be executed.
@@ -12,7 +12,7 @@ pub struct Level(Instructions);
 
 /// From the fewest to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::simulate::functional) enum Instructions {
+pub(crate) enum Instructions {
     /// What every machine of the architecture has.
     Baseline,
     /// AVX2 and POPCNT.
@@ -69,12 +69,12 @@ impl Level {
     }
 
     /// The instructions; their presence is proved by the level.
-    pub(in crate::simulate::functional) fn instructions(self) -> Instructions {
+    pub(crate) fn instructions(self) -> Instructions {
         self.0
     }
 
     /// Whether products of bytes have an instruction of their own; other levels widen them to 16 bits.
-    pub(super) fn multiplies_bytes(self) -> bool {
+    pub(crate) fn multiplies_bytes(self) -> bool {
         match self.0 {
             // The scalar twin takes the path of the widest level, so that it is its twin.
             Instructions::Baseline => true,
@@ -110,7 +110,7 @@ macro_rules! at_level {
     ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) = $body:expr) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
-        $visible fn $name(level: $crate::simulate::functional::fast::Level, $($argument: $type),*) {
+        $visible fn $name(level: $crate::level::Level, $($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[allow(clippy::too_many_arguments)]
             #[target_feature(enable = "avx2")]
@@ -124,7 +124,7 @@ macro_rules! at_level {
                 $body($($argument),*)
             }
             #[cfg(target_arch = "x86_64")]
-            use $crate::simulate::functional::fast::level::Instructions;
+            use $crate::level::Instructions;
             match level.instructions() {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the level proves that the machine has these instructions.
@@ -137,4 +137,4 @@ macro_rules! at_level {
         }
     };
 }
-pub(in crate::simulate::functional) use at_level;
+pub(crate) use at_level;
