@@ -13,6 +13,7 @@ use radstream::data::{self, Source};
 use radstream::fault;
 use radstream::model::{Description, Files, Settings, Workload, load_network};
 use radstream::network::import::{ImportOptions, qonnx};
+use radstream::outcome::emd::EarthMover;
 use radstream::outcome::{Evaluator, Loss, Readout, Scratch, Setup};
 use radstream::simulate::functional::{Parameters, evaluate};
 
@@ -91,6 +92,60 @@ fn exhaustive(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Readouts and losses of the fault sets of a model: distinct outputs side by side, and each changed output alone.
+fn outcomes(criterion: &mut Criterion) {
+    let files = Files::Embedded;
+    let description = Description::read(&files).expect("a model");
+    let network =
+        load_network(&files, Path::new(&description.network), &ImportOptions::default()).expect("a network");
+    let settings = Settings::of(&description, &files);
+    let workload = Workload::load(&network, &settings).expect("a workload");
+    let values = network.tensor(network.output).len();
+    let evaluator = workload.evaluator;
+    let at = |cell: usize| ((cell / 8) as f64, (cell % 8) as f64);
+    let distances: Vec<f64> = (0..64 * 64)
+        .map(|pair| (at(pair / 64), at(pair % 64)))
+        .map(|(a, b)| libm::hypot(a.0 - b.0, a.1 - b.1))
+        .collect();
+    let mover = EarthMover::new(&[64, 64], &distances).expect("a distance");
+    let by_distance = evaluator
+        .clone()
+        .with_loss(Loss::emd(mover))
+        .expect("a loss that fits");
+    // Outputs of one sample that differ by a little here and there.
+    let rows = 512;
+    let codes: Vec<f64> = (0..rows * values)
+        .map(|at| {
+            let (row, value) = (at / values, at % values);
+            let changed = if row % values == value { row / values } else { 0 };
+            ((value * 37 + 11 * changed) % 100) as f64 / 64.0
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("outcomes");
+    group.throughput(Throughput::Elements(rows as u64));
+    for (name, evaluator) in [("mse", &evaluator), ("emd", &by_distance)] {
+        let mut scratch = Scratch::default();
+        let mut outputs = Vec::new();
+        group.bench_function(BenchmarkId::new("side by side", name), |bencher| {
+            bencher.iter(|| {
+                outputs.clear();
+                evaluator.outputs(black_box(&codes), &mut scratch, &mut outputs);
+                let rows = outputs.chunks_exact(evaluator.width());
+                let losses = rows.map(|row| evaluator.judge(0, row, true).loss);
+                black_box(losses.sum::<f64>())
+            });
+        });
+        group.bench_function(BenchmarkId::new("one after the other", name), |bencher| {
+            bencher.iter(|| {
+                let codes = black_box(&codes).chunks_exact(values);
+                let losses = codes.map(|code| evaluator.evaluate(0, code, true, &mut scratch).loss);
+                black_box(losses.sum::<f64>())
+            });
+        });
+    }
+    group.finish();
+}
+
 /// All stored bits of ECON-T Medium on 20,000 inputs, where every changed output counts alike.
 fn econt(criterion: &mut Criterion) {
     let root = std::env::var_os("RADSTREAM_SHARED_DATA").map_or_else(
@@ -128,6 +183,7 @@ fn econt(criterion: &mut Criterion) {
         stated: None,
         labels: None,
         classes: None,
+        metrics: vec![],
     };
     let evaluator = Evaluator::new(setup, samples, values).expect("an evaluator");
     let accelerator = Accelerator::build(&network, &Hardware::default()).expect("an accelerator");
@@ -162,5 +218,5 @@ fn econt(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, exhaustive, econt);
+criterion_group!(benches, exhaustive, outcomes, econt);
 criterion_main!(benches);

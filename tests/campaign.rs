@@ -7,12 +7,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use radstream::accelerator::{Accelerator, StoredBit};
 use radstream::campaign::{
-    Accumulation, Bench, BitRecord, Exhaustive, Kind, Run, Scenario, Silent, Trial, TrialPlan,
+    Accumulation, Bench, BitRecord, Exhaustive, Kind, Run, Scenario, Score, Silent, Trial, TrialPlan,
 };
 use radstream::fault;
 use radstream::model::Workload;
 use radstream::network::{Network, TensorId};
-use radstream::outcome::{Evaluator, Outcome, Scratch};
+use radstream::outcome::emd::EarthMover;
+use radstream::outcome::{Evaluator, Loss, Metric, Outcome, Scratch, metric};
 use radstream::scheme::{Cells, Place, Protection, Scheme, Store};
 use radstream::simulate::functional::{self, Parameters, Transient, evaluate, evaluate_struck};
 use rand::RngExt;
@@ -434,4 +435,185 @@ fn a_second_hit_restores_a_bit() {
     assert!(fault::wrong_bits(doubled).is_empty());
     let tripled: Vec<StoredBit> = hits.iter().chain(&hits).chain(&hits).copied().collect();
     assert_eq!(fault::wrong_bits(tripled), fault::wrong_bits(hits));
+}
+
+/// The Euclidean distances of an 8x8 map's cells.
+fn distances_of_a_map() -> EarthMover {
+    let at = |cell: usize| ((cell / 8) as f64, (cell % 8) as f64);
+    let distances: Vec<f64> = (0..64 * 64)
+        .map(|pair| (at(pair / 64), at(pair % 64)))
+        .map(|(a, b)| libm::hypot(a.0 - b.0, a.1 - b.1))
+        .collect();
+    EarthMover::new(&[64, 64], &distances).expect("a distance")
+}
+
+/// Every loss that reads outputs: distinct outputs of a chunk, read out side by side, against each sample's own.
+#[test]
+fn every_loss_scores_side_by_side_as_one_after_the_other() {
+    let losses = [
+        ("digits_medium_ae", Loss::emd(distances_of_a_map())),
+        ("digits_small_ae", Loss::emd(distances_of_a_map())),
+        ("digits_large_ae", Loss::mse()),
+        ("digits_large_cls", Loss::cross_entropy()),
+        ("digits_small_cls", Loss::misclassify()),
+        ("digits_medium_cls", Loss::mismatch()),
+    ];
+    losses.into_par_iter().for_each(|(name, loss)| {
+        let (accelerator, mut workload) = workload(name, 75);
+        workload.evaluator = workload.evaluator.with_loss(loss).expect("a loss that fits");
+        let bench = bench(&accelerator, workload);
+        let mut random = ChaCha8Rng::seed_from_u64(11);
+        let scenarios: Vec<Scenario> = (0..300)
+            .map(|set| {
+                let wrong = fault::wrong_bits(random_bits(&accelerator, 1 + set % 4, &mut random));
+                fault::changes(&accelerator, &wrong)
+            })
+            .collect();
+        let found = bench.score(&scenarios, &Silent).expect("nothing stops it");
+        let twin = bench
+            .score_one_by_one(&scenarios, &Silent)
+            .expect("nothing stops it");
+        assert_eq!(found, twin, "{name}");
+        for (found, twin) in found.iter().zip(&twin) {
+            assert_eq!(found.delta_loss.to_bits(), twin.delta_loss.to_bits(), "{name}");
+        }
+        let rising = found.iter().filter(|score| score.delta_loss != 0.0).count();
+        assert!(rising > 30, "{name}: {rising}");
+    });
+}
+
+fn metrics(names: &[&str]) -> Vec<Metric> {
+    let named = |name: &&str| metric::named(name, None).expect("no distance").expect("a metric");
+    names.iter().map(named).collect()
+}
+
+/// Intersection over union, pooled and weighted by the share of the right classes, from sets of pixels.
+fn ious(right: &[usize], predicted: &[usize]) -> (f64, f64) {
+    let (mut inter, mut union, mut weighted) = (0, 0, 0.0);
+    for class in 0..=right.iter().chain(predicted).copied().max().unwrap_or(0) {
+        let pairs = || right.iter().zip(predicted);
+        let both = pairs().filter(|&(&a, &b)| a == class && b == class).count();
+        let either = pairs().filter(|&(&a, &b)| a == class || b == class).count();
+        (inter, union) = (inter + both, union + either);
+        let share = right.iter().filter(|&&a| a == class).count() as f64 / right.len() as f64;
+        weighted += share * both as f64 / either.max(1) as f64;
+    }
+    (inter as f64 / union as f64, weighted)
+}
+
+/// Metrics of fault sets on both engines, against plain inference and sets of pixels counted here.
+#[test]
+fn metrics_are_those_of_plain_inference() {
+    for (name, samples) in [("digits_small_cls", 70), ("unet_digits", 9)] {
+        let (accelerator, mut workload) = workload(name, samples);
+        let names = [
+            "accuracy",
+            "changed-pixels",
+            "iou",
+            "weighted-iou",
+            "misclassify",
+            "top2-difference",
+        ];
+        workload.evaluator = workload.evaluator.with_metrics(metrics(&names)).expect("metrics");
+        let right: Vec<usize> = workload
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.integers())
+            .map_or_else(
+                || panic!("{name} has labels"),
+                |labels| labels.iter().map(|&label| label as usize).collect(),
+            );
+        let bench = bench(&accelerator, workload);
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let bits = random_bits(&accelerator, 12, &mut random);
+        let scenarios: Vec<Scenario> = bits
+            .iter()
+            .map(|&bit| fault::changes(&accelerator, &[bit]))
+            .chain([Scenario::new()])
+            .collect();
+        let found = bench.score(&scenarios, &Silent).expect("nothing stops it");
+        let twin = bench
+            .score_one_by_one(&scenarios, &Silent)
+            .expect("nothing stops it");
+        let network = accelerator.network();
+        let output = network.tensor(network.output);
+        let classes = |parameters: &Parameters| -> Vec<usize> {
+            let mut scratch = Scratch::default();
+            let inputs = bench.inputs().chunks(network.tensor(network.input).len());
+            inputs
+                .flat_map(|input| {
+                    let trace = evaluate(network, parameters, input);
+                    let values: Vec<f64> = (trace.tensor(network.output).iter())
+                        .map(|&mantissa| output.value_of(mantissa))
+                        .collect();
+                    bench.evaluator().classes_of(&values, &mut scratch)
+                })
+                .collect()
+        };
+        let fault_free = classes(&Parameters::of(network));
+        let right = &right[..fault_free.len()];
+        let share = |a: &[usize], b: &[usize]| {
+            let equal = a.iter().zip(b).filter(|(a, b)| a == b).count();
+            equal as f64 / a.len() as f64
+        };
+        let check = |values: &[f64], predicted: &[usize], what: &str| {
+            let (iou, weighted) = ious(right, predicted);
+            let accuracy = share(right, predicted);
+            let changed = 1.0 - share(&fault_free, predicted);
+            let expected = [accuracy, changed, iou, weighted, 1.0 - accuracy];
+            for ((value, expected), metric) in values.iter().zip(expected).zip(names) {
+                assert!(
+                    (value - expected).abs() < 1e-12,
+                    "{name}, {what}, {metric}: {value} {expected}"
+                );
+            }
+            assert!(
+                values[5] > 0.0 && values[5] <= 1.0,
+                "{name}, {what}: {}",
+                values[5]
+            );
+        };
+        let mut moved = 0;
+        for ((score, twin), bit) in found.iter().zip(&twin).zip(&bits) {
+            let predicted = classes(&flipped(&accelerator, *bit));
+            check(&score.metrics, &predicted, "a flip");
+            let bits_of = |score: &Score| score.metrics.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits_of(score), bits_of(twin), "{name}");
+            moved += usize::from(score.metrics[1] > 0.0);
+        }
+        assert!(moved > 0, "{name}");
+        check(&bench.baseline().metrics, &fault_free, "fault-free");
+        assert_eq!(
+            found.last().map(|score| &score.metrics),
+            Some(&bench.baseline().metrics),
+            "{name}"
+        );
+    }
+}
+
+/// A loss as a metric is the loss, and a metric does not change the loss.
+#[test]
+fn a_loss_as_a_metric_is_the_loss() {
+    let distance = Loss::emd(distances_of_a_map());
+    let (accelerator, mut workload) = workload("digits_small_ae", 66);
+    let plain = workload.evaluator.clone();
+    let mut both = metrics(&["mse", "changed-pixels"]);
+    both.push(Metric::of_loss(distance.clone()));
+    workload.evaluator = workload.evaluator.with_metrics(both).expect("metrics");
+    let inputs = workload.inputs.clone();
+    let with = bench(&accelerator, workload);
+    let of = |evaluator| Bench::new(Arc::clone(&accelerator), inputs.clone(), evaluator).expect("a bench");
+    let by_distance = of(plain.clone().with_loss(distance).expect("a loss"));
+    let plain = of(plain);
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let scenarios: Vec<Scenario> = (random_bits(&accelerator, 60, &mut random).into_iter())
+        .map(|bit| fault::changes(&accelerator, &[bit]))
+        .collect();
+    let score = |bench: &Bench| bench.score(&scenarios, &Silent).expect("nothing stops it");
+    let (found, emd) = (score(&with), score(&by_distance));
+    for ((found, plain), emd) in found.iter().zip(score(&plain)).zip(emd) {
+        assert_eq!(found.loss.to_bits(), plain.loss.to_bits());
+        assert!((found.metrics[0] - plain.loss).abs() < 1e-12, "{found:?}");
+        assert!((found.metrics[2] - emd.loss).abs() < 1e-12, "{found:?} {emd:?}");
+    }
 }

@@ -54,6 +54,7 @@ fn setup(readout: Readout, loss: Loss) -> Setup {
         stated: None,
         labels: None,
         classes: None,
+        metrics: vec![],
     }
 }
 

@@ -63,7 +63,7 @@ impl WrongBits {
 }
 
 /// What one trial did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Bits that are wrong as read, behind the voters.
     pub wrong_bits: u64,
@@ -117,6 +117,7 @@ impl TrialRow {
                     newly_right: row.newly_right,
                     loss: row.loss,
                     delta_loss: row.delta_loss,
+                    metrics: Vec::new(),
                 },
             }),
             _ => Err(format!("is not the line of trial {number}")),

@@ -303,6 +303,7 @@ impl Kind for Activations {
                     newly_right: row.newly_right,
                     loss: row.loss,
                     delta_loss: row.delta_loss,
+                    metrics: Vec::new(),
                 })
             }
             _ => Err(format!(

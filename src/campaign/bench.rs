@@ -60,6 +60,8 @@ const MAX_REMEMBERED: usize = 256;
 struct Column {
     flags: Vec<u8>,
     differences: Vec<f64>,
+    /// `[fault set][sum]`: how contributions to the metrics change.
+    moves: Vec<f64>,
 }
 
 impl Bench {
@@ -103,11 +105,22 @@ impl Bench {
             .iter()
             .map(|outcome| outcome.accuracy)
             .sum::<Option<f64>>();
+        let contributions = contributions_of(&evaluator, &values, output.len().max(1));
+        let mut sums = vec![0.0; evaluator.contributions()];
+        for own in contributions.chunks_exact(sums.len().max(1)) {
+            for (sum, own) in sums.iter_mut().zip(own) {
+                *sum += own;
+            }
+        }
+        let outcomes_len = outcomes.len();
         let baseline = Baseline {
             outputs,
             outcomes,
             loss,
             accuracy: accuracy.map(|sum| sum / count),
+            metrics: evaluator.metric_values(&sums, outcomes_len),
+            contributions,
+            sums,
         };
         let plan = Arc::new(Plan::new(accelerator.shared_network()));
         Ok(Self {
@@ -171,8 +184,11 @@ impl Bench {
     #[must_use]
     pub fn block(&self) -> usize {
         match &self.side_by_side {
-            Some(side_by_side) => side_by_side.block(),
-            None => (MAX_CELLS / self.samples()).clamp(1, 4096),
+            Some(side_by_side) => side_by_side.block(&self.evaluator),
+            None => {
+                let cell = self.samples() * (1 + self.evaluator.contributions());
+                (MAX_CELLS / cell).clamp(1, 4096)
+            }
         }
     }
 
@@ -339,10 +355,12 @@ impl Bench {
     ) -> Column {
         let network = self.accelerator.network();
         let fault_free = self.baseline.outcomes[sample];
-        let mut remembered: HashMap<Vec<i64>, Outcome> = HashMap::new();
+        let mut remembered: HashMap<Vec<i64>, (Outcome, Vec<f64>)> = HashMap::new();
+        let sums = self.evaluator.contributions();
         let mut column = Column {
             flags: vec![0; scenarios.len()],
             differences: vec![0.0; scenarios.len()],
+            moves: vec![0.0; scenarios.len() * sums],
         };
         engine.load(input);
         for (at, scenario) in scenarios.iter().enumerate() {
@@ -353,17 +371,29 @@ impl Bench {
             let mut evaluate = || {
                 values.clear();
                 values.extend(network.output_values(mantissas));
-                self.evaluator.evaluate(sample, values, true, scratch)
+                let outcome = self.evaluator.evaluate(sample, values, true, scratch);
+                let mut contributions = Vec::new();
+                if sums > 0 {
+                    let mut row = Vec::new();
+                    self.evaluator.outputs(values, scratch, &mut row);
+                    self.evaluator.contribute(sample, &row, true, &mut contributions);
+                }
+                (outcome, contributions)
             };
-            let outcome = if mantissas.len() > MAX_REMEMBERED {
+            let (outcome, contributions) = if mantissas.len() > MAX_REMEMBERED {
                 evaluate()
-            } else if let Some(&outcome) = remembered.get(mantissas) {
-                outcome
+            } else if let Some(known) = remembered.get(mantissas) {
+                known.clone()
             } else {
-                let outcome = evaluate();
-                remembered.insert(mantissas.to_vec(), outcome);
-                outcome
+                let made = evaluate();
+                remembered.insert(mantissas.to_vec(), made.clone());
+                made
             };
+            let fault_free_sums = &self.baseline.contributions[sample * sums..][..sums];
+            let moves = column.moves[at * sums..].iter_mut();
+            for ((to, own), before) in moves.zip(&contributions).zip(fault_free_sums) {
+                *to = own - before;
+            }
             column.differences[at] = outcome.loss - fault_free.loss;
             column.flags[at] = CHANGED
                 | match (fault_free.correct, outcome.correct) {
@@ -384,6 +414,38 @@ impl Bench {
         };
         let difference: f64 = columns.iter().map(|column| column.differences[at]).sum();
         let counts = [count(CHANGED), count(NEWLY_WRONG), count(NEWLY_RIGHT)];
-        Score::new(&self.baseline, counts, difference)
+        let mut moves = vec![0.0; self.evaluator.contributions()];
+        for column in columns {
+            for (to, own) in moves
+                .iter_mut()
+                .zip(&column.moves[at * self.evaluator.contributions()..])
+            {
+                *to += own;
+            }
+        }
+        Score::new(&self.evaluator, &self.baseline, counts, difference, &moves)
     }
+}
+
+/// What each sample contributes to the metrics, `[sample][sum]`.
+fn contributions_of(evaluator: &Evaluator, values: &[f64], len: usize) -> Vec<f64> {
+    /// Samples whose readouts are kept at a time.
+    const ROWS: usize = 256;
+    if evaluator.metrics().is_empty() {
+        return Vec::new();
+    }
+    let parts: Vec<Vec<f64>> = values
+        .par_chunks(ROWS * len)
+        .enumerate()
+        .map_init(Scratch::default, |scratch, (part, values)| {
+            let mut rows = Vec::new();
+            evaluator.outputs(values, scratch, &mut rows);
+            let mut contributions = Vec::new();
+            for (at, row) in rows.chunks_exact(evaluator.width().max(1)).enumerate() {
+                evaluator.contribute(part * ROWS + at, row, false, &mut contributions);
+            }
+            contributions
+        })
+        .collect();
+    parts.concat()
 }

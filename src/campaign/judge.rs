@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::outcome::{Evaluator, Outcome, Scratch};
 
 /// Most distinct outputs that are collected before they are forgotten, and most bytes of them.
-const MAX_CODES: usize = 1 << 17;
+const MAX_CODES: usize = if cfg!(test) { 256 } else { 1 << 17 };
 const MAX_BYTES: usize = 1 << 25;
 
 /// Samples that a mask holds.
@@ -36,6 +36,8 @@ pub(super) struct Part {
     /// Differences of the losses of changed samples in their order, one fault set after the other; none where
     /// [`Workload::rise`] says them.
     pub(super) differences: Vec<f64>,
+    /// In the same order how the samples' contributions to the metrics change, `[changed sample][sum]`.
+    pub(super) moves: Vec<f64>,
 }
 
 /// A sample with an output that it has under some fault set.
@@ -55,6 +57,8 @@ pub(super) struct Judge<'a> {
     /// Per distinct output, its latest case.
     latest: Vec<u32>,
     cases: Vec<Case>,
+    /// What each case contributes to the metrics, `[case][sum]`.
+    contributions: Vec<f64>,
     /// Distinct outputs with cases that nobody has judged.
     fresh: Vec<u32>,
     /// Cases from here on are not judged.
@@ -80,6 +84,7 @@ impl<'a> Judge<'a> {
             codes: Codes::new(len),
             latest: Vec::new(),
             cases: Vec::new(),
+            contributions: Vec::new(),
             fresh: Vec::new(),
             judged: 0,
             waiting: Vec::new(),
@@ -99,6 +104,7 @@ impl<'a> Judge<'a> {
             self.codes.clear();
             self.latest.clear();
             self.cases.clear();
+            self.contributions.clear();
             self.judged = 0;
         }
         self.part.counts.push([changed.count_ones() as u8, 0, 0]);
@@ -157,12 +163,20 @@ impl<'a> Judge<'a> {
     /// Judges all cases, and writes down the differences of the samples that wait.
     fn settle(&mut self) {
         self.judge();
-        let Workload { baseline, .. } = self.workload;
+        let Workload {
+            baseline, evaluator, ..
+        } = self.workload;
+        let width = evaluator.contributions();
         let mut waiting = self.waiting.iter();
         for counts in &mut self.part.counts[self.settled..] {
-            for &case in waiting.by_ref().take(usize::from(counts[0])) {
-                let case = &self.cases[case as usize];
-                let fault_free = baseline.outcomes[self.first + case.lane as usize];
+            for &number in waiting.by_ref().take(usize::from(counts[0])) {
+                let case = &self.cases[number as usize];
+                let sample = self.first + case.lane as usize;
+                let fault_free = baseline.outcomes[sample];
+                let own = &self.contributions[number as usize * width..][..width];
+                let before = &baseline.contributions[sample * width..][..width];
+                let moves = own.iter().zip(before).map(|(own, before)| own - before);
+                self.part.moves.extend(moves);
                 self.part.differences.push(case.outcome.loss - fault_free.loss);
                 match (fault_free.correct, case.outcome.correct) {
                     (Some(true), Some(false)) => counts[1] += 1,
@@ -182,6 +196,9 @@ impl<'a> Judge<'a> {
         } = self.workload;
         let mut fresh = std::mem::take(&mut self.fresh);
         let (latest, cases, judged) = (&self.latest, &mut self.cases, self.judged);
+        let width = evaluator.contributions();
+        self.contributions.resize(cases.len() * width, 0.0);
+        let mut own = Vec::new();
         fresh.sort_unstable_by_key(|&code| (cases[latest[code as usize] as usize].lane, code));
         let uniform = evaluator.outcome_of_difference();
         for codes in fresh.chunks(ROWS) {
@@ -202,6 +219,11 @@ impl<'a> Judge<'a> {
                     let case = &mut cases[at as usize];
                     let sample = self.first + case.lane as usize;
                     case.outcome = uniform.unwrap_or_else(|| evaluator.judge(sample, output, true));
+                    if width > 0 {
+                        own.clear();
+                        evaluator.contribute(sample, output, true, &mut own);
+                        self.contributions[at as usize * width..][..width].copy_from_slice(&own);
+                    }
                     at = case.next;
                 }
             }
@@ -295,4 +317,56 @@ fn hash(row: &[i64]) -> u64 {
         hash = (hash.rotate_left(26) ^ mantissa as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
     hash ^ (hash >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::accelerator::{Accelerator, Hardware};
+    use crate::campaign::{Bench, Scenario, Silent};
+    use crate::fault;
+    use crate::model::{Description, Files, Settings, Workload, load_network};
+    use crate::network::import::ImportOptions;
+
+    /// Fault sets make far more distinct outputs than are kept at a time.
+    #[test]
+    fn what_is_forgotten_on_the_way_changes_nothing() {
+        let files = Files::Embedded;
+        let description = Description::read(&files).unwrap();
+        let network =
+            load_network(&files, Path::new(&description.network), &ImportOptions::default()).unwrap();
+        let accelerator = Arc::new(Accelerator::build(&network, &Hardware::default()).unwrap());
+        let settings = Settings {
+            limit: Some(70),
+            ..Settings::of(&description, &files)
+        };
+        let workload = Workload::load(accelerator.network(), &settings).unwrap();
+        let scenarios: Vec<Scenario> = (accelerator.map().bits().step_by(79))
+            .map(|bit| fault::changes(&accelerator, &[bit]))
+            .collect();
+        let bench = Bench::new(accelerator, workload.inputs, workload.evaluator).unwrap();
+        let found = bench.score(&scenarios, &Silent).unwrap();
+        let changed: u64 = found.iter().map(|score| score.changed).sum();
+        assert!(changed > 8 * MAX_CODES as u64, "{changed}");
+        assert_eq!(found, bench.score_one_by_one(&scenarios, &Silent).unwrap());
+    }
+
+    #[test]
+    fn codes_are_numbered_in_the_order_in_which_they_come() {
+        let mut codes = Codes::new(2);
+        for round in 0..2 {
+            // Enough for the slots to grow.
+            for code in 0..5000i64 {
+                let row = [code % 70, code / 70 - 30];
+                assert_eq!(codes.find(&row), code as u32, "round {round}");
+                assert_eq!(codes.get(code as u32), row);
+            }
+            assert_eq!(codes.count(), 5000);
+        }
+        codes.clear();
+        assert_eq!(codes.find(&[69, 7]), 0);
+    }
 }

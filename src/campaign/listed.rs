@@ -182,6 +182,7 @@ impl Kind for FaultLists {
                     newly_right: row.newly_right,
                     loss: row.loss,
                     delta_loss: row.delta_loss,
+                    metrics: Vec::new(),
                 },
             )),
             _ => Err(format!("is not the line of trial {trial}")),

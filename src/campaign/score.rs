@@ -1,6 +1,6 @@
 //! Fault sets and what they come to.
 
-use crate::outcome::Outcome;
+use crate::outcome::{Evaluator, Outcome};
 use crate::simulate::functional::{Change, Transient};
 
 /// One fault set.
@@ -32,7 +32,7 @@ impl From<Vec<Change>> for Scenario {
 }
 
 /// What a fault set did to the workload.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Score {
     /// Samples with any output mantissa changed.
     pub changed: u64,
@@ -45,6 +45,8 @@ pub struct Score {
     /// Mean loss minus the fault-free mean loss. Samples whose outputs did not change contribute
     /// exactly 0.
     pub delta_loss: f64,
+    /// The values of the evaluator's metrics under the faults, in their order and units.
+    pub metrics: Vec<f64>,
 }
 
 /// The fault-free run.
@@ -58,12 +60,24 @@ pub struct Baseline {
     pub loss: f64,
     /// Mean share of right classes, where it is known what is right.
     pub accuracy: Option<f64>,
+    /// The values of the evaluator's metrics, in their order and units.
+    pub metrics: Vec<f64>,
+    /// What each sample contributes to the metrics, `[sample][sum]`, and the sums over all samples.
+    pub(super) contributions: Vec<f64>,
+    pub(super) sums: Vec<f64>,
 }
 
 impl Score {
-    /// From counts of samples and the sum of the losses' differences over all samples in their order.
+    /// From counts of samples and the sums of the differences of losses and of contributions to metrics, over all
+    /// samples in their order.
     #[must_use]
-    pub(super) fn new(baseline: &Baseline, [changed, wrong, right]: [u64; 3], difference: f64) -> Self {
+    pub(super) fn new(
+        evaluator: &Evaluator,
+        baseline: &Baseline,
+        [changed, wrong, right]: [u64; 3],
+        difference: f64,
+        moves: &[f64],
+    ) -> Self {
         let known = baseline.outcomes[0].correct.is_some();
         let delta_loss = difference / baseline.outcomes.len() as f64;
         Self {
@@ -72,6 +86,12 @@ impl Score {
             newly_right: known.then_some(right),
             loss: baseline.loss + delta_loss,
             delta_loss,
+            metrics: if moves.is_empty() {
+                Vec::new()
+            } else {
+                let sums = baseline.sums.iter().zip(moves).map(|(sum, change)| sum + change);
+                evaluator.metric_values(&sums.collect::<Vec<f64>>(), baseline.outcomes.len())
+            },
         }
     }
 
@@ -87,6 +107,7 @@ impl Score {
             newly_right: known.then_some(u64::from(verdicts == (Some(false), Some(true)))),
             loss: fault_free.loss + delta_loss,
             delta_loss,
+            metrics: Vec::new(),
         }
     }
 }

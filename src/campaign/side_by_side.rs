@@ -61,8 +61,8 @@ impl SideBySide {
 
     /// Most fault sets at a time.
     #[must_use]
-    pub fn block(&self) -> usize {
-        (MAX_DIFFERENCES / (SAMPLES * wave())).max(1)
+    pub fn block(&self, evaluator: &Evaluator) -> usize {
+        (MAX_DIFFERENCES / (SAMPLES * wave() * (1 + evaluator.contributions()))).max(1)
     }
 
     /// Time of the last call that it would have taken for any number of fault sets.
@@ -113,7 +113,9 @@ impl SideBySide {
             &self.plan
         };
         self.loading.store(0, Ordering::Relaxed);
+        let width = evaluator.contributions();
         let mut sums = vec![Sum::default(); scenarios.len()];
+        let mut moves = vec![0.0; scenarios.len() * width];
         let chunks: Vec<(usize, &[i64])> = inputs.chunks(SAMPLES * elements).enumerate().collect();
         for wave in chunks.chunks(wave()) {
             // Few chunks are shared among threads by their fault sets.
@@ -139,16 +141,18 @@ impl SideBySide {
             let of_chunks = found.chunks(scenarios.len().div_ceil(length).max(1));
             for parts in of_chunks {
                 let mut sums = sums.iter_mut();
+                let mut moves = moves.chunks_exact_mut(width.max(1));
                 for part in parts {
                     add(&mut sums, part, workload.rise);
+                    add_moves(&mut moves, part, width);
                 }
             }
         }
-        Some(
-            sums.iter()
-                .map(|sum| Score::new(baseline, sum.counts, sum.difference))
-                .collect(),
-        )
+        let scores = sums.iter().enumerate().map(|(at, sum)| {
+            let moves = &moves[at * width..][..width];
+            Score::new(evaluator, baseline, sum.counts, sum.difference, moves)
+        });
+        Some(scores.collect())
     }
 
     fn for_transients(&self) -> Option<&Arc<BatchPlan>> {
@@ -226,6 +230,21 @@ fn add<'a>(sums: &mut impl Iterator<Item = &'a mut Sum>, part: &Part, rise: Opti
                 for difference in differences.by_ref().take(usize::from(counts[0])) {
                     sum.difference += difference;
                 }
+            }
+        }
+    }
+}
+
+/// Adds the changes of contributions to metrics to the sums of their fault sets, `width` of each sample.
+fn add_moves<'a>(moves: &mut impl Iterator<Item = &'a mut [f64]>, part: &Part, width: usize) {
+    if width == 0 {
+        return;
+    }
+    let mut of_samples = part.moves.chunks_exact(width);
+    for (counts, to) in part.counts.iter().zip(moves) {
+        for own in of_samples.by_ref().take(usize::from(counts[0])) {
+            for (to, own) in to.iter_mut().zip(own) {
+                *to += own;
             }
         }
     }

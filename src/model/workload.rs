@@ -528,6 +528,7 @@ fn evaluator(
         stated: settings.layout,
         labels,
         classes: settings.classes,
+        metrics: Vec::new(),
     };
     let evaluator = Evaluator::new(setup, samples, output.len());
     Ok((evaluator.map_err(|error| located_outcome(error, settings))?, note))

@@ -1,6 +1,7 @@
 //! From the values behind the accelerator to a loss and a verdict.
 
 use super::loss::{self, Loss, SampleView, wrong_pixels};
+use super::metric::{Metric, MetricView};
 use super::readout::{self, OutputKind, Readout};
 use super::{OutcomeError, OutcomePart};
 use serde::Serialize;
@@ -54,6 +55,8 @@ pub struct Setup {
     pub labels: Option<Array>,
     /// How many values of the last axis are classes, from the first on; all by default.
     pub classes: Option<usize>,
+    /// What else is to be known beside the loss.
+    pub metrics: Vec<Metric>,
 }
 
 /// Readout, gather, loss, targets and labels of a campaign.
@@ -68,6 +71,8 @@ pub struct Evaluator {
     logarithms: Option<Readout>,
     order: Option<Vec<usize>>,
     loss: Loss,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<Metric>,
     /// Positions in the readout's output of the values that are judged: what is gathered, or all of them with
     /// the classes last; the output itself where there are none.
     picked: Option<Vec<usize>>,
@@ -95,6 +100,8 @@ pub struct Scratch {
     readout: readout::Scratch,
     ordered: Vec<f64>,
     gathered: Vec<f64>,
+    /// Rows of the readout as the loss sees it, and of the other one.
+    rows: [Vec<f64>; 2],
 }
 
 impl Evaluator {
@@ -107,6 +114,7 @@ impl Evaluator {
         let Setup {
             readout,
             loss,
+            metrics,
             stated,
             ..
         } = setup;
@@ -126,7 +134,10 @@ impl Evaluator {
             OutputKind::Indices { classes } => Some(classes),
             OutputKind::Values | OutputKind::LogProbabilities => None,
         };
-        check_indices(selected, &loss)?;
+        check_indices(selected, loss.takes_indices(), &the_loss(&loss))?;
+        for metric in &metrics {
+            check_indices(selected, metric.takes_indices(), &the_metric(metric))?;
+        }
         let output = readout.layout().clone();
         let gather = setup
             .gather
@@ -160,7 +171,11 @@ impl Evaluator {
                 "state the number of classes",
             ));
         }
-        let target = if loss.needs_target() {
+        let metric_that =
+            |needs: fn(&Metric) -> bool| metrics.iter().find(|metric| needs(metric)).map(the_metric);
+        let with_target = loss.needs_target().then(|| the_loss(&loss));
+        let with_target = with_target.or_else(|| metric_that(|metric| metric.needs_target()));
+        let target = if let Some(who) = with_target {
             let judged = Judged {
                 output: &output,
                 gather: gather.as_deref(),
@@ -171,7 +186,7 @@ impl Evaluator {
                 (Some(array), given) => judged.target(&array, samples, given.as_ref(), &mut notes)?,
                 (None, Some(given)) => judged.samples(given, samples, &mut notes)?,
                 (None, None) => {
-                    let problem = format!("are missing for the loss `{}`", loss.name());
+                    let problem = format!("are missing for {who}");
                     return Err(OutcomeError::new(OutcomePart::Targets, problem)
                         .remedy("one row per sample", "name an array of targets"));
                 }
@@ -179,22 +194,21 @@ impl Evaluator {
         } else {
             Vec::new()
         };
-        if let Some(cells) = loss.cells().filter(|&cells| cells != width) {
-            let problem = format!("is between {cells} cells; the output has {width} values");
-            return Err(OutcomeError::new(OutcomePart::GroundDistance, problem).remedy(
-                "one cell per value",
-                "pick the values that are cells with a gather",
-            ));
+        check_cells(loss.cells(), width)?;
+        for metric in &metrics {
+            check_cells(metric.cells(), width)?;
         }
         let logarithms = readout.log_probabilities();
-        let labels = match setup.labels {
-            Some(array) => check_labels(&array, samples, &layout, classes, stated, &mut notes)?,
-            None if loss.needs_labels() => {
-                let problem = format!("are missing for the loss `{}`", loss.name());
+        let with_labels = loss.needs_labels().then(|| the_loss(&loss));
+        let with_labels = with_labels.or_else(|| metric_that(|metric| metric.needs_labels()));
+        let labels = match (setup.labels, with_labels) {
+            (Some(array), _) => check_labels(&array, samples, &layout, classes, stated, &mut notes)?,
+            (None, Some(who)) => {
+                let problem = format!("are missing for {who}");
                 return Err(OutcomeError::new(OutcomePart::Labels, problem)
                     .remedy("one class per sample", "name an array of labels"));
             }
-            None => Vec::new(),
+            (None, None) => Vec::new(),
         };
         let mut order = setup.order.filter(|order| order.len() == values);
         let mut picked = match gather {
@@ -222,6 +236,7 @@ impl Evaluator {
             logarithms,
             order,
             loss,
+            metrics,
             picked,
             notes,
             target,
@@ -253,12 +268,18 @@ impl Evaluator {
     }
 
     /// Whether [`Evaluator::remember`] has to see the fault-free run before the first evaluation:
-    /// the loss is about classes and there are no labels.
+    /// the loss or a metric is about classes and there are no labels, or a metric is about the fault-free classes.
     #[must_use]
     pub fn needs_fault_free(&self) -> bool {
-        (self.wants_classes || self.loss.needs_classes())
-            && self.labels.is_empty()
-            && self.predictions.is_empty()
+        let about_classes = self.wants_classes
+            || self.loss.needs_classes()
+            || self.metrics.iter().any(|metric| metric.needs_classes());
+        let needed = about_classes && self.labels.is_empty() || self.compares_with_fault_free();
+        needed && self.predictions.is_empty()
+    }
+
+    fn compares_with_fault_free(&self) -> bool {
+        self.metrics.iter().any(|metric| metric.needs_fault_free())
     }
 
     /// Makes the classes known whatever the loss: without labels the fault-free ones take their place.
@@ -275,7 +296,7 @@ impl Evaluator {
             OutputKind::Indices { classes } => Some(classes),
             OutputKind::Values | OutputKind::LogProbabilities => None,
         };
-        check_indices(selected, &loss)?;
+        check_indices(selected, loss.takes_indices(), &the_loss(&loss))?;
         let missing = |part, what: &str| {
             let problem = format!("are missing for the loss `{}`", loss.name());
             OutcomeError::new(part, problem).remedy(format!("{what} per sample"), "name an array of them")
@@ -286,13 +307,7 @@ impl Evaluator {
         if loss.needs_labels() && self.labels.is_empty() {
             return Err(missing(OutcomePart::Labels, "one class"));
         }
-        if let Some(cells) = loss.cells().filter(|&cells| cells != self.width) {
-            let problem = format!("is between {cells} cells; the output has {} values", self.width);
-            return Err(OutcomeError::new(OutcomePart::GroundDistance, problem).remedy(
-                "one cell per value",
-                "pick the values that are cells with a gather",
-            ));
-        }
+        check_cells(loss.cells(), self.width)?;
         Ok(Self { loss, ..self })
     }
 
@@ -304,7 +319,7 @@ impl Evaluator {
     /// # Panics
     /// Where `outputs` is not a multiple of the readout's input.
     pub fn remember(&mut self, outputs: &[f64]) {
-        if !self.labels.is_empty() {
+        if !self.labels.is_empty() && !self.compares_with_fault_free() {
             return;
         }
         let len = self.readout.input_len();
@@ -439,27 +454,145 @@ impl Evaluator {
                 ordered
             }
         };
-        let Some(indices) = &self.picked else {
-            self.seen().evaluate_all(values, &mut scratch.readout, outputs);
-            return;
+        let Some(other) = self.other() else {
+            return self.rows(
+                self.seen(),
+                values,
+                &mut scratch.readout,
+                &mut scratch.gathered,
+                outputs,
+            );
         };
-        let all = &mut scratch.gathered;
-        all.clear();
-        self.seen().evaluate_all(values, &mut scratch.readout, all);
-        for output in all.chunks_exact(self.readout.output_len().max(1)) {
-            outputs.extend(indices.iter().map(|&index| output[index]));
+        let [first, second] = &mut scratch.rows;
+        for (readout, rows) in [(self.seen(), &mut *first), (other, &mut *second)] {
+            rows.clear();
+            self.rows(readout, values, &mut scratch.readout, &mut scratch.gathered, rows);
         }
+        let width = self.width.max(1);
+        for (first, second) in first.chunks_exact(width).zip(second.chunks_exact(width)) {
+            outputs.extend_from_slice(first);
+            outputs.extend_from_slice(second);
+        }
+    }
+
+    /// The gathered outputs of one readout.
+    fn rows(
+        &self,
+        readout: &Readout,
+        values: &[f64],
+        scratch: &mut readout::Scratch,
+        all: &mut Vec<f64>,
+        rows: &mut Vec<f64>,
+    ) {
+        let Some(indices) = &self.picked else {
+            return readout.evaluate_all(values, scratch, rows);
+        };
+        all.clear();
+        readout.evaluate_all(values, scratch, all);
+        for output in all.chunks_exact(readout.output_len().max(1)) {
+            rows.extend(indices.iter().map(|&index| output[index]));
+        }
+    }
+
+    /// The readout that the loss does not see and a metric does, where there are two.
+    fn other(&self) -> Option<&Readout> {
+        let logarithms = self.logarithms.as_ref()?;
+        let of_loss = self.loss.takes_logits();
+        let mut metrics = self.metrics.iter();
+        let differs = metrics.any(|metric| metric.takes_logits() != of_loss);
+        differs.then_some(if of_loss { &self.readout } else { logarithms })
     }
 
     /// Values of a row of [`Evaluator::outputs`].
     #[must_use]
     pub fn width(&self) -> usize {
-        self.width
+        self.width * if self.other().is_some() { 2 } else { 1 }
+    }
+
+    /// The metrics beside the loss.
+    #[must_use]
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// The same with other metrics, which see the targets and labels that there are.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] where a metric needs targets or labels that are not there, or another number of values.
+    pub fn with_metrics(self, metrics: Vec<Metric>) -> Result<Self, OutcomeError> {
+        let selected = match self.readout.kind() {
+            OutputKind::Indices { classes } => Some(classes),
+            OutputKind::Values | OutputKind::LogProbabilities => None,
+        };
+        for metric in &metrics {
+            check_indices(selected, metric.takes_indices(), &the_metric(metric))?;
+            check_cells(metric.cells(), self.width)?;
+            let missing = |part, expected: &str| {
+                let problem = format!("are missing for {}", the_metric(metric));
+                Err(OutcomeError::new(part, problem).remedy(expected, "name an array of them"))
+            };
+            if metric.needs_target() && self.target.is_empty() {
+                return missing(OutcomePart::Targets, "one row per sample");
+            }
+            if metric.needs_labels() && self.labels.is_empty() {
+                return missing(OutcomePart::Labels, "one class per sample");
+            }
+        }
+        Ok(Self { metrics, ..self })
+    }
+
+    /// Numbers that a sample contributes to the sums of all metrics.
+    #[must_use]
+    pub fn contributions(&self) -> usize {
+        let sums = self.metrics.iter().map(|metric| metric.sums(self.classes));
+        sums.sum()
+    }
+
+    /// Appends what a sample contributes to the sums of all metrics; the arguments are those of [`Evaluator::judge`].
+    ///
+    /// # Panics
+    /// Where the sample is beyond those promised.
+    pub fn contribute(&self, sample: usize, row: &[f64], differs: bool, sums: &mut Vec<f64>) {
+        let other = self.other();
+        let pixels = self.width / self.pixel_width;
+        let of_sample = |classes: &'_ [usize]| {
+            let last = classes.len().min((sample + 1) * pixels);
+            (sample * pixels).min(last)..last
+        };
+        for metric in &self.metrics {
+            let sees_other = metric.takes_logits() != self.loss.takes_logits();
+            let (output, kind) = match other.filter(|_| sees_other) {
+                Some(other) => (&row[self.width..], other.kind()),
+                None => (&row[..self.width], self.seen().kind()),
+            };
+            let view = MetricView {
+                sample: self.view(sample, output, kind, differs),
+                fault_free: &self.predictions[of_sample(&self.predictions)],
+            };
+            let first = sums.len();
+            sums.resize(first + metric.sums(self.classes), 0.0);
+            metric.contribute(&view, &mut sums[first..]);
+        }
+    }
+
+    /// The values of all metrics from their sums over that many samples.
+    #[must_use]
+    pub fn metric_values(&self, sums: &[f64], samples: usize) -> Vec<f64> {
+        let mut rest = sums;
+        let values = self.metrics.iter().map(|metric| {
+            let (own, behind) = rest.split_at(metric.sums(self.classes));
+            rest = behind;
+            metric.value(own, samples)
+        });
+        values.collect()
     }
 
     /// Whether nothing but the difference of any integer counts.
     fn is_blind(&self) -> bool {
-        !self.loss.reads_output() && self.labels.is_empty() && self.predictions.is_empty()
+        !self.loss.reads_output()
+            && self.labels.is_empty()
+            && self.predictions.is_empty()
+            && self.metrics.is_empty()
     }
 
     /// The outcome of one sample from its row of [`Evaluator::outputs`]; `differs` is as in [`Evaluator::evaluate`].
@@ -468,40 +601,26 @@ impl Evaluator {
     /// Where the sample is beyond those promised.
     #[must_use]
     pub fn judge(&self, sample: usize, output: &[f64], differs: bool) -> Outcome {
-        let view = |output, target, labels| SampleView {
-            output,
-            target,
-            labels,
-            pixel_width: self.pixel_width,
-            classes: self.classes,
-            differs,
-            kind: self.seen().kind(),
-        };
+        let kind = self.seen().kind();
         if self.is_blind() {
+            let view = SampleView {
+                output: &[],
+                target: &[],
+                labels: &[],
+                pixel_width: self.pixel_width,
+                classes: self.classes,
+                differs,
+                kind,
+            };
             return Outcome {
-                loss: self.loss.evaluate(&view(&[], &[], &[])),
+                loss: self.loss.evaluate(&view),
                 correct: None,
                 accuracy: None,
             };
         }
-        let reference = if self.labels.is_empty() {
-            &self.predictions
-        } else {
-            &self.labels
-        };
+        let view = self.view(sample, &output[..self.width], kind, differs);
         let pixels = self.width / self.pixel_width;
-        let expected = if reference.is_empty() {
-            &[]
-        } else {
-            &reference[sample * pixels..][..pixels]
-        };
-        let target = if self.target.is_empty() {
-            &[]
-        } else {
-            &self.target[sample * self.width..][..self.width]
-        };
-        let view = view(output, target, expected);
-        let known = !expected.is_empty();
+        let known = !view.labels.is_empty();
         let wrong = if known { wrong_pixels(&view) } else { 0 };
         Outcome {
             loss: self.loss.evaluate(&view),
@@ -509,16 +628,68 @@ impl Evaluator {
             accuracy: known.then(|| (pixels - wrong) as f64 / pixels as f64),
         }
     }
+
+    /// What there is to see of a sample.
+    fn view<'v>(
+        &'v self,
+        sample: usize,
+        output: &'v [f64],
+        kind: OutputKind,
+        differs: bool,
+    ) -> SampleView<'v> {
+        let reference = if self.labels.is_empty() {
+            &self.predictions
+        } else {
+            &self.labels
+        };
+        let pixels = self.width / self.pixel_width;
+        SampleView {
+            output,
+            target: if self.target.is_empty() {
+                &[]
+            } else {
+                &self.target[sample * self.width..][..self.width]
+            },
+            labels: if reference.is_empty() {
+                &[]
+            } else {
+                &reference[sample * pixels..][..pixels]
+            },
+            pixel_width: self.pixel_width,
+            classes: self.classes,
+            differs,
+            kind,
+        }
+    }
 }
 
-/// Refuses a loss of amounts where the output is indices among `selected` classes.
-fn check_indices(selected: Option<usize>, loss: &Loss) -> Result<(), OutcomeError> {
-    let Some(selected) = selected.filter(|_| !loss.takes_indices()) else {
+fn the_loss(loss: &Loss) -> String {
+    format!("the loss `{}`", loss.name())
+}
+
+fn the_metric(metric: &Metric) -> String {
+    format!("the metric `{}`", metric.name())
+}
+
+/// Refuses a ground distance between another number of cells.
+fn check_cells(cells: Option<usize>, width: usize) -> Result<(), OutcomeError> {
+    let Some(cells) = cells.filter(|&cells| cells != width) else {
+        return Ok(());
+    };
+    let problem = format!("is between {cells} cells; the output has {width} values");
+    Err(OutcomeError::new(OutcomePart::GroundDistance, problem).remedy(
+        "one cell per value",
+        "pick the values that are cells with a gather",
+    ))
+}
+
+/// Refuses a loss or metric of amounts where the output is indices among `selected` classes.
+fn check_indices(selected: Option<usize>, takes_indices: bool, who: &str) -> Result<(), OutcomeError> {
+    let Some(selected) = selected.filter(|_| !takes_indices) else {
         return Ok(());
     };
     let problem = format!(
-        "`{}` measures amounts; the network ends in the index of the best of {selected} classes, which is none",
-        loss.name()
+        "{who} measures amounts; the network ends in the index of the best of {selected} classes, which is none"
     );
     Err(OutcomeError::new(OutcomePart::Loss, problem).remedy(
         "`mismatch` (any index changed) or `misclassify` (the first index is not the label)",

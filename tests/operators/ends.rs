@@ -56,6 +56,7 @@ fn evaluator(network: &Network, loss: Loss, labels: Option<Vec<i64>>) -> Evaluat
             elements: Elements::Integer(labels),
         }),
         classes: None,
+        metrics: vec![],
     };
     Evaluator::new(setup, 1, output.len()).unwrap()
 }
@@ -267,6 +268,7 @@ fn losses_of_amounts_are_refused_for_indices() {
             elements: Elements::Integer(vec![5]),
         }),
         classes: None,
+        metrics: vec![],
         samples: None,
         stated: None,
     };

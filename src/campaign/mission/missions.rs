@@ -129,6 +129,7 @@ impl Kind for Missions {
             newly_right: None,
             loss: row.loss,
             delta_loss: row.delta_loss,
+            metrics: Vec::new(),
         });
         let scores = scores.collect();
         let first_wrong_h = rows.first().and_then(|row| row.first_wrong_h);

@@ -27,6 +27,7 @@ fn setup(shape: &[usize], loss: Loss) -> Setup {
         stated: None,
         labels: None,
         classes: None,
+        metrics: vec![],
     }
 }
 
