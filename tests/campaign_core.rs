@@ -13,6 +13,7 @@ use radstream::campaign::{
     RegisterStrikes, Run, SampleDesign, Sampled, Shard, Silent, StopRule, TrialPlan, statistics::Precision,
 };
 use radstream::fault::{FaultModel, ListedTrial, boundaries};
+use radstream::outcome::metric;
 use radstream::radiation::Clusters;
 use radstream::radiation::rate::Hours;
 use radstream::scheme::{Cells, Protection, Scheme, Store};
@@ -104,10 +105,30 @@ fn sampled() -> Sampled {
     )
 }
 
+/// A bench with metrics beside the loss.
+fn measuring() -> Arc<Bench> {
+    let (accelerator, workload) = workload("digits_small_cls", 2);
+    let metric = |name| metric::named(name, None).expect("no distance").expect("a metric");
+    let metrics = ["top2-difference", "mismatch"].map(metric).to_vec();
+    let evaluator = workload
+        .evaluator
+        .with_metrics(metrics)
+        .expect("metrics that fit");
+    Arc::new(Bench::new(accelerator, workload.inputs, evaluator).expect("a bench"))
+}
+
 fn accumulations() -> Accumulations {
-    let bench = bench("digits_small_cls", 2);
+    let bench = measuring();
     let codes = boundaries(bench.accelerator().network());
-    let one = accumulation().with_fault(FaultModel::Burst(3)).with_codes(codes);
+    let store = Store::new(bench.accelerator(), |_| true, &Protection::none()).expect("no scheme");
+    let plan = TrialPlan {
+        trials: 31,
+        flips: 40,
+        seed: 2,
+    };
+    let one = Accumulation::new(bench, Cells::new(store), plan)
+        .with_fault(FaultModel::Burst(3))
+        .with_codes(codes);
     Accumulations::new(&one, &[1, 7, 40])
 }
 
@@ -119,7 +140,7 @@ fn activations(draws: Option<u64>) -> Activations {
 }
 
 fn listed() -> FaultLists {
-    let bench = bench("digits_small_cls", 2);
+    let bench = measuring();
     let codes = boundaries(bench.accelerator().network());
     let bits: Vec<_> = bench.accelerator().map().bits().step_by(97).collect();
     let trials = bits
@@ -163,7 +184,11 @@ fn holds<K: Kind>(kind: &K, cuts: usize) {
     let place = tempfile::tempdir().expect("a folder");
     let (whole, summary) = report(kind, &place.path().join("whole"), Shard::WHOLE, false);
     let rows = kind.rows_per_trial();
-    assert_eq!(whole.lines().next(), Some(kind.columns()));
+    let header: Vec<String> = std::iter::once(kind.columns().to_owned())
+        .chain(kind.more_columns())
+        .collect();
+    let header = header.join(",");
+    assert_eq!(whole.lines().next(), Some(&header[..]));
     assert_eq!(whole.lines().count() as u64, 1 + kind.trials() * rows as u64);
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for cut in 0..cuts {
@@ -183,7 +208,7 @@ fn holds<K: Kind>(kind: &K, cuts: usize) {
         // Finished records are taken as they are.
         assert_eq!(report(kind, &folder, Shard::WHOLE, true), (records, again));
     }
-    let mut joined = format!("{}\n", kind.columns());
+    let mut joined = format!("{header}\n");
     for index in 1..=3 {
         let shard = Shard { index, of: 3 };
         let (part, _) = report(kind, &place.path().join(index.to_string()), shard, false);

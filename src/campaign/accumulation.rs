@@ -72,7 +72,7 @@ pub struct Trial {
 }
 
 /// A line of the records.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRow {
     trial: u64,
     flips: u64,
@@ -83,6 +83,7 @@ pub struct TrialRow {
     loss: f64,
     delta_loss: f64,
     accuracy: Option<f64>,
+    metrics: Vec<f64>,
 }
 
 impl TrialRow {
@@ -103,6 +104,7 @@ impl TrialRow {
             loss: score.loss,
             delta_loss: score.delta_loss,
             accuracy: bench.right_share(score),
+            metrics: score.metrics.clone(),
         }
     }
 
@@ -117,7 +119,7 @@ impl TrialRow {
                     newly_right: row.newly_right,
                     loss: row.loss,
                     delta_loss: row.delta_loss,
-                    metrics: Vec::new(),
+                    metrics: row.metrics.clone(),
                 },
             }),
             _ => Err(format!("is not the line of trial {number}")),
@@ -141,6 +143,7 @@ pub struct TrialSums {
     harmful: u64,
     rises: Moments,
     right: Moments,
+    metrics: Vec<Moments>,
 }
 
 /// What the trials came to.
@@ -168,6 +171,49 @@ pub struct TrialSummary {
     /// to be right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<AccuracyOfTrials>,
+    /// Metrics over the trials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricOfTrials>,
+}
+
+/// A metric over the trials.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricOfTrials {
+    /// Its name.
+    pub name: String,
+    /// Without faults.
+    pub fault_free: f64,
+    /// Its mean.
+    #[serde(flatten)]
+    pub mean: Mean,
+    /// The standard deviation between trials.
+    pub standard_deviation: f64,
+    /// The lowest of any trial.
+    pub lowest: f64,
+    /// The highest of any trial.
+    pub highest: f64,
+}
+
+/// The metrics over the trials of a bench.
+fn metrics_of(bench: &Bench, sums: &[Moments]) -> Vec<MetricOfTrials> {
+    let named = bench.evaluator().metrics().iter().zip(&bench.baseline().metrics);
+    named
+        .zip(sums)
+        .map(|((metric, &fault_free), values)| MetricOfTrials {
+            name: metric.name().to_owned(),
+            fault_free,
+            mean: Mean::of(
+                values,
+                Bounds {
+                    low: values.min().map_or(fault_free, |min| min.min(fault_free)),
+                    high: f64::INFINITY,
+                },
+            ),
+            standard_deviation: values.variance().sqrt(),
+            lowest: values.min().unwrap_or(fault_free),
+            highest: values.max().unwrap_or(fault_free),
+        })
+        .collect()
 }
 
 /// The share of right samples over the trials.
@@ -415,6 +461,7 @@ impl Accumulation {
                 lowest: sums.right.min().unwrap_or(0.0),
                 highest: sums.right.max().unwrap_or(0.0),
             }),
+            metrics: metrics_of(&self.bench, &sums.metrics),
         }
     }
 }
@@ -439,6 +486,10 @@ impl Kind for Accumulation {
 
     fn columns(&self) -> &'static str {
         TrialRow::COLUMNS
+    }
+
+    fn more_columns(&self) -> Vec<String> {
+        self.bench.metric_names()
     }
 
     fn trials(&self) -> u64 {
@@ -483,6 +534,10 @@ impl Kind for Accumulation {
         sums.harmful += u64::from(score.delta_loss > SENSITIVE_ABOVE);
         sums.rises.add(score.delta_loss);
         sums.right.extend(self.bench.right_share(score));
+        sums.metrics.resize_with(score.metrics.len(), Moments::default);
+        for (moments, &value) in sums.metrics.iter_mut().zip(&score.metrics) {
+            moments.add(value);
+        }
     }
 
     fn report(&self, sums: &TrialSums) -> TrialSummary {

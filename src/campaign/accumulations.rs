@@ -60,6 +60,10 @@ impl Kind for Accumulations {
         TrialRow::COLUMNS
     }
 
+    fn more_columns(&self) -> Vec<String> {
+        self.bench().metric_names()
+    }
+
     fn trials(&self) -> u64 {
         self.trials * self.arms.len() as u64
     }

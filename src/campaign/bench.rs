@@ -162,6 +162,14 @@ impl Bench {
         Some(self.right_without_faults()? + (right as f64 - wrong as f64) / samples)
     }
 
+    /// Columns of the evaluator's metrics in records: `metric_<name>`.
+    pub(super) fn metric_names(&self) -> Vec<String> {
+        let metrics = self.evaluator.metrics().iter();
+        metrics
+            .map(|metric| format!("metric_{}", metric.name()))
+            .collect()
+    }
+
     /// What turns outputs into losses.
     #[must_use]
     pub fn evaluator(&self) -> &Evaluator {

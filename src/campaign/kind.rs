@@ -47,6 +47,11 @@ pub trait Kind: Serialize + Sync {
     /// Columns of the records, in the order of the fields of a row.
     fn columns(&self) -> &'static str;
 
+    /// Columns behind those, where their number depends on what is asked for: the last field of a row is a list then.
+    fn more_columns(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Number of trials.
     fn trials(&self) -> u64;
 

@@ -20,7 +20,7 @@ pub struct FaultLists {
 }
 
 /// A line of the records.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListedRow {
     trial: u64,
     faults: u64,
@@ -31,6 +31,7 @@ pub struct ListedRow {
     loss: f64,
     delta_loss: f64,
     accuracy: Option<f64>,
+    metrics: Vec<f64>,
 }
 
 /// Sums over the sets.
@@ -118,6 +119,10 @@ impl Kind for FaultLists {
         "trial,faults,wrong_bits,changed,newly_wrong,newly_right,loss,delta_loss,accuracy"
     }
 
+    fn more_columns(&self) -> Vec<String> {
+        self.bench.metric_names()
+    }
+
     fn trials(&self) -> u64 {
         self.trials.len() as u64
     }
@@ -168,12 +173,13 @@ impl Kind for FaultLists {
             loss: score.loss,
             delta_loss: score.delta_loss,
             accuracy: self.bench.right_share(score),
+            metrics: score.metrics.clone(),
         }]
     }
 
     fn recall(&self, number: u64, rows: Vec<ListedRow>) -> Result<(u64, Score), String> {
         let trial = self.trials[number as usize].trial;
-        match rows[..] {
+        match &rows[..] {
             [row] if row.trial == trial => Ok((
                 row.wrong_bits,
                 Score {
@@ -182,7 +188,7 @@ impl Kind for FaultLists {
                     newly_right: row.newly_right,
                     loss: row.loss,
                     delta_loss: row.delta_loss,
-                    metrics: Vec::new(),
+                    metrics: row.metrics.clone(),
                 },
             )),
             _ => Err(format!("is not the line of trial {trial}")),

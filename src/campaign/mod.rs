@@ -36,8 +36,8 @@ mod stream;
 mod strikes;
 
 pub use accumulation::{
-    Accumulation, AccuracyOfTrials, LargestRise, Trial, TrialPlan, TrialRow, TrialSummary, TrialSums,
-    WrongBits,
+    Accumulation, AccuracyOfTrials, LargestRise, MetricOfTrials, Trial, TrialPlan, TrialRow, TrialSummary,
+    TrialSums, WrongBits,
 };
 pub use accumulations::Accumulations;
 pub use activations::{

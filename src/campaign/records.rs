@@ -122,7 +122,7 @@ impl RecordFile {
         }
         let error = unwritable(&partial);
         let mut file = BufWriter::new(File::create(&partial).map_err(&error)?);
-        writeln!(file, "{}", kind.columns())
+        writeln!(file, "{}", header_of(kind))
             .and_then(|()| file.flush())
             .map_err(&error)?;
         Ok(Self {
@@ -143,7 +143,7 @@ impl RecordFile {
             file: self.finished.clone(),
             line: 2 + trials * kind.rows_per_trial() as u64,
             reason: format!("ends after {trials} of {} trials", range.end - range.start),
-            columns: kind.columns().to_owned(),
+            columns: header_of(kind),
         }
     }
 
@@ -178,6 +178,16 @@ impl RecordFile {
     }
 }
 
+/// All columns of a kind.
+fn header_of<K: Kind>(kind: &K) -> String {
+    let mut header = kind.columns().to_owned();
+    for column in kind.more_columns() {
+        header.push(',');
+        header.push_str(&column);
+    }
+    header
+}
+
 /// Reads trial after trial and returns where the last whole one ends, in bytes; 0 where not even the header
 /// is whole. A tail that is no whole trial is an error unless the file is `partial`.
 fn read<K: Kind>(
@@ -191,7 +201,7 @@ fn read<K: Kind>(
         file: path.to_owned(),
         line,
         reason,
-        columns: kind.columns().to_owned(),
+        columns: header_of(kind),
     };
     let unreadable = |error: &dyn fmt::Display| RecordError::Unreadable {
         file: path.to_owned(),
@@ -201,7 +211,7 @@ fn read<K: Kind>(
     let whole_lines = end_of_last_line(&file).map_err(|error| unreadable(&error))?;
     let mut reader = csv::Reader::from_reader(BufReader::new(io::Read::take(file, whole_lines)));
     let header = reader.headers().map_err(|error| bad(1, error.to_string()))?;
-    if header.iter().ne(kind.columns().split(',')) {
+    if header.iter().ne(header_of(kind).split(',')) {
         if partial && whole_lines == 0 {
             return Ok(0);
         }
@@ -223,7 +233,7 @@ fn read<K: Kind>(
             return Err(bad(line, "is beyond the last trial".to_owned()));
         }
         let row = cells.deserialize(None);
-        rows.push(row.map_err(|error| bad(line, cell_problem(&error, kind.columns(), &cells)))?);
+        rows.push(row.map_err(|error| bad(line, cell_problem(&error, &header_of(kind), &cells)))?);
         if rows.len() == per_trial {
             let trial = kind
                 .recall(number, std::mem::take(&mut rows))

@@ -1,7 +1,7 @@
 //! Options that belong to diagnostics of the library, which knows of none.
 
 /// Codes of diagnostics, and the options that could mend what they are about.
-const OPTIONS: [(&str, &str); 65] = [
+const OPTIONS: [(&str, &str); 66] = [
     ("radstream::folder::changed", "--out DIR, --force"),
     ("radstream::folder::foreign", "--out DIR, --force"),
     ("radstream::folder::kind", "--out DIR, --force"),
@@ -19,6 +19,7 @@ const OPTIONS: [(&str, &str); 65] = [
     ("radstream::workload::inputs", "--inputs FILE[:KEY]"),
     ("radstream::workload::empty", "--inputs FILE[:KEY]"),
     ("radstream::workload::loss", "--loss LOSS"),
+    ("radstream::workload::metric", "--metrics LIST"),
     ("radstream::network::mantissas", "--raw-inputs"),
     ("radstream::network::readout", "--readout FILE.onnx"),
     ("radstream::network::output", "--output NAME"),

@@ -15,6 +15,7 @@ use crate::data::Source;
 use crate::network::ArrayOrder;
 use crate::network::import::{ImportOptions, InputType};
 use crate::outcome::loss::{LOSSES, NamedLoss};
+use crate::outcome::metric::METRICS;
 use crate::study::{NetworkRequest, Request, SamplesRequest, Session};
 
 /// Parses the value of an option; the error also says what was expected.
@@ -218,6 +219,14 @@ fn losses() -> PossibleValuesParser {
     LOSSES.iter().map(value).collect::<Vec<_>>().into()
 }
 
+/// The metrics that there are.
+fn metrics() -> PossibleValuesParser {
+    let own = METRICS.iter().map(|metric| (metric.name, metric.about));
+    let losses = LOSSES.iter().map(|loss| (loss.name, loss.about));
+    let value = |(name, about)| PossibleValue::new(name).help(about);
+    own.chain(losses).map(value).collect::<Vec<_>>().into()
+}
+
 /// The orders that arrays can be stated to have.
 fn orders() -> impl TypedValueParser<Value = ArrayOrder> {
     let value = |order: &ArrayOrder| {
@@ -265,6 +274,9 @@ pub struct Samples {
     /// What counts as damage
     #[arg(long, value_name = "LOSS", value_parser = losses())]
     pub loss: Option<String>,
+    /// Metrics beside the loss, separated by commas, in the records of campaigns with --flips and --faults
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = metrics())]
+    pub metrics: Vec<String>,
     /// What the readout ought to give; the input itself by default
     #[arg(long, value_name = "FILE[:KEY]")]
     pub target: Option<Source>,
@@ -289,6 +301,7 @@ impl Samples {
             readout: self.readout.clone(),
             gather: self.gather.clone(),
             loss: self.loss.clone(),
+            metrics: self.metrics.clone(),
             target: self.target.clone(),
             distance: self.distance.clone(),
             classes: self.classes,

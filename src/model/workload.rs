@@ -13,6 +13,7 @@ use crate::network::import::{Cure, ImportError, ImportOptions, dais, fml, qonnx}
 use crate::network::{ArrayOrder, InputError, Layout, Network, OutputMeaning};
 use crate::outcome;
 use crate::outcome::loss::{self, LOSSES};
+use crate::outcome::metric;
 use crate::outcome::{Evaluator, OutcomeError, OutcomePart, Readout, Samples, Setup};
 
 /// Why a workload could not be put together.
@@ -80,6 +81,18 @@ pub enum WorkloadError {
         /// What was asked for.
         name: String,
         /// The losses.
+        known: Vec<&'static str>,
+    },
+    /// A metric that there is not.
+    #[error("there is no metric `{name}`")]
+    #[diagnostic(
+        code(radstream::workload::metric),
+        help("expected some of {}{}", known.join(", "), data::did_you_mean(name, known.iter().copied()))
+    )]
+    UnknownMetric {
+        /// What was asked for.
+        name: String,
+        /// The metrics.
         known: Vec<&'static str>,
     },
 }
@@ -185,6 +198,8 @@ pub struct Settings {
     pub gather: Option<Located>,
     /// Name of the loss.
     pub loss: Option<String>,
+    /// Names of metrics beside the loss.
+    pub metrics: Vec<String>,
     /// Target.
     pub target: Option<Located>,
     /// Ground distance.
@@ -217,6 +232,7 @@ impl Settings {
             readout: located(&description.readout),
             gather: located(&description.gather),
             loss: description.loss.clone(),
+            metrics: Vec::new(),
             target: located(&description.target),
             distance: located(&description.distance),
             classes: description.classes,
@@ -246,6 +262,11 @@ impl Settings {
             readout: self.readout.or(other.readout),
             gather: self.gather.or(other.gather),
             loss: self.loss.or(other.loss),
+            metrics: if self.metrics.is_empty() {
+                other.metrics
+            } else {
+                self.metrics
+            },
             target: self.target.or(other.target),
             distance: self.distance.or(other.distance),
             classes: self.classes.or(other.classes),
@@ -488,7 +509,8 @@ fn evaluator(
         });
     };
     let gather = array(&settings.gather)?;
-    let distance = if named.takes_distance {
+    let takes_distance = |name: &String| loss::named(name).is_some_and(|loss| loss.takes_distance);
+    let distance = if named.takes_distance || settings.metrics.iter().any(takes_distance) {
         array(&settings.distance)?.map(|distance| match &gather {
             Some(_) => distance,
             None => rearranged(distance, readout.layout(), settings.layout),
@@ -499,6 +521,18 @@ fn evaluator(
     let loss = named
         .make(distance.as_ref())
         .map_err(|error| located_outcome(error, settings))?;
+    let metrics = settings
+        .metrics
+        .iter()
+        .map(|name| {
+            let metric = metric::named(name, distance.as_ref());
+            let metric = metric.map_err(|error| located_outcome(error, settings))?;
+            metric.ok_or_else(|| WorkloadError::UnknownMetric {
+                name: name.clone(),
+                known: metric::names().collect(),
+            })
+        })
+        .collect::<Result<Vec<_>, WorkloadError>>()?;
     let meaning = network.output_meaning();
     if settings.readout.is_some() && Readout::selection_of(&meaning).is_some() {
         let problem =
@@ -528,7 +562,7 @@ fn evaluator(
         stated: settings.layout,
         labels,
         classes: settings.classes,
-        metrics: Vec::new(),
+        metrics,
     };
     let evaluator = Evaluator::new(setup, samples, output.len());
     Ok((evaluator.map_err(|error| located_outcome(error, settings))?, note))

@@ -162,6 +162,27 @@ pub fn accumulation(report: &AccumulationReport) -> String {
         header.push("accuracy (worst)");
     }
     text.push_str(&format!("\n\n{}", table(&header, &rows)));
+    let metrics = report.by_flips.iter().flat_map(|trials| {
+        trials.metrics.iter().map(|metric| {
+            let interval = &metric.mean.interval;
+            vec![
+                count(trials.plan.flips),
+                metric.name.clone(),
+                number(metric.fault_free),
+                format!(
+                    "{} ({})",
+                    number(metric.mean.mean),
+                    range(interval.low, interval.high)
+                ),
+                range(metric.lowest, metric.highest),
+            ]
+        })
+    });
+    let metrics: Vec<Vec<String>> = metrics.collect();
+    if !metrics.is_empty() {
+        let header = ["faults", "metric", "fault-free", "mean (95 %)", "seen"];
+        text.push_str(&format!("\n\n{}", table(&header, &metrics)));
+    }
     if let Some(assumes) = &first.mean_loss_interval.assumes {
         text.push_str(&format!("\nassumed: {assumes}"));
     }

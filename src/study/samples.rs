@@ -36,6 +36,8 @@ pub struct SamplesRequest {
     pub gather: Option<Source>,
     /// Name of the loss.
     pub loss: Option<String>,
+    /// Names of metrics beside the loss, for campaigns of trials and of listed sets.
+    pub metrics: Vec<String>,
     /// What the readout ought to give.
     #[serde(with = "text_form::option")]
     pub target: Option<Source>,
@@ -85,6 +87,7 @@ impl SamplesRequest {
             readout: file(&self.readout),
             gather: here(&self.gather),
             loss: self.loss.clone(),
+            metrics: self.metrics.clone(),
             target: here(&self.target),
             distance: here(&self.distance),
             classes: self.classes,

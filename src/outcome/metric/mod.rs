@@ -125,6 +125,12 @@ pub fn named(name: &str, distance: Option<&Array>) -> Result<Option<Metric>, Out
     Ok(loss.map(Metric::of_loss))
 }
 
+/// The names that [`named`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let losses = loss::LOSSES.iter().map(|loss| loss.name);
+    METRICS.iter().map(|metric| metric.name).chain(losses)
+}
+
 impl Metric {
     /// A metric of a library user's own.
     #[must_use]
