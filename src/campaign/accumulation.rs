@@ -83,6 +83,7 @@ pub struct TrialRow {
     loss: f64,
     delta_loss: f64,
     accuracy: Option<f64>,
+    #[serde(default)]
     metrics: Vec<f64>,
 }
 

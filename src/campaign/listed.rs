@@ -31,6 +31,7 @@ pub struct ListedRow {
     loss: f64,
     delta_loss: f64,
     accuracy: Option<f64>,
+    #[serde(default)]
     metrics: Vec<f64>,
 }
 
