@@ -184,6 +184,7 @@ fn classes(name: &str, accelerator: &Accelerator, pipeline: &Arc<Pipeline>) {
         stated: None,
         labels: None,
         classes: None,
+        metrics: Vec::new(),
     };
     let evaluator = Evaluator::new(setup, 1, output.len()).expect("the outputs are its values");
     let selection = RegisterSelection {

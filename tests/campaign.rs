@@ -466,7 +466,7 @@ fn every_loss_scores_side_by_side_as_one_after_the_other() {
         let scenarios: Vec<Scenario> = (0..300)
             .map(|set| {
                 let wrong = fault::wrong_bits(random_bits(&accelerator, 1 + set % 4, &mut random));
-                fault::changes(&accelerator, &wrong)
+                fault::changes(&accelerator, &wrong).into()
             })
             .collect();
         let found = bench.score(&scenarios, &Silent).expect("nothing stops it");
@@ -528,8 +528,8 @@ fn metrics_are_those_of_plain_inference() {
         let bits = random_bits(&accelerator, 12, &mut random);
         let scenarios: Vec<Scenario> = bits
             .iter()
-            .map(|&bit| fault::changes(&accelerator, &[bit]))
-            .chain([Scenario::new()])
+            .map(|&bit| fault::changes(&accelerator, &[bit]).into())
+            .chain([Scenario::default()])
             .collect();
         let found = bench.score(&scenarios, &Silent).expect("nothing stops it");
         let twin = bench
@@ -607,7 +607,7 @@ fn a_loss_as_a_metric_is_the_loss() {
     let plain = of(plain);
     let mut random = ChaCha8Rng::seed_from_u64(9);
     let scenarios: Vec<Scenario> = (random_bits(&accelerator, 60, &mut random).into_iter())
-        .map(|bit| fault::changes(&accelerator, &[bit]))
+        .map(|bit| fault::changes(&accelerator, &[bit]).into())
         .collect();
     let score = |bench: &Bench| bench.score(&scenarios, &Silent).expect("nothing stops it");
     let (found, emd) = (score(&with), score(&by_distance));

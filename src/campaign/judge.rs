@@ -345,7 +345,7 @@ mod tests {
         };
         let workload = Workload::load(accelerator.network(), &settings).unwrap();
         let scenarios: Vec<Scenario> = (accelerator.map().bits().step_by(79))
-            .map(|bit| fault::changes(&accelerator, &[bit]))
+            .map(|bit| fault::changes(&accelerator, &[bit]).into())
             .collect();
         let bench = Bench::new(accelerator, workload.inputs, workload.evaluator).unwrap();
         let found = bench.score(&scenarios, &Silent).unwrap();

@@ -303,11 +303,7 @@ fn a_sum_that_begins_with_minus_zero_is_left_as_it_is() {
     ] {
         let shape: &[usize] = if op == "Gemm" { &[1] } else { &[1, 1] };
         let readout = Model::new(shape)
-            .reals(
-                "w",
-                &weights.iter().map(|&n: &usize| n).collect::<Vec<_>>(),
-                &[1.0],
-            )
+            .reals("w", &weights, &[1.0])
             .reals("b", &[1], &[-0.0])
             .node(op, &["x", "w", "b"], "y", vec![])
             .compile()
