@@ -463,7 +463,7 @@ fn every_loss_scores_side_by_side_as_one_after_the_other() {
         workload.evaluator = workload.evaluator.with_loss(loss).expect("a loss that fits");
         let bench = bench(&accelerator, workload);
         let mut random = ChaCha8Rng::seed_from_u64(11);
-        let scenarios: Vec<Scenario> = (0..300)
+        let scenarios: Vec<Scenario> = (0..60)
             .map(|set| {
                 let wrong = fault::wrong_bits(random_bits(&accelerator, 1 + set % 4, &mut random));
                 fault::changes(&accelerator, &wrong).into()
@@ -478,7 +478,7 @@ fn every_loss_scores_side_by_side_as_one_after_the_other() {
             assert_eq!(found.delta_loss.to_bits(), twin.delta_loss.to_bits(), "{name}");
         }
         let rising = found.iter().filter(|score| score.delta_loss != 0.0).count();
-        assert!(rising > 30, "{name}: {rising}");
+        assert!(rising > 10, "{name}: {rising}");
     });
 }
 
