@@ -68,7 +68,8 @@ fn scores_are_those_of_the_wrong_bits_and_the_first_wrong_output_is_the_first() 
                     let scenario = fault::changes(accelerator, &wrong_after(flight, changes));
                     bench
                         .score(&[scenario.into()], &Silent)
-                        .expect("nothing stops it")[0]
+                        .expect("nothing stops it")
+                        .remove(0)
                 };
                 let timeline = &flight.timeline;
                 assert!(timeline.changes.is_sorted_by(|a, b| a.time_h <= b.time_h));
