@@ -147,7 +147,7 @@ impl State {
             .steps
             .iter()
             .map(|step| match step {
-                Step::Linear(linear) => columns_of(linear, parameters.values(linear.mac.weight)),
+                Step::Linear(linear) => linear.columns(parameters.values(linear.mac.weight)),
                 _ => Vec::new(),
             })
             .collect();
@@ -341,7 +341,7 @@ impl State {
             && let Step::Linear(linear) = &plan.steps[node.index()]
             && linear.mac.weight == param
         {
-            self.columns[node.index()][column_at(linear, element)] = mantissa;
+            self.columns[node.index()][linear.column_at(element)] = mantissa;
         }
         self.parameters.replace(param, element, mantissa)
     }
@@ -579,19 +579,4 @@ impl State {
         self.tensors[node.output.index()] = output;
         self.dirty[node.output.index()] = changed;
     }
-}
-
-/// Where an element of the weight lies in the columns.
-fn column_at(linear: &LinearMac, element: usize) -> usize {
-    let (out, tap) = (element / linear.taps, element % linear.taps);
-    let outputs = linear.group_outputs();
-    (out / outputs * linear.taps + tap) * outputs + out % outputs
-}
-
-fn columns_of(linear: &LinearMac, weights: &[i64]) -> Vec<i64> {
-    let mut columns = vec![0; weights.len()];
-    for (element, &weight) in weights.iter().enumerate() {
-        columns[column_at(linear, element)] = weight;
-    }
-    columns
 }

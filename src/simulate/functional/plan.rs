@@ -93,6 +93,24 @@ impl LinearMac {
         self.channels / self.mac.groups
     }
 
+    /// Where an element of the weight lies in the columns.
+    #[must_use]
+    pub fn column_at(&self, element: usize) -> usize {
+        let (out, tap) = (element / self.taps, element % self.taps);
+        let outputs = self.group_outputs();
+        (out / outputs * self.taps + tap) * outputs + out % outputs
+    }
+
+    /// The weights with the output channels of a group next to each other: `[group][tap][output in group]`.
+    #[must_use]
+    pub fn columns(&self, weights: &[i64]) -> Vec<i64> {
+        let mut columns = vec![0; weights.len()];
+        for (element, &weight) in weights.iter().enumerate() {
+            columns[self.column_at(element)] = weight;
+        }
+        columns
+    }
+
     /// What a weight and an input contribute to the sum, in the accumulator's unit.
     #[must_use]
     #[inline]

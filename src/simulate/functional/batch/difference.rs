@@ -60,6 +60,16 @@ impl Difference {
         }
     }
 
+    /// The place of an element in the lists, where it differs.
+    #[must_use]
+    #[inline(always)]
+    pub fn place(&self, element: usize) -> Option<u32> {
+        match self.places[element] {
+            NONE => None,
+            place => Some(place),
+        }
+    }
+
     /// An element's mantissas under the fault; `None` where they are the loaded ones.
     #[must_use]
     #[inline(always)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::difference::Difference;
 use super::function::{Context, UnitFlip};
 use super::plan::{BatchPlan, Head, Unit};
-use super::product::{Product, Rises, SumLane, Sums, Term, Windows, rise, sum_all};
+use super::product::{Product, Rises, SumLane, Sums, WindowSums, Windows, accumulate_all, raise};
 use super::row::{Row, SAMPLES, lanes_of};
 use crate::network::{Encoding, Network, Node, Op};
 use crate::simulate::functional::fast::level::at_level;
 use crate::simulate::functional::fast::range::Codes;
-use crate::simulate::functional::plan::{NONE, Step};
+use crate::simulate::functional::plan::{LinearMac, NONE, Step};
 use crate::simulate::functional::transient::{FlipsByNode, inverted, struck_element};
 use crate::simulate::functional::{Change, Parameters, Transient, ops};
 
@@ -30,6 +30,10 @@ struct State {
     filled: Vec<Vec<bool>>,
     /// Per unit.
     sums: Vec<Sums>,
+    /// Per unit, the weights of a product with the outputs of a group next to each other.
+    columns: Vec<Vec<i64>>,
+    /// Per unit, the biases of a product in the accumulator's unit.
+    biases: Vec<Vec<i64>>,
     windows: Vec<Option<Windows>>,
     waiting: Vec<Vec<Change>>,
     /// Transients of the strike.
@@ -53,7 +57,9 @@ struct Work {
     touched: Vec<u32>,
     /// Per element, whether it is among the touched ones.
     marked: Vec<bool>,
-    terms: Vec<Term>,
+    window_sums: WindowSums,
+    /// Sums of one window's outputs.
+    rows: (Vec<Row<i32>>, Vec<Row<i64>>),
     scratch: Vec<i64>,
     columns: Vec<Vec<i64>>,
     /// Transients of the unit by element and place.
@@ -182,6 +188,23 @@ impl State {
                     }
                 })
                 .collect(),
+            columns: (plan.units.iter())
+                .map(|unit| {
+                    product(unit).map_or_else(Vec::new, |linear| {
+                        linear.columns(&network.param(linear.mac.weight).values)
+                    })
+                })
+                .collect(),
+            biases: (plan.units.iter())
+                .map(|unit| {
+                    product(unit).map_or_else(Vec::new, |linear| match linear.mac.bias {
+                        Some(bias) => (network.param(bias).values.iter())
+                            .map(|bias| bias.wrapping_shl(linear.bias_shift))
+                            .collect(),
+                        None => vec![0; linear.channels],
+                    })
+                })
+                .collect(),
             windows: (plan.units.iter())
                 .map(|unit| product(unit).map(|linear| Windows::new(&linear)))
                 .collect(),
@@ -237,15 +260,23 @@ fn load_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, unit
     let work = &mut state.work;
     if let Head::Product(product) = &unit.head {
         let linear = &product.linear;
-        let biases = linear.mac.bias.map(|bias| state.parameters.values(bias));
-        sum_all::<I>(
-            linear,
-            state.parameters.values(linear.mac.weight),
-            biases,
-            &state.tensors[product.input.index()],
-            &mut work.terms,
-            I::sums_mut(&mut state.sums[index]),
-        );
+        let input = product.input.index();
+        let sums = I::sums_mut(&mut state.sums[index]);
+        for (window, sums) in sums.chunks_exact_mut(linear.group_outputs()).enumerate() {
+            let (pixel, group) = (window / linear.mac.groups, window % linear.mac.groups);
+            work.window_sums.sum(
+                linear,
+                (pixel, group),
+                &state.columns[index],
+                (&state.tensors[input], &state.filled[input]),
+                &state.differences[input],
+                sums,
+            );
+            let biases = &state.biases[index][group * sums.len()..];
+            for (sum, &bias) in sums.iter_mut().zip(biases) {
+                raise(linear, sum, I::of(bias));
+            }
+        }
     }
     if let Head::Plain(node) = &unit.head {
         let node = &network.nodes[*node];
@@ -276,6 +307,7 @@ fn load_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, unit
         let mut context = Context {
             network,
             parameters: &state.parameters,
+            faulty: false,
             scratch: &mut work.scratch,
         };
         let wide = plan.wide_output && unit.output == network.output;
@@ -355,10 +387,16 @@ fn strike_all(plan: &BatchPlan, state: &mut State, changes: &[Change]) {
         prepare(plan, state, index, unit);
         if let Head::Plain(node) = &unit.head {
             strike_plain(plan, state, unit, *node);
+        } else if let Head::Product(product) = &unit.head {
+            if unit.chain.narrow {
+                strike_product::<i32>(plan, state, index, unit, product);
+            } else {
+                strike_product::<i64>(plan, state, index, unit, product);
+            }
         } else if unit.chain.narrow {
-            strike_unit::<i32>(plan, state, index, unit);
+            strike_unit::<i32>(plan, state, unit);
         } else {
-            strike_unit::<i64>(plan, state, index, unit);
+            strike_unit::<i64>(plan, state, unit);
         }
         for (change, fault_free) in state.work.patches.drain(..).rev() {
             state
@@ -479,6 +517,7 @@ fn strike_weight<I: SumLane>(
     let mut context = Context {
         network: &plan.network,
         parameters: &state.parameters,
+        faulty: false,
         scratch: &mut state.work.scratch,
     };
     let sums = I::sums(&state.sums[index]);
@@ -555,12 +594,8 @@ fn prepare(plan: &BatchPlan, state: &mut State, index: usize, unit: &Unit) {
         Head::Product(product) => {
             let linear = &product.linear;
             let difference = &state.differences[product.input.index()];
-            let outputs = linear.group_outputs();
             if let Some(windows) = state.windows[index].as_mut().filter(|_| !difference.is_empty()) {
                 windows.fill(linear, &difference.elements);
-                for &window in &windows.touched {
-                    touched.add_all(window as usize * outputs, outputs);
-                }
             }
             work.rises.sort();
             for out in work.rises.outputs() {
@@ -721,53 +756,166 @@ fn touch_plain(
     }
 }
 
+/// A unit's operations behind its head, with the transients of the element.
 #[inline(always)]
-fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, unit: &Unit) {
+fn run<I: SumLane>(unit: &Unit, context: &mut Context<'_>, flips: &[UnitFlip], at: usize, row: &mut Row<I>) {
+    if flips.is_empty() {
+        unit.chain.run(context, at, row);
+        return;
+    }
+    let first = flips.partition_point(|flip| (flip.element as usize) < at);
+    let count = flips.partition_point(|flip| flip.element as usize <= at) - first;
+    unit.chain
+        .run_struck(context, at, row, &flips[first..first + count]);
+}
+
+/// Products per change of a parameter and pixel that take as long as adding the change.
+const RISE_COST: usize = 4;
+
+/// A product whose input differs, or several of whose parameters do.
+#[inline(always)]
+fn strike_product<I: SumLane>(
+    plan: &BatchPlan,
+    state: &mut State,
+    index: usize,
+    unit: &Unit,
+    product: &Product,
+) {
+    let linear = &product.linear;
+    let (input, output) = (product.input.index(), unit.output.index());
+    let (outputs, groups) = (linear.group_outputs(), linear.mac.groups);
+    let Some(windows) = state.windows[index].as_ref() else {
+        return;
+    };
+    let mut difference = std::mem::replace(&mut state.differences[output], Difference::new(0));
+    let work = &mut state.work;
+    let mut context = Context {
+        network: &plan.network,
+        parameters: &state.parameters,
+        faulty: !work.patches.is_empty(),
+        scratch: &mut work.scratch,
+    };
+    let own = &state.differences[input];
+    let (tensors, filled) = (&state.tensors, &state.filled);
+    let mut rows: Vec<Row<I>> = std::mem::take(I::rows_mut(&mut work.rows));
+    rows.resize(outputs, Row::of(0));
+    let by_differences = windows.count * outputs + RISE_COST * work.rises.len() * linear.pixels;
+    if !work.rises.is_empty() && by_differences > linear.pixels * linear.channels * linear.taps {
+        let (columns, biases) = (&mut state.columns[index], &mut state.biases[index]);
+        work.rises.patch(linear, columns, biases, false);
+        for window in 0..linear.pixels * groups {
+            let place = (window / groups, window % groups);
+            let loaded = (&tensors[input][..], &filled[input][..]);
+            work.window_sums
+                .sum(linear, place, columns, loaded, own, &mut rows);
+            for (out, row) in rows.iter_mut().enumerate() {
+                let at = window * outputs + out;
+                raise(linear, row, I::of(biases[place.1 * outputs + out]));
+                run(unit, &mut context, &work.flips, at, row);
+                note(plan, unit, &mut difference, &tensors[output], at, row);
+            }
+        }
+        work.rises.patch(linear, columns, biases, true);
+    } else {
+        let sums = I::sums(&state.sums[index]);
+        // A patched chain changes outputs whose sums stay.
+        let patched = !work.patches.is_empty() || !work.flips.is_empty();
+        for &window in &windows.touched {
+            let window = window as usize;
+            let columns = &state.columns[index][window % groups * linear.taps * outputs..];
+            rows.fill(Row::of(0));
+            accumulate_all(windows.of(window), columns, &own.rises, &mut rows);
+            for (out, row) in rows.iter_mut().enumerate() {
+                let at = window * outputs + out;
+                add_rises(
+                    linear,
+                    at,
+                    &work.rises,
+                    own,
+                    (&tensors[input], &filled[input]),
+                    row,
+                );
+                for lane in 0..SAMPLES {
+                    row.0[lane] = row.0[lane].plus(sums[at].0[lane]);
+                }
+                run(unit, &mut context, &work.flips, at, row);
+                note(plan, unit, &mut difference, &tensors[output], at, row);
+            }
+        }
+        for &at in &work.touched {
+            let at = at as usize;
+            if !windows.of(at / outputs).is_empty() {
+                continue;
+            }
+            let mut row: Row<I> = Row::of(0);
+            let any = add_rises(
+                linear,
+                at,
+                &work.rises,
+                own,
+                (&tensors[input], &filled[input]),
+                &mut row,
+            );
+            if !any && !patched {
+                continue;
+            }
+            for lane in 0..SAMPLES {
+                row.0[lane] = row.0[lane].plus(sums[at].0[lane]);
+            }
+            run(unit, &mut context, &work.flips, at, &mut row);
+            note(plan, unit, &mut difference, &tensors[output], at, &row);
+        }
+    }
+    *I::rows_mut(&mut work.rows) = rows;
+    state.differences[output] = difference;
+}
+
+/// Adds what changed parameters contribute to a sum in units of the product, and brings it to those of the
+/// accumulator. Whether any does.
+#[inline(always)]
+fn add_rises<I: SumLane>(
+    linear: &LinearMac,
+    at: usize,
+    rises: &Rises,
+    own: &Difference,
+    (loaded, filled): (&[Row<i32>], &[bool]),
+    row: &mut Row<I>,
+) -> bool {
+    let (pixel, out) = (at / linear.channels, at % linear.channels);
+    let (any, added) = if rises.is_empty() {
+        (false, I::of(0))
+    } else {
+        // Differences meet the weights as they were, changed weights the input as it is now.
+        rises.add(
+            linear,
+            pixel,
+            out,
+            |element| match own.row(element) {
+                Some(row) => Some(row),
+                None => filled[element].then(|| &loaded[element]),
+            },
+            row,
+        )
+    };
+    raise(linear, row, added);
+    any
+}
+
+#[inline(always)]
+fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, unit: &Unit) {
     let output = unit.output.index();
     let mut difference = std::mem::replace(&mut state.differences[output], Difference::new(0));
     let work = &mut state.work;
     let mut context = Context {
         network: &plan.network,
         parameters: &state.parameters,
+        faulty: !work.patches.is_empty(),
         scratch: &mut work.scratch,
     };
-    let (tensors, differences, filled) = (&state.tensors, &state.differences, &state.filled);
-    // A patched chain changes outputs whose sums stay.
-    let patched = !work.patches.is_empty() || !work.flips.is_empty();
+    let (tensors, differences) = (&state.tensors, &state.differences);
     for &at in &work.touched {
         let at = at as usize;
         let mut row: Row<I> = match &unit.head {
-            Head::Product(product) => {
-                let input = product.input.index();
-                let own = &differences[input];
-                let linear = &product.linear;
-                // No closure around the sum: it would not be compiled for the level.
-                let rise: Option<Row<I>> = match &state.windows[index] {
-                    Some(windows) => rise(
-                        linear,
-                        at,
-                        context.parameters.values(linear.mac.weight),
-                        (windows, own),
-                        &work.rises,
-                        |element| match own.row(element) {
-                            Some(row) => Some(row),
-                            None => filled[input][element].then(|| &tensors[input][element]),
-                        },
-                    ),
-                    None => None,
-                };
-                let sum = &I::sums(&state.sums[index])[at];
-                match rise {
-                    None if !patched => continue,
-                    None => *sum,
-                    Some(mut rise) => {
-                        for lane in 0..SAMPLES {
-                            rise.0[lane] = rise.0[lane].plus(sum.0[lane]);
-                        }
-                        rise
-                    }
-                }
-            }
             Head::Tensor(id) => {
                 let own = differences[id.index()].row(at);
                 Row::from_codes(own.unwrap_or(&tensors[id.index()][at]))
@@ -776,16 +924,9 @@ fn strike_unit<I: SumLane>(plan: &BatchPlan, state: &mut State, index: usize, un
                 let id = gather.operands[operand].index();
                 differences[id].row(source).unwrap_or(&tensors[id][source])
             }),
-            Head::Plain(_) => continue,
+            Head::Product(_) | Head::Plain(_) => continue,
         };
-        if work.flips.is_empty() {
-            unit.chain.run(&mut context, at, &mut row);
-        } else {
-            let first = work.flips.partition_point(|flip| (flip.element as usize) < at);
-            let count = work.flips.partition_point(|flip| flip.element as usize <= at) - first;
-            let flips = &work.flips[first..first + count];
-            unit.chain.run_struck(&mut context, at, &mut row, flips);
-        }
+        run(unit, &mut context, &work.flips, at, &mut row);
         note(plan, unit, &mut difference, &tensors[output], at, &row);
     }
     state.differences[output] = difference;

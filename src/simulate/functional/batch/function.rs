@@ -1,16 +1,21 @@
 //! Element-wise operations in a row, on rows of samples.
 
+use super::product::SumLane;
 use super::row::{Row, SAMPLES};
 use crate::fixed_point::Cast;
 use crate::network::{Encoding, MultiThreshold, Network, Node, Op, ParamId, ScaledBias, ThresholdRule};
-use crate::simulate::functional::fast::casts::{Gate, Integer, LaneCast, apply_fixed};
+use crate::simulate::functional::fast::casts::{Gate, LaneCast, apply_fixed};
 use crate::simulate::functional::fast::range::{Codes, Range, is_identity};
+use crate::simulate::functional::fast::thresholds::ramp;
 use crate::simulate::functional::plan::LinearMac;
 use crate::simulate::functional::transient::inverted;
 use crate::simulate::functional::{Parameters, ops};
 
 /// Most thresholds that are compared one by one; more are searched where they are sorted.
 const FEW_STEPS: usize = 24;
+
+/// Up to so many thresholds are compared one by one even where they are evenly spaced.
+const FEWEST_STEPS: usize = 4;
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -29,9 +34,33 @@ enum Function {
         rows: usize,
         steps: usize,
         channels: usize,
+        /// Per row, how the fault-free thresholds are counted.
+        counts: Vec<Count>,
     },
     /// The plain operation of a node, one mantissa after the other.
     Plain { node: usize },
+}
+
+/// How thresholds are counted.
+#[derive(Clone, Copy, Debug)]
+enum Count {
+    /// As `trunc(clamp(x * scale + shift, 0, steps))`.
+    Ramp { scale: f32, shift: f32 },
+    /// One by one, or by a search, as they are in order.
+    Sorted,
+    /// As their rule says.
+    Unsorted,
+}
+
+impl Count {
+    /// For mantissas of a range.
+    fn new(thresholds: &[i64], range: &Range) -> Self {
+        match ramp(thresholds, range) {
+            Some((scale, shift)) if thresholds.len() > FEWEST_STEPS => Self::Ramp { scale, shift },
+            _ if thresholds.is_sorted() => Self::Sorted,
+            _ => Self::Unsorted,
+        }
+    }
 }
 
 /// Where a factor and an offset come from.
@@ -93,6 +122,8 @@ pub struct Context<'a> {
     pub network: &'a Network,
     /// Its parameters, with the fault in those of the chain.
     pub parameters: &'a Parameters,
+    /// Whether there is a fault in those.
+    pub faulty: bool,
     /// A list as long as the longest tensor.
     pub scratch: &'a mut [i64],
 }
@@ -250,6 +281,9 @@ impl Chain {
                     rows,
                     steps,
                     channels: input.channels(),
+                    counts: (network.param(op.thresholds).values.chunks(steps.max(1)))
+                        .map(|thresholds| Count::new(thresholds, &self.range))
+                        .collect(),
                 });
                 self.narrow &= range.is_narrow();
                 self.range = range;
@@ -279,13 +313,13 @@ impl Chain {
 
     /// Runs on the row of element `index`.
     #[inline(always)]
-    pub fn run<I: Integer>(&self, context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
+    pub fn run<I: SumLane>(&self, context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
         run_all(&self.functions, context, index, row);
     }
 
     /// The same with inverted bits of this element, in the order of their places.
     #[inline(always)]
-    pub fn run_struck<I: Integer>(
+    pub fn run_struck<I: SumLane>(
         &self,
         context: &mut Context<'_>,
         index: usize,
@@ -319,7 +353,7 @@ pub struct UnitFlip {
 }
 
 #[inline(always)]
-fn run_all<I: Integer>(functions: &[Function], context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
+fn run_all<I: SumLane>(functions: &[Function], context: &mut Context<'_>, index: usize, row: &mut Row<I>) {
     for function in functions {
         match function {
             Function::Matches { taps } => {
@@ -345,35 +379,53 @@ fn run_all<I: Integer>(functions: &[Function], context: &mut Context<'_>, index:
                 rows,
                 steps,
                 channels,
+                counts,
             } => {
                 let own = index % channels % rows;
                 let thresholds = &context.parameters.values(op.thresholds)[own * steps..][..*steps];
-                let factor = I::of(op.factor[index % op.factor.len()]);
-                let offset = I::of(op.offset[index % op.offset.len()]);
+                let count = match counts.get(own) {
+                    Some(count) if !context.faulty => *count,
+                    _ if thresholds.is_sorted() => Count::Sorted,
+                    _ => Count::Unsorted,
+                };
                 let counted = op.rule == ThresholdRule::Count;
-                if *steps <= FEW_STEPS && (counted || thresholds.is_sorted()) {
-                    let mut count: Row<I> = Row::of(0);
-                    for &threshold in thresholds {
-                        let threshold = I::nearest(threshold);
-                        for lane in 0..SAMPLES {
-                            let reached = I::of(i64::from(row.0[lane] >= threshold));
-                            count.0[lane] = count.0[lane].plus(reached);
+                match count {
+                    Count::Ramp { scale, shift } => {
+                        let last = *steps as f32;
+                        for x in &mut row.0 {
+                            *x = x.ramp(scale, shift, last);
                         }
                     }
-                    row.0 = count.0;
-                } else if thresholds.is_sorted() {
-                    for x in &mut row.0 {
-                        let value = x.wide();
-                        let count = thresholds.partition_point(|&threshold| threshold <= value);
-                        *x = I::of(count as i64);
+                    Count::Unsorted if !counted || *steps > FEW_STEPS => {
+                        for x in &mut row.0 {
+                            *x = I::of(op.rule.reached(thresholds, x.wide()) as i64);
+                        }
                     }
-                } else {
-                    for x in &mut row.0 {
-                        *x = I::of(op.rule.reached(thresholds, x.wide()) as i64);
+                    Count::Sorted if *steps > FEW_STEPS => {
+                        for x in &mut row.0 {
+                            let value = x.wide();
+                            let count = thresholds.partition_point(|&threshold| threshold <= value);
+                            *x = I::of(count as i64);
+                        }
+                    }
+                    Count::Sorted | Count::Unsorted => {
+                        let mut count: Row<I> = Row::of(0);
+                        for &threshold in thresholds {
+                            let threshold = I::nearest(threshold);
+                            for lane in 0..SAMPLES {
+                                let reached = I::of(i64::from(row.0[lane] >= threshold));
+                                count.0[lane] = count.0[lane].plus(reached);
+                            }
+                        }
+                        row.0 = count.0;
                     }
                 }
-                for x in &mut row.0 {
-                    *x = x.times(factor).plus(offset);
+                if op.factor[..] != [1] || op.offset[..] != [0] {
+                    let factor = I::of(op.factor[index % op.factor.len()]);
+                    let offset = I::of(op.offset[index % op.offset.len()]);
+                    for x in &mut row.0 {
+                        *x = x.times(factor).plus(offset);
+                    }
                 }
             }
             Function::Plain { node } => {

@@ -5,6 +5,7 @@ use super::row::{Row, SAMPLES};
 use crate::network::TensorId;
 use crate::simulate::functional::Change;
 use crate::simulate::functional::fast::casts::Integer;
+use crate::simulate::functional::fast::thresholds::Ramp;
 use crate::simulate::functional::plan::{LinearMac, NONE};
 
 /// Lanes whose sums stay in registers.
@@ -28,6 +29,8 @@ pub struct Windows {
     terms: Vec<Vec<Term>>,
     /// Windows with any term.
     pub touched: Vec<u32>,
+    /// Number of terms.
+    pub count: usize,
 }
 
 impl Windows {
@@ -37,6 +40,7 @@ impl Windows {
         Self {
             terms: vec![Vec::new(); linear.pixels * linear.mac.groups],
             touched: Vec::new(),
+            count: 0,
         }
     }
 
@@ -48,6 +52,7 @@ impl Windows {
 
     /// Forgets all.
     pub fn clear(&mut self) {
+        self.count = 0;
         for window in self.touched.drain(..) {
             self.terms[window as usize].clear();
         }
@@ -69,32 +74,87 @@ impl Windows {
                     self.touched.push(window as u32);
                 }
                 terms.push((row as u32, (place * per_group + channel) as u32));
+                self.count += 1;
             }
         }
     }
 }
 
-/// The sum of `weight * row` over all terms.
+/// Adds `weight * row` over all terms to the sums of one output. `columns` begin with its weight of tap 0; that of the
+/// next tap lies `stride` further.
 #[inline(always)]
-pub fn accumulate<I: Integer>(terms: &[Term], weights: &[i64], rows: &[Row<i32>]) -> Row<I> {
-    let mut sum = Row::of(0);
-    if terms.is_empty() {
-        return sum;
-    }
+fn accumulate<I: Integer>(
+    terms: &[Term],
+    columns: &[i64],
+    stride: usize,
+    rows: &[Row<i32>],
+    sum: &mut Row<I>,
+) {
     let mut first = 0;
     while first < SAMPLES {
         let mut part = [I::of(0); BLOCK];
         for &(row, tap) in terms {
-            let weight = I::of(weights[tap as usize]);
+            let weight = I::of(columns[tap as usize * stride]);
             let row = &rows[row as usize].0;
             for lane in 0..BLOCK {
                 part[lane] = part[lane].plus(I::of(i64::from(row[first + lane])).times(weight));
             }
         }
-        sum.0[first..first + BLOCK].copy_from_slice(&part);
+        for lane in 0..BLOCK {
+            sum.0[first + lane] = sum.0[first + lane].plus(part[lane]);
+        }
         first += BLOCK;
     }
-    sum
+}
+
+/// The same for two outputs next to each other, which share the rows that they read.
+#[inline(always)]
+fn accumulate_two<I: Integer>(
+    terms: &[Term],
+    columns: &[i64],
+    stride: usize,
+    rows: &[Row<i32>],
+    sums: &mut [Row<I>; 2],
+) {
+    let mut first = 0;
+    while first < SAMPLES {
+        let (mut one, mut two) = ([I::of(0); BLOCK], [I::of(0); BLOCK]);
+        for &(row, tap) in terms {
+            let weights = &columns[tap as usize * stride..][..2];
+            let (a, b) = (I::of(weights[0]), I::of(weights[1]));
+            let row = &rows[row as usize].0;
+            for lane in 0..BLOCK {
+                one[lane] = one[lane].plus(I::of(i64::from(row[first + lane])).times(a));
+            }
+            for lane in 0..BLOCK {
+                two[lane] = two[lane].plus(I::of(i64::from(row[first + lane])).times(b));
+            }
+        }
+        for lane in 0..BLOCK {
+            sums[0].0[first + lane] = sums[0].0[first + lane].plus(one[lane]);
+        }
+        for lane in 0..BLOCK {
+            sums[1].0[first + lane] = sums[1].0[first + lane].plus(two[lane]);
+        }
+        first += BLOCK;
+    }
+}
+
+/// Adds `weight * row` over all terms to the sums of a group's outputs, of which `columns` are the weights.
+#[inline(always)]
+pub fn accumulate_all<I: Integer>(terms: &[Term], columns: &[i64], rows: &[Row<i32>], sums: &mut [Row<I>]) {
+    if terms.is_empty() {
+        return;
+    }
+    let outputs = sums.len();
+    let mut at = 0;
+    while let Some(two) = sums[at..].first_chunk_mut::<2>() {
+        accumulate_two::<I>(terms, &columns[at..], outputs, rows, two);
+        at += 2;
+    }
+    if let Some(sum) = sums.get_mut(at) {
+        accumulate::<I>(terms, &columns[at..], outputs, rows, sum);
+    }
 }
 
 /// Changes of a product's own parameters.
@@ -140,6 +200,29 @@ impl Rises {
         } else {
             (change.element, Tap::Bias, rise)
         });
+    }
+
+    /// Number of changes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Adds the changes to columns and to biases in the accumulator's unit, or takes them back.
+    pub fn patch(&self, linear: &LinearMac, columns: &mut [i64], biases: &mut [i64], back: bool) {
+        let per_group = linear.group_channels();
+        for &(out, tap, rise) in &self.list {
+            let rise = if back { rise.wrapping_neg() } else { rise };
+            let (slot, rise) = match tap {
+                Tap::Bias => (&mut biases[out as usize], rise.wrapping_shl(linear.bias_shift)),
+                Tap::Input { place, channel } => {
+                    let tap = place as usize * per_group + channel as usize % per_group;
+                    let at = linear.column_at(out as usize * linear.taps + tap);
+                    (&mut columns[at], rise)
+                }
+            };
+            *slot = slot.wrapping_add(rise);
+        }
     }
 
     /// Sorts by output channel.
@@ -211,14 +294,19 @@ pub enum Sums {
 }
 
 /// A width in which sums are kept.
-pub trait SumLane: Integer {
+pub trait SumLane: Integer + Ramp {
     /// The sums, where they are kept in this width.
     fn sums(sums: &Sums) -> &[Row<Self>];
     /// The same to write.
     fn sums_mut(sums: &mut Sums) -> &mut [Row<Self>];
+    /// The list of this width.
+    fn rows_mut(rows: &mut (Vec<Row<i32>>, Vec<Row<i64>>)) -> &mut Vec<Row<Self>>;
 }
 
 impl SumLane for i32 {
+    fn rows_mut(rows: &mut (Vec<Row<i32>>, Vec<Row<i64>>)) -> &mut Vec<Row<Self>> {
+        &mut rows.0
+    }
     fn sums(sums: &Sums) -> &[Row<Self>] {
         match sums {
             Sums::Narrow(rows) => rows,
@@ -234,6 +322,9 @@ impl SumLane for i32 {
 }
 
 impl SumLane for i64 {
+    fn rows_mut(rows: &mut (Vec<Row<i32>>, Vec<Row<i64>>)) -> &mut Vec<Row<Self>> {
+        &mut rows.1
+    }
     fn sums(sums: &Sums) -> &[Row<Self>] {
         match sums {
             Sums::Wide(rows) => rows,
@@ -248,71 +339,57 @@ impl SumLane for i64 {
     }
 }
 
-/// The fault-free sums of all outputs.
-#[inline(always)]
-pub fn sum_all<I: Integer>(
-    linear: &LinearMac,
-    weights: &[i64],
-    biases: Option<&[i64]>,
-    input: &[Row<i32>],
-    terms: &mut Vec<Term>,
-    sums: &mut [Row<I>],
-) {
-    let (spatial, per_group, outputs) = (
-        linear.spatial_taps(),
-        linear.group_channels(),
-        linear.group_outputs(),
-    );
-    for pixel in 0..linear.pixels {
-        for group in 0..linear.mac.groups {
-            terms.clear();
-            for place in 0..spatial {
-                let first = linear.window[pixel * spatial + place];
-                if first != NONE {
-                    let first = first as usize + group * per_group;
-                    let own = (0..per_group).map(|channel| (first + channel, place * per_group + channel));
-                    terms.extend(own.map(|(row, tap)| (row as u32, tap as u32)));
-                }
+/// The sums of one window's outputs, in units of the product, and the lists that they take.
+#[derive(Clone, Debug, Default)]
+pub struct WindowSums {
+    /// Terms of rows as they were loaded, and of rows that differ.
+    terms: [Vec<Term>; 2],
+}
+
+impl WindowSums {
+    /// Sums of the outputs of a group at one pixel: rows that differ in `difference`, the others as they are in
+    /// `input`, none where `filled` says that a row is all zero.
+    #[inline(always)]
+    pub fn sum<I: Integer>(
+        &mut self,
+        linear: &LinearMac,
+        (pixel, group): (usize, usize),
+        columns: &[i64],
+        (input, filled): (&[Row<i32>], &[bool]),
+        difference: &Difference,
+        sums: &mut [Row<I>],
+    ) {
+        let (spatial, per_group) = (linear.spatial_taps(), linear.group_channels());
+        let [loaded, differing] = &mut self.terms;
+        loaded.clear();
+        differing.clear();
+        let none = difference.is_empty();
+        for place in 0..spatial {
+            let first = linear.window[pixel * spatial + place];
+            if first == NONE {
+                continue;
             }
-            for out in group * outputs..(group + 1) * outputs {
-                let mut sum: Row<I> = accumulate(terms, &weights[out * linear.taps..][..linear.taps], input);
-                let bias = biases.map_or(0, |biases| biases[out].wrapping_shl(linear.bias_shift));
-                let bias = I::of(bias);
-                for sum in &mut sum.0 {
-                    *sum = sum.up(linear.product_shift).plus(bias);
+            let first = first as usize + group * per_group;
+            for channel in 0..per_group {
+                let (element, tap) = (first + channel, (place * per_group + channel) as u32);
+                match if none { None } else { difference.place(element) } {
+                    Some(row) => differing.push((row, tap)),
+                    None if filled[element] => loaded.push((element as u32, tap)),
+                    None => {}
                 }
-                sums[pixel * linear.channels + out] = sum;
             }
         }
+        let columns = &columns[group * linear.taps * sums.len()..];
+        sums.fill(Row::of(0));
+        accumulate_all(loaded, columns, input, sums);
+        accumulate_all(differing, columns, &difference.rows, sums);
     }
 }
 
-/// What a difference of the input and changed parameters add to one sum, in the accumulator's unit.
+/// From sums in units of the product to those of the accumulator.
 #[inline(always)]
-pub fn rise<'a, I: Integer>(
-    linear: &LinearMac,
-    at: usize,
-    weights: &[i64],
-    (windows, difference): (&Windows, &Difference),
-    rises: &Rises,
-    input: impl Fn(usize) -> Option<&'a Row<i32>>,
-) -> Option<Row<I>> {
-    let (pixel, out) = (at / linear.channels, at % linear.channels);
-    let window = pixel * linear.mac.groups + out / linear.group_outputs();
-    let terms = windows.of(window);
-    // Differences meet the weights as they were, changed weights the input as it is now.
-    let weights = &weights[out * linear.taps..][..linear.taps];
-    let mut sum: Row<I> = accumulate(terms, weights, &difference.rises);
-    let (any, added) = if rises.is_empty() {
-        (false, I::of(0))
-    } else {
-        rises.add(linear, pixel, out, input, &mut sum)
-    };
-    if !any && terms.is_empty() {
-        return None;
-    }
+pub fn raise<I: Integer>(linear: &LinearMac, sum: &mut Row<I>, added: I) {
     for sum in &mut sum.0 {
         *sum = sum.up(linear.product_shift).plus(added);
     }
-    Some(sum)
 }

@@ -16,7 +16,7 @@ mod pack;
 mod plan;
 mod product;
 pub(super) mod range;
-mod thresholds;
+pub(super) mod thresholds;
 mod window;
 
 pub(super) use crate::level;

@@ -311,7 +311,7 @@ impl Lanes for i64 {
 }
 
 /// The count of evenly spaced thresholds.
-trait Ramp {
+pub trait Ramp {
     /// `trunc(clamp(self * scale + shift, 0, last))`, each operation rounded to 24 bits.
     fn ramp(self, scale: f32, shift: f32, last: f32) -> Self;
 }
@@ -338,7 +338,8 @@ ramp_of!(i64);
 ///
 /// The ramp and the count both never fall as the mantissa grows. So they are equal everywhere where
 /// they are equal at both ends of each stretch on which the count is constant.
-fn ramp(thresholds: &[i64], range: &Range) -> Option<(f32, f32)> {
+#[must_use]
+pub fn ramp(thresholds: &[i64], range: &Range) -> Option<(f32, f32)> {
     if !thresholds.is_sorted() || !range.is_narrow() {
         return None;
     }
