@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use radstream::accelerator::{Accelerator, StoredBit};
 use radstream::campaign::{
-    Accumulation, Bench, BitRecord, Exhaustive, Kind, Run, Scenario, Score, Silent, Trial, TrialPlan,
+    Accumulation, Bench, BitRecord, Exhaustive, Kind, Question, Run, Scenario, Score, Silent, Trial,
+    TrialPlan,
 };
 use radstream::fault;
 use radstream::model::Workload;
@@ -127,6 +128,66 @@ fn random_transients(network: &Network, count: usize, random: &mut ChaCha8Rng) -
         }
     };
     (0..count).map(draw).collect()
+}
+
+/// Answers are those of the scores, and a yes is given at the first chunk that knows it.
+#[test]
+fn a_question_is_answered_by_the_first_samples_that_know() {
+    for name in ["digits_small_cls", "digits_medium_ae"] {
+        let (accelerator, workload) = workload(name, 200);
+        let bench = bench(&accelerator, workload);
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let scenarios: Vec<Scenario> = (0..60)
+            .map(|_| {
+                let wrong = fault::wrong_bits(random_bits(&accelerator, 1, &mut random));
+                fault::changes(&accelerator, &wrong).into()
+            })
+            .collect();
+        let scores = bench.score(&scenarios, &Silent).expect("nothing stops it");
+        let mut losses: Vec<f64> = scores.iter().map(|score| score.loss).collect();
+        losses.sort_by(f64::total_cmp);
+        let above = losses[40] + 1e-12;
+        let mut cut = 0;
+        for question in [
+            Question::AnyChanged,
+            Question::NewlyWrong,
+            Question::LossAbove(above),
+        ] {
+            let answers = bench
+                .ask(&scenarios, question, &Silent)
+                .expect("nothing stops it");
+            for ((answer, score), scenario) in answers.iter().zip(&scores).zip(&scenarios) {
+                let expected = match question {
+                    Question::AnyChanged => score.changed > 0,
+                    Question::NewlyWrong => score.newly_wrong.unwrap_or(0) > 0,
+                    Question::LossAbove(bound) => score.loss > bound,
+                };
+                assert_eq!(answer.yes, expected, "{name}: {question:?}");
+                assert_eq!(answer.cut, answer.samples < 200);
+                assert!(answer.yes || !answer.cut);
+                cut += usize::from(answer.cut);
+                if question != Question::AnyChanged || !answer.yes {
+                    continue;
+                }
+                assert!(answer.samples == 200 || answer.samples % 64 == 0);
+                let seen = answer.samples as u32;
+                let chunk = (seen - 1) / 64 * 64;
+                let of = |samples: std::ops::Range<u32>| -> u64 {
+                    let single: Vec<Scenario> = samples
+                        .map(|sample| Scenario {
+                            sample: Some(sample),
+                            ..scenario.clone()
+                        })
+                        .collect();
+                    let scores = bench.score(&single, &Silent).expect("nothing stops it");
+                    scores.iter().map(|score| score.changed).sum()
+                };
+                assert!(chunk == 0 || of(0..chunk) == 0, "{name}: answered late");
+                assert!(of(chunk..seen) > 0, "{name}: answered early");
+            }
+        }
+        assert!(cut > 0, "{name}");
+    }
 }
 
 /// Scores of single samples add up to the score of all, and equal the plain engine's.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::side_by_side::SideBySide;
-use super::{Baseline, Monitor, Scenario, Score};
+use super::{Answer, Baseline, Monitor, Question, Scenario, Score};
 use crate::accelerator::Accelerator;
 use crate::outcome::{Evaluator, Outcome, Scratch};
 use crate::simulate::functional::fast::{FastEngine, FastPlan};
@@ -227,6 +227,43 @@ impl Bench {
                 side_by_side.score(&self.inputs, &self.evaluator, &self.baseline, scenarios, monitor)
             }
             _ => self.score_one_by_one(scenarios, monitor),
+        }
+    }
+
+    /// Answers a question for each fault set, which stops at the chunk of samples that answers it. `None` where the
+    /// monitor stopped the run; it hears of the pairs of fault set and sample that were evaluated.
+    ///
+    /// # Panics
+    /// As [`Bench::score`].
+    #[must_use]
+    pub fn ask(
+        &self,
+        scenarios: &[Scenario],
+        question: Question,
+        monitor: &dyn Monitor,
+    ) -> Option<Vec<Answer>> {
+        let apart = scenarios.iter().any(|scenario| scenario.sample.is_some());
+        match &self.side_by_side {
+            Some(side_by_side) if !apart && side_by_side.takes(scenarios) => side_by_side.ask(
+                &self.inputs,
+                &self.evaluator,
+                &self.baseline,
+                (scenarios, question),
+                monitor,
+            ),
+            _ => {
+                let scores = self.score(scenarios, monitor)?;
+                let answers = scenarios.iter().zip(scores).map(|(scenario, score)| {
+                    let samples = scenario.sample.map_or(self.samples(), |_| 1);
+                    let wrong = score.newly_wrong.unwrap_or(0);
+                    if question.is_answered([score.changed, wrong, 0], score.loss) {
+                        Answer::yes(samples, samples)
+                    } else {
+                        Answer::no(samples)
+                    }
+                });
+                Some(answers.collect())
+            }
         }
     }
 

@@ -63,7 +63,7 @@ pub use register_classes::{
 pub use registers::{NotStruck, RegisterReport, RegisterStrike, RegisterStrikes, StrikeRow, StrikeSums};
 pub use run::{Finished, Run, RunError, Shard, ShardError, StopRule};
 pub use sampled::{DrawnGroup, Estimates, SampleReport, SampleSums, Sampled, ShareEstimate};
-pub use score::{Baseline, Scenario, Score};
+pub use score::{Answer, Baseline, Question, Scenario, Score};
 pub use strata::{SampleDesign, SampleDesignError, Stratum, strata};
 pub use stream::{Stream, stream};
 pub use strikes::{StrikeBench, StrikeOutcome, draw_strikes, draw_strikes_anywhere};

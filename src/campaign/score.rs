@@ -111,3 +111,58 @@ impl Score {
         }
     }
 }
+
+/// A question about a fault set that may be answered before all samples are looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Question {
+    /// Does any output mantissa of any sample change?
+    AnyChanged,
+    /// Is any sample wrong that is right without the faults?
+    NewlyWrong,
+    /// Is the mean loss over the samples above a bound? No loss is below 0, so that the sum over the samples seen so
+    /// far answers it once it is above the bound by itself.
+    LossAbove(f64),
+}
+
+impl Question {
+    /// Whether the answer is yes, from counts of samples changed, newly wrong and newly right so far, and from the
+    /// sum of the losses so far over the number of all samples.
+    pub(super) fn is_answered(self, [changed, wrong, _]: [u64; 3], loss: f64) -> bool {
+        match self {
+            Self::AnyChanged => changed > 0,
+            Self::NewlyWrong => wrong > 0,
+            Self::LossAbove(bound) => loss > bound,
+        }
+    }
+}
+
+/// What a fault set answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer.
+    pub yes: bool,
+    /// Samples looked at: whole chunks, in their order, whatever the number of threads.
+    pub samples: u64,
+    /// Whether samples were left out because the answer was known.
+    pub cut: bool,
+}
+
+impl Answer {
+    /// Yes, after so many of so many samples.
+    pub(super) fn yes(seen: usize, samples: usize) -> Self {
+        Self {
+            yes: true,
+            samples: seen as u64,
+            cut: seen < samples,
+        }
+    }
+
+    /// No, after all samples.
+    pub(super) fn no(samples: usize) -> Self {
+        Self {
+            yes: false,
+            samples: samples as u64,
+            cut: false,
+        }
+    }
+}

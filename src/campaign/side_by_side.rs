@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::judge::{Judge, Part, Workload};
-use super::{Baseline, Monitor, Scenario, Score};
+use super::{Answer, Baseline, Monitor, Question, Scenario, Score};
 use crate::outcome::Evaluator;
 use crate::simulate::functional::batch::SAMPLES;
 use crate::simulate::functional::{BatchEngine, BatchPlan, Plan};
@@ -90,8 +90,6 @@ impl SideBySide {
         scenarios: &[Scenario],
         monitor: &dyn Monitor,
     ) -> Option<Vec<Score>> {
-        let network = self.plan.network();
-        let elements = network.tensor(network.input).len().max(1);
         let uniform = evaluator.outcome_of_difference().map(|differs| {
             let mut rises = baseline
                 .outcomes
@@ -99,50 +97,18 @@ impl SideBySide {
                 .map(|outcome| differs.loss - outcome.loss);
             (rises.next(), rises.all(|rise| rise == 1.0))
         });
-        let workload = Workload {
-            network,
-            evaluator,
-            baseline,
-            // Only sums of ones are the same in any order, whatever they begin with.
-            rise: uniform.and_then(|(first, ones)| first.filter(|&rise| ones && rise == 1.0)),
-        };
-        let struck = scenarios.iter().any(|scenario| !scenario.transients.is_empty());
-        let plan = if struck {
-            self.for_transients()?
-        } else {
-            &self.plan
-        };
+        // Only sums of ones are the same in any order, whatever they begin with.
+        let rise = uniform.and_then(|(first, ones)| first.filter(|&rise| ones && rise == 1.0));
+        let workload = self.workload(evaluator, baseline, rise);
         self.loading.store(0, Ordering::Relaxed);
         let width = evaluator.contributions();
         let mut sums = vec![Sum::default(); scenarios.len()];
         let mut moves = vec![0.0; scenarios.len() * width];
-        let chunks: Vec<(usize, &[i64])> = inputs.chunks(SAMPLES * elements).enumerate().collect();
-        for wave in chunks.chunks(wave()) {
-            // Few chunks are shared among threads by their fault sets.
-            let parts = rayon::current_num_threads().div_ceil(wave.len()).max(1);
-            let length = scenarios.len().div_ceil(parts).max(1);
-            let tasks: Vec<(usize, &[i64], &[Scenario])> = wave
-                .iter()
-                .flat_map(|&(chunk, inputs)| {
-                    let parts = scenarios.chunks(length);
-                    parts.map(move |part| (chunk, inputs, part))
-                })
-                .collect();
-            let found: Vec<Part> = tasks
-                .into_par_iter()
-                .with_max_len(1)
-                .map(|(chunk, inputs, scenarios)| {
-                    let mut engine = self.engine(plan);
-                    let part = self.part(&mut engine, workload, chunk, inputs, scenarios, monitor);
-                    self.idle().push(engine);
-                    part
-                })
-                .collect::<Option<_>>()?;
-            let of_chunks = found.chunks(scenarios.len().div_ceil(length).max(1));
-            for parts in of_chunks {
+        for wave in self.chunks(inputs).chunks(wave()) {
+            for parts in self.parts(workload, wave, scenarios, monitor)? {
                 let mut sums = sums.iter_mut();
                 let mut moves = moves.chunks_exact_mut(width.max(1));
-                for part in parts {
+                for part in &parts {
                     add(&mut sums, part, workload.rise);
                     add_moves(&mut moves, part, width);
                 }
@@ -153,6 +119,110 @@ impl SideBySide {
             Score::new(evaluator, baseline, sum.counts, sum.difference, moves)
         });
         Some(scores.collect())
+    }
+
+    /// The answers of fault sets; `None` where the monitor stopped it.
+    pub fn ask(
+        &self,
+        inputs: &[i64],
+        evaluator: &Evaluator,
+        baseline: &Baseline,
+        (scenarios, question): (&[Scenario], Question),
+        monitor: &dyn Monitor,
+    ) -> Option<Vec<Answer>> {
+        // Whether anything changed needs no verdict.
+        let rise = (question == Question::AnyChanged).then_some(1.0);
+        let workload = self.workload(evaluator, baseline, rise);
+        let samples = baseline.outcomes.len();
+        self.loading.store(0, Ordering::Relaxed);
+        let mut answers = vec![Answer::no(samples); scenarios.len()];
+        let mut open: Vec<usize> = (0..scenarios.len()).collect();
+        let mut sums = vec![Sum::default(); scenarios.len()];
+        for wave in self.chunks(inputs).chunks(wave()) {
+            if open.is_empty() {
+                break;
+            }
+            let sets: Vec<Scenario> = open.iter().map(|&at| scenarios[at].clone()).collect();
+            let found = self.parts(workload, wave, &sets, monitor)?;
+            for (&(chunk, _), parts) in wave.iter().zip(&found) {
+                let seen = samples.min((chunk + 1) * SAMPLES);
+                let fault_free: f64 = baseline.outcomes[..seen].iter().map(|outcome| outcome.loss).sum();
+                let mut own = sums.iter_mut();
+                for part in parts {
+                    add(&mut own, part, workload.rise);
+                }
+                for (&at, sum) in open.iter().zip(&sums) {
+                    let loss = (fault_free + sum.difference) / samples as f64;
+                    if !answers[at].yes && question.is_answered(sum.counts, loss) {
+                        answers[at] = Answer::yes(seen, samples);
+                    }
+                }
+            }
+            let left: Vec<usize> = (0..open.len()).filter(|&at| !answers[open[at]].yes).collect();
+            sums = left.iter().map(|&at| sums[at]).collect();
+            open = left.iter().map(|&at| open[at]).collect();
+        }
+        Some(answers)
+    }
+
+    fn workload<'a>(
+        &'a self,
+        evaluator: &'a Evaluator,
+        baseline: &'a Baseline,
+        rise: Option<f64>,
+    ) -> Workload<'a> {
+        Workload {
+            network: self.plan.network(),
+            evaluator,
+            baseline,
+            rise,
+        }
+    }
+
+    /// The numbers and inputs of all chunks.
+    fn chunks<'a>(&self, inputs: &'a [i64]) -> Vec<(usize, &'a [i64])> {
+        let network = self.plan.network();
+        let elements = network.tensor(network.input).len().max(1);
+        inputs.chunks(SAMPLES * elements).enumerate().collect()
+    }
+
+    /// All fault sets on each chunk of a wave, in parts that follow each other.
+    fn parts(
+        &self,
+        workload: Workload<'_>,
+        wave: &[(usize, &[i64])],
+        scenarios: &[Scenario],
+        monitor: &dyn Monitor,
+    ) -> Option<Vec<Vec<Part>>> {
+        let struck = scenarios.iter().any(|scenario| !scenario.transients.is_empty());
+        let plan = if struck {
+            self.for_transients()?
+        } else {
+            &self.plan
+        };
+        // Few chunks are shared among threads by their fault sets.
+        let parts = rayon::current_num_threads().div_ceil(wave.len()).max(1);
+        let length = scenarios.len().div_ceil(parts).max(1);
+        let tasks: Vec<(usize, &[i64], &[Scenario])> = wave
+            .iter()
+            .flat_map(|&(chunk, inputs)| {
+                let parts = scenarios.chunks(length);
+                parts.map(move |part| (chunk, inputs, part))
+            })
+            .collect();
+        let found: Vec<Part> = tasks
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|(chunk, inputs, scenarios)| {
+                let mut engine = self.engine(plan);
+                let part = self.part(&mut engine, workload, chunk, inputs, scenarios, monitor);
+                self.idle().push(engine);
+                part
+            })
+            .collect::<Option<_>>()?;
+        let mut found = found.into_iter();
+        let each = scenarios.len().div_ceil(length);
+        Some(wave.iter().map(|_| found.by_ref().take(each).collect()).collect())
     }
 
     fn for_transients(&self) -> Option<&Arc<BatchPlan>> {
