@@ -9,7 +9,7 @@ use super::stage::{Access, Edge};
 
 /// Flips of one register bit behind each of the edges `first..=last` of a recorded run that come to the same.
 ///
-/// A bit of a memory lies still between two accesses to its word ([`Stage::accesses`]): its flips there are one class,
+/// A bit of a memory lies still between two accesses to its word ([`super::Stage::accesses`]): its flips there are one class,
 /// harmless where the word is overwritten next or never read. Any other bit is followed from edge to edge: while the
 /// edge with the flip does what the edge without it does, and leaves just that bit wrong, both flips are one. They are
 /// harmless once the edge leaves no bit wrong, or only what is dead ([`super::Live`]).
