@@ -9,8 +9,9 @@ use std::sync::Arc;
 use radstream::accelerator::{Accelerator, Scrub};
 use radstream::campaign::mission::{AfterFailure, Exposure, Failure, MissionPlan, Missions};
 use radstream::campaign::{
-    Accumulation, Accumulations, Activations, Bench, Exhaustive, FaultLists, Kind, MemoryMissions, Monitor,
-    RegisterStrikes, Run, SampleDesign, Sampled, Shard, Silent, StopRule, TrialPlan, statistics::Precision,
+    Accumulation, Accumulations, Activations, Asked, Bench, Exhaustive, FaultLists, Kind, MemoryMissions,
+    Monitor, RegisterStrikes, Run, SampleDesign, Sampled, Shard, Silent, StopRule, TrialPlan,
+    statistics::Precision,
 };
 use radstream::fault::{FaultModel, ListedTrial, boundaries};
 use radstream::outcome::metric;
@@ -115,6 +116,12 @@ fn measuring() -> Arc<Bench> {
         .with_metrics(metrics)
         .expect("metrics that fit");
     Arc::new(Bench::new(accelerator, workload.inputs, evaluator).expect("a bench"))
+}
+
+fn asked() -> Asked {
+    let bench = bench("digits_small_cls", 70);
+    let bits = bench.accelerator().map().bits().step_by(301).collect();
+    Asked::new(bench, bits, FaultModel::Flip, Failure::Class)
 }
 
 fn accumulations() -> Accumulations {
@@ -240,6 +247,11 @@ fn holds<K: Kind>(kind: &K, cuts: usize) {
 #[test]
 fn exhaustive_records_survive() {
     holds(&exhaustive(), 30);
+}
+
+#[test]
+fn answers_survive() {
+    holds(&asked(), 10);
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use radstream::accelerator::{Accelerator, StoredBit};
+use radstream::campaign::mission::Failure;
 use radstream::campaign::statistics::Precision;
 use radstream::campaign::{
-    Accumulation, Accumulations, Activations, Bench, BitRecord, Exhaustive, FaultLists, Kind, Run,
+    Accumulation, Accumulations, Activations, Asked, Bench, BitRecord, Exhaustive, FaultLists, Kind, Run,
     SampleDesign, SampleReport, Sampled, Silent, StopRule, TrialPlan, strata,
 };
 use radstream::fault::{self, Boundary, FaultModel, ListedTrial, boundaries};
@@ -121,6 +122,32 @@ fn a_burst_is_consecutive_bits_of_the_words() {
         let run = [bit, StoredBit(bit.0 + 1), StoredBit(bit.0 + 2)];
         assert_eq!(map.address(run[0]).memory, map.address(run[2]).memory);
         assert_eq!(record.changed, changed_plainly(&bench, &run, &[], None));
+    }
+}
+
+#[test]
+fn answers_are_those_of_the_records_of_all_samples() {
+    let bench = bench("digits_small_cls", 150);
+    let bits: Vec<StoredBit> = all_bits(&bench).into_iter().step_by(23).collect();
+    let whole = Exhaustive::new(Arc::clone(&bench), bits.clone());
+    let records = whole.block(0..whole.trials(), &Silent).expect("records");
+    let loss = bench.baseline().loss + 0.02;
+    for failure in [Failure::Any, Failure::Class, Failure::LossAbove(loss)] {
+        let kind = Asked::new(Arc::clone(&bench), bits.clone(), FaultModel::Flip, failure);
+        let answers = kind.block(0..kind.trials(), &Silent).expect("answers");
+        let mut cut = 0;
+        for (record, answer) in records.iter().zip(&answers) {
+            let fails = match failure {
+                Failure::Any => record.changed > 0,
+                Failure::Class => record.newly_wrong > 0,
+                Failure::LossAbove(loss) => record.loss > loss,
+            };
+            assert_eq!(answer.yes, fails, "{failure:?} {:?}", record.bit);
+            assert_eq!(answer.cut, answer.samples < 150);
+            assert!(answer.yes || answer.samples == 150);
+            cut += usize::from(answer.cut);
+        }
+        assert!(cut > 0, "{failure:?}");
     }
 }
 

@@ -26,6 +26,7 @@ fn commands() -> Vec<Vec<String>> {
         format!("campaign {small} --trials 4 --flips 3,9 --limit 3 --fault burst:2 --from stored,mac --layers matmul_1 --until 0.2"),
         format!("campaign {small} --sample data-aware --margin 30% --limit 3 --fault stuck-at-1 --until-margin 3%"),
         format!("campaign {small} --sample 50 --limit 3"),
+        format!("campaign {small} --ask loss>0.5 --limit 3 --layers matmul_1"),
         format!("campaign {small} --activations 20 --limit 3 --from mac"),
         format!("campaign {small} --activations all --limit 2 --layers matmul_1"),
         format!("campaign {small} --faults sets.csv --limit 3"),

@@ -36,16 +36,20 @@ impl BitFaults {
         self.model
     }
 
-    pub fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<BitRecord>> {
+    /// What these faults change.
+    pub fn scenarios(&self, numbers: Range<u64>) -> Vec<Scenario> {
         let accelerator = self.bench.accelerator();
+        let scenario = |&bit: &StoredBit| {
+            let inverted = self.model.inverted(accelerator, bit).unwrap_or_default();
+            Scenario::from(fault::changes(accelerator, &inverted))
+        };
         let bits = &self.bits[numbers.start as usize..numbers.end as usize];
-        let scenarios: Vec<Scenario> = bits
-            .iter()
-            .map(|&bit| {
-                let inverted = self.model.inverted(accelerator, bit).unwrap_or_default();
-                Scenario::from(fault::changes(accelerator, &inverted))
-            })
-            .collect();
+        bits.iter().map(scenario).collect()
+    }
+
+    pub fn block(&self, numbers: Range<u64>, monitor: &dyn Monitor) -> Option<Vec<BitRecord>> {
+        let bits = &self.bits[numbers.start as usize..numbers.end as usize];
+        let scenarios = self.scenarios(numbers);
         let scores = self.bench.score(&scenarios, monitor)?;
         let records = bits.iter().zip(scores).map(|(&bit, score)| BitRecord {
             bit,

@@ -2,13 +2,14 @@
 //!
 //! A [`Kind`] says how many trials there are, runs a block of them, writes a trial down and sums trials up;
 //! [`Run`] takes it through blocks, progress, records, resuming, shards and stop rules. Each kind is one file:
-//! [`Exhaustive`], [`Sampled`], [`Accumulation`], [`Accumulations`], [`Activations`],
+//! [`Exhaustive`], [`Asked`], [`Sampled`], [`Accumulation`], [`Accumulations`], [`Activations`],
 //! [`FaultLists`], [`mission::Missions`], [`MemoryMissions`], [`RegisterStrikes`], [`RegisterClasses`].
 
 mod accumulation;
 mod accumulations;
 mod activations;
 pub mod analytic;
+mod asked;
 mod avf;
 mod bench;
 mod bit_faults;
@@ -43,6 +44,7 @@ pub use accumulations::Accumulations;
 pub use activations::{
     ActivationReport, ActivationRow, Activations, BoundaryReport, BoundarySums, CodeBit, CodeFlip,
 };
+pub use asked::{AnswerGroup, AnswerReport, AnswerRow, AnswerSums, Asked};
 pub use avf::{
     ClassShares, FailureFit, LayerShares, OutcomeShare, Outcomes, PostStratified, RawRate, RegisterShares,
     ShareOfStrikes, StrikeShares, UnitShares, register_csv,

@@ -11,12 +11,13 @@ use super::options::{
     option_value, share, whole,
 };
 use super::rate_options::RateOptions;
+use crate::campaign::mission::Failure as RunFailure;
 use crate::campaign::{RegisterSelection, SampleDesign, Shard, StopRule};
 use crate::fault::FaultModel;
 use crate::report;
 use crate::study::{
-    AccumulationRequest, ActivationRequest, Counts, ExhaustiveRequest, FaultListRequest, MemoryRequest,
-    MissionRequest, RegisterClassesRequest, RegisterRequest, Request, SampleRequest,
+    AccumulationRequest, ActivationRequest, AskRequest, Counts, ExhaustiveRequest, FaultListRequest,
+    MemoryRequest, MissionRequest, RegisterClassesRequest, RegisterRequest, Request, SampleRequest,
 };
 
 /// A number of draws, or all there are.
@@ -59,6 +60,10 @@ pub struct Campaign {
     /// Only every n-th register bit
     #[arg(long, value_name = "N", default_value_t = 1, requires = "registers_exhaustive", value_parser = whole, help_heading = "Kind")]
     every: u64,
+    /// As --exhaustive, but only ask whether a fault is a failure, and stop it as soon as that is known: any (an output
+    /// integer differs), class (a right class goes wrong), or loss>X
+    #[arg(long, value_name = "any|class|loss>X", conflicts_with_all = ["mission", "exhaustive", "registers", "flips"], value_parser = option_value::<RunFailure>, help_heading = "Kind")]
+    ask: Option<RunFailure>,
     /// Put a fault at each of some stored bits, drawn without replacement: a number of them, or as many as --margin
     /// asks for of all bits (random), of each tensor of each layer (layer), of each bit position of each tensor
     /// (layer-bit), or of these by how far flips move the values (data-aware)
@@ -212,6 +217,17 @@ impl Campaign {
                 shard,
             })));
         }
+        if let Some(failure) = self.ask {
+            return Ok(Some(Request::Ask(AskRequest {
+                network,
+                samples,
+                tensors: self.scope.tensors.clone(),
+                layers: self.layers.layers.clone(),
+                fault: self.fault,
+                failure,
+                shard,
+            })));
+        }
         if let Some(design) = self.sample {
             return Ok(Some(Request::Sample(SampleRequest {
                 network,
@@ -300,7 +316,7 @@ impl Campaign {
         if of_options.is_none() && self.plan.plan.is_none() {
             return Err(Failure::refused(
                 "nothing says which campaign",
-                "expected --exhaustive (every stored bit by itself), --sample N (some of them), --flips K (several at a time), --faults LIST.csv, --activations N, --mission HOURS, --registers N, --registers-exhaustive, or --plan PLAN.ron",
+                "expected --exhaustive (every stored bit by itself), --ask any|class|loss>X (until the answer is known), --sample N (some of them), --flips K (several at a time), --faults LIST.csv, --activations N, --mission HOURS, --registers N, --registers-exhaustive, or --plan PLAN.ron",
             ));
         }
         let Some(request) = self.plan.resolve("campaign", of_options)? else {

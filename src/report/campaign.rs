@@ -8,8 +8,8 @@ use crate::campaign::{
     StrikeShares,
 };
 use crate::study::{
-    AccumulationReport, ActivationStudyReport, FaultListReport, Forecast, RegisterClassesStudyReport,
-    RegisterStudyReport,
+    AccumulationReport, ActivationStudyReport, AskReport, FaultListReport, Forecast,
+    RegisterClassesStudyReport, RegisterStudyReport,
 };
 
 /// What a campaign would do.
@@ -99,6 +99,47 @@ pub fn exhaustive(report: &ExhaustiveReport) -> String {
         count(report.sensitive_bits),
         100.0 * report.sensitive_share,
         table(&header, &rows)
+    )
+}
+
+/// Which bits are a failure.
+#[must_use]
+pub fn asked(report: &AskReport) -> String {
+    let done = &report.campaign;
+    let left = if done.not_examined_bits > 0 {
+        format!(
+            "\n  {} of {} stored bits not examined",
+            count(done.not_examined_bits),
+            count(done.stored_bits)
+        )
+    } else {
+        String::new()
+    };
+    let rows: Vec<Vec<String>> = done
+        .by_bit
+        .iter()
+        .map(|group| {
+            let share = group.failures as f64 / group.bits as f64;
+            vec![
+                format!("{}.{}", group.layer, group.tensor),
+                group.bit.to_string(),
+                count(group.bits),
+                count(group.failures),
+                percent(share),
+            ]
+        })
+        .collect();
+    format!(
+        "{}: {} bits one by one (fault {}), {} samples\n  a failure: {}\n  {} bits ({}) are one{left}\n  {} of the evaluations were needed\n\n{}",
+        done.network,
+        count(done.bits),
+        done.fault,
+        count(done.samples as u64),
+        done.failure_means,
+        count(done.failures),
+        percent(done.failure_share),
+        percent(done.evaluated_share),
+        table(&["tensor", "bit", "bits", "failures", "share"], &rows)
     )
 }
 

@@ -1,7 +1,7 @@
 //! Whole campaigns of any kind, joined from parts or run in one piece.
 
 use super::{
-    accumulation, activations, exhaustive, fault_lists, forecast, memory, mission, mission_forecast,
+    accumulation, activations, asked, exhaustive, fault_lists, forecast, memory, mission, mission_forecast,
     register_classes, registers, sample,
 };
 use crate::study::{CampaignForecast, CampaignReport, Request};
@@ -11,6 +11,7 @@ use crate::study::{CampaignForecast, CampaignReport, Request};
 pub fn campaign(report: &CampaignReport) -> String {
     let text = match report {
         CampaignReport::Exhaustive(report) => exhaustive(&report.campaign),
+        CampaignReport::Ask(report) => asked(report),
         CampaignReport::Sample(report) => sample(report),
         CampaignReport::Accumulation(report) => accumulation(report),
         CampaignReport::Faults(report) => fault_lists(report),
@@ -30,7 +31,7 @@ pub fn campaign(report: &CampaignReport) -> String {
 #[must_use]
 pub fn campaign_forecast(request: &Request, report: &CampaignForecast) -> String {
     let (verb, what) = match request {
-        Request::Exhaustive(_) | Request::Sample(_) => ("flip", "bits"),
+        Request::Exhaustive(_) | Request::Ask(_) | Request::Sample(_) => ("flip", "bits"),
         Request::Registers(_) => ("strike", "register bits"),
         Request::RegisterClasses(_) => ("strike", "classes of register flips"),
         Request::Memory(_) => ("fly", "missions"),

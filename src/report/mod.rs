@@ -13,7 +13,7 @@ mod sample;
 
 pub use crate::text::{count, number, percent, range, table};
 pub use campaign::{
-    accumulation, activations, exhaustive, fault_lists, forecast, register_classes, registers,
+    accumulation, activations, asked, exhaustive, fault_lists, forecast, register_classes, registers,
 };
 pub use campaigns::{campaign, campaign_forecast};
 pub use files::{convert, export};

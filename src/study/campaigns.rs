@@ -49,6 +49,7 @@ macro_rules! recorded {
 recorded!(
     super::AccumulationReport,
     super::ActivationStudyReport,
+    super::AskReport,
     super::ExhaustiveStudyReport,
     super::FaultListReport,
     super::MissionReport,
@@ -128,6 +129,8 @@ macro_rules! kinds {
 kinds! {
     /// Every stored bit by itself.
     Exhaustive: exhaustive::KIND, ExhaustiveRequest => ExhaustiveStudyReport;
+    /// Every stored bit until a question about it is answered.
+    Ask: asked::KIND, AskRequest => AskReport;
     /// Some stored bits by themselves.
     Sample: sample::KIND, SampleRequest => SampleStudyReport;
     /// Several flips at a time.

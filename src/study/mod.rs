@@ -7,6 +7,7 @@
 
 mod accumulation;
 mod activations;
+mod asked;
 mod campaigns;
 mod conduct;
 mod convert;
@@ -50,6 +51,7 @@ mod warnings;
 
 pub use accumulation::{AccumulationReport, AccumulationRequest, Counts};
 pub use activations::{ActivationRequest, ActivationStudyReport};
+pub use asked::{AskReport, AskRequest};
 pub use campaigns::{CampaignForecast, CampaignReport};
 pub use conduct::{Forecast, bench};
 pub use convert::{ConvertReport, ConvertRequest, ConvertedFolding};

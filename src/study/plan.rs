@@ -7,7 +7,7 @@ use ron::ser::PrettyConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccumulationRequest, ActivationRequest, ExhaustiveRequest, ExportRequest, FaultListRequest,
+    AccumulationRequest, ActivationRequest, AskRequest, ExhaustiveRequest, ExportRequest, FaultListRequest,
     HardenRequest, InspectRequest, MemoryRequest, MissionRequest, NoDocument, PlanSampleRequest,
     ProtectRequest, RegisterClassesRequest, RegisterRequest, RegressRequest, RunRequest, SampleRequest,
     StudyError, UpsetRequest,
@@ -21,6 +21,8 @@ pub enum Request {
     Harden(HardenRequest),
     /// Every stored bit by itself.
     Exhaustive(ExhaustiveRequest),
+    /// Every stored bit until a question about it is answered.
+    Ask(AskRequest),
     /// Some stored bits by themselves.
     Sample(SampleRequest),
     /// Several flips at a time.
@@ -54,7 +56,7 @@ pub enum Request {
 }
 
 /// What a plan file holds, for diagnostics.
-const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, RegisterClasses, Protect, PlanSample, Regress, Rate, Inspect, Run and Export";
+const EXPECTED: &str = "a plan such as Harden((samples: (limit: 100))), with one of Harden, Exhaustive, Ask, Sample, Accumulation, Faults, Activations, Mission, Memory, Registers, RegisterClasses, Protect, PlanSample, Regress, Rate, Inspect, Run and Export";
 
 impl Request {
     /// Reads a plan: RON, or JSON in a file that ends so.
@@ -105,6 +107,7 @@ impl Request {
             Self::Run(_) => "run",
             Self::Export(_) => "export",
             Self::Exhaustive(_)
+            | Self::Ask(_)
             | Self::Sample(_)
             | Self::Accumulation(_)
             | Self::Faults(_)
