@@ -12,10 +12,10 @@ use super::plan::{Action, Binary, Operand, Plan, Step};
 use crate::level::{Level, at_level};
 
 /// Samples side by side.
-pub(super) const LANES: usize = 8;
+pub(super) const LANES: usize = 16;
 
 /// Outputs of a product that are summed at a time: as many as registers hold.
-const BLOCK: usize = 4;
+const BLOCK: usize = 2;
 
 /// Most values of a readout that runs side by side; more would not stay in a cache.
 const MAX_VALUES: usize = 1 << 17;
