@@ -407,6 +407,17 @@ fn arms_are_independent_and_each_is_a_campaign_of_its_number() {
         trials.iter().map(|trial| trial.score.loss).sum::<f64>() / trials.len() as f64
     };
     assert!((report[1].mean_loss - mean(&trials[12..])).abs() < 1e-12);
+    // Two arms of one number draw different faults.
+    let store = Store::new(bench.accelerator(), |_| true, &Protection::none()).expect("no scheme");
+    let plan = TrialPlan {
+        trials: 12,
+        flips: 1,
+        seed: 8,
+    };
+    let one = Accumulation::new(Arc::clone(&bench), Cells::new(store), plan);
+    let twice = Accumulations::new(&one, &[30, 30]);
+    let trials = twice.block(0..24, &Silent).expect("trials");
+    assert_ne!(trials[..12], trials[12..]);
     let accuracy = report[1].accuracy.as_ref().expect("labels");
     assert!((accuracy.mean.mean - (1.0 - report[1].mean_loss)).abs() < 1e-12);
 }
