@@ -526,7 +526,7 @@ fn every_loss_scores_side_by_side_as_one_after_the_other() {
         let mut random = ChaCha8Rng::seed_from_u64(11);
         let scenarios: Vec<Scenario> = (0..60)
             .map(|set| {
-                let wrong = fault::wrong_bits(random_bits(&accelerator, 1 + set % 4, &mut random));
+                let wrong = fault::wrong_bits(random_bits(&accelerator, 1 + 5 * (set % 4), &mut random));
                 fault::changes(&accelerator, &wrong).into()
             })
             .collect();
