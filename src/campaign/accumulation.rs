@@ -12,6 +12,7 @@ use super::statistics::{Bounds, Interval, Moments, clopper_pearson, mean_interva
 use super::{Bench, Kind, Mean, Monitor, SENSITIVE_ABOVE, Scenario, Score, Stream, stream};
 use crate::accelerator::StoredBit;
 use crate::fault::{self, Boundary, FaultModel};
+use crate::outcome::Metric;
 use crate::radiation::Offset;
 use crate::scheme::{Cells, Place};
 use crate::simulate::functional::Transient;
@@ -195,6 +196,17 @@ pub struct MetricOfTrials {
     pub highest: f64,
 }
 
+/// The values that a metric can have; the lowest one seen where no smallest is known.
+fn bounds_of(metric: &Metric, values: &Moments, fault_free: f64) -> Bounds {
+    let (low, high) = metric.bounds();
+    let lowest = values.min().map_or(fault_free, |min| min.min(fault_free));
+    let highest = values.max().map_or(fault_free, |max| max.max(fault_free));
+    Bounds {
+        low: low.map_or(lowest, |low| low.min(lowest)),
+        high: high.map_or(f64::INFINITY, |high| high.max(highest)),
+    }
+}
+
 /// The metrics over the trials of a bench.
 fn metrics_of(bench: &Bench, sums: &[Moments]) -> Vec<MetricOfTrials> {
     let named = bench.evaluator().metrics().iter().zip(&bench.baseline().metrics);
@@ -203,13 +215,7 @@ fn metrics_of(bench: &Bench, sums: &[Moments]) -> Vec<MetricOfTrials> {
         .map(|((metric, &fault_free), values)| MetricOfTrials {
             name: metric.name().to_owned(),
             fault_free,
-            mean: Mean::of(
-                values,
-                Bounds {
-                    low: values.min().map_or(fault_free, |min| min.min(fault_free)),
-                    high: f64::INFINITY,
-                },
-            ),
+            mean: Mean::of(values, bounds_of(metric, values, fault_free)),
             standard_deviation: values.variance().sqrt(),
             lowest: values.min().unwrap_or(fault_free),
             highest: values.max().unwrap_or(fault_free),

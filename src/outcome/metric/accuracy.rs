@@ -21,6 +21,10 @@ impl SampleMetric for Accuracy {
         NAMED.name
     }
 
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (Some(0.0), Some(1.0))
+    }
+
     fn contribute(&self, view: &MetricView<'_>, sums: &mut [f64]) {
         let pixels = view.sample.labels.len();
         sums[0] = (pixels - wrong_pixels(&view.sample)) as f64 / pixels as f64;

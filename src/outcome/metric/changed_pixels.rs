@@ -20,6 +20,10 @@ impl SampleMetric for ChangedPixels {
         NAMED.name
     }
 
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (Some(0.0), Some(1.0))
+    }
+
     fn contribute(&self, view: &MetricView<'_>, sums: &mut [f64]) {
         let pairs = view.sample.predicted().zip(view.fault_free);
         let changed = pairs.filter(|(class, fault_free)| class != *fault_free).count();

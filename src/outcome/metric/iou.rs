@@ -26,6 +26,10 @@ impl SampleMetric for Iou {
         2
     }
 
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (Some(0.0), Some(1.0))
+    }
+
     fn contribute(&self, view: &MetricView<'_>, sums: &mut [f64]) {
         let pixels = view.sample.labels.len();
         let right = pixels - wrong_pixels(&view.sample);

@@ -48,6 +48,11 @@ pub trait SampleMetric: Debug + Send + Sync {
         sums[0] / samples as f64
     }
 
+    /// The smallest and the largest value that it can have, where they are known.
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (None, None)
+    }
+
     /// Whether it compares with a target.
     fn needs_target(&self) -> bool {
         false

@@ -16,6 +16,10 @@ impl SampleMetric for OfLoss {
         sums[0] = self.0.evaluate(&view.sample);
     }
 
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (Some(0.0), self.0.largest())
+    }
+
     fn needs_target(&self) -> bool {
         self.0.needs_target()
     }

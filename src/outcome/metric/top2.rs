@@ -38,6 +38,10 @@ impl SampleMetric for Top2 {
         NAMED.name
     }
 
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (Some(0.0), Some(1.0))
+    }
+
     fn contribute(&self, view: &MetricView<'_>, sums: &mut [f64]) {
         let pixels = view.sample.output.len() / view.sample.pixel_width;
         let sum: f64 = view

@@ -25,6 +25,10 @@ impl SampleMetric for WeightedIou {
         3 * classes
     }
 
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        (Some(0.0), Some(1.0))
+    }
+
     fn contribute(&self, view: &MetricView<'_>, sums: &mut [f64]) {
         for (predicted, &right) in view.sample.predicted().zip(view.sample.labels) {
             sums[3 * right] += 1.0;
